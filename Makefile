@@ -1,0 +1,39 @@
+# Two commands do all the set-up on a fresh machine: `make repro` and `make test`. They need Python 3.11 or later and a C++ compiler.
+PYTHON ?= $(shell command -v python3.11 || command -v python3)
+LOCK ?= requirements.lock# requirements-gpu.lock for an NVIDIA GPU
+BIN := .venv/bin
+export PATH := $(CURDIR)/$(BIN):$(PATH)
+
+.PHONY: repro test lint typecheck format lock clean
+
+repro: .venv/installed  ## run the pipeline: every stage whose inputs changed
+	dvc repro
+
+test: .venv/installed
+	python -m pytest
+
+lint: .venv/installed
+	ruff check .
+	ruff format --check .
+
+typecheck: .venv/installed
+	mypy
+
+format: .venv/installed
+	ruff check --fix .
+	ruff format .
+
+.venv/installed: $(LOCK)
+	$(PYTHON) -m venv .venv
+	python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	touch $@
+
+# Both lock files anew from pyproject.toml; needs uv.
+lock:
+	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-annotate --quiet --custom-compile-command "make lock" --output-file requirements.lock
+	uv pip compile pyproject.toml --extra dev --extra gpu --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	    --no-annotate --quiet --custom-compile-command "make lock" --constraint requirements.lock --output-file requirements-gpu.lock
+
+clean:
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache

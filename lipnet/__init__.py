@@ -1,0 +1,1 @@
+"""lipnet: classifiers of single-particle electron-microscopy crops, trained, evaluated and compared."""

@@ -1,0 +1,185 @@
+"""What the training set of a fold is: rows with repeats, synthetic examples, class weights (thesis, section 4.8)."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+from imblearn.over_sampling import SMOTE
+from numpy.typing import NDArray
+from pydantic import Field
+
+from lipnet.errors import InputError
+from lipnet.settings import Settings
+
+Images = dict[int, NDArray[np.uint8]]  # size_px -> shape (n, size_px, size_px)
+
+
+class BalanceSettings(Settings):
+    """Section ``balance`` of params.yaml."""
+
+    method: Literal["none", "oversample", "undersample", "smote", "artificial", "class_weights"]
+    drop_fraction: float = Field(ge=0, lt=1)
+    smote_neighbours: int = Field(ge=1)
+
+
+@dataclass(frozen=True)
+class TrainingSet:
+    """The balanced training set of one fold.
+
+    Attributes:
+        rows: particle indices with repeats, shape (n_rows,); every one a training row of the fold.
+        synthetic: synthetic examples by size: size_px -> shape (n_synthetic, size_px, size_px), uint8.
+        synthetic_labels: their class indices, shape (n_synthetic,).
+        class_weights: weight of a sample by its class, shape (K,).
+        drop_fraction: share of the majority class left out anew in every epoch (undersampling).
+    """
+
+    rows: NDArray[np.int64]
+    synthetic: Images
+    synthetic_labels: NDArray[np.int64]
+    class_weights: NDArray[np.float64]
+    drop_fraction: float
+
+    def class_counts(self, labels: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Examples per class in one epoch before any drop, shape (K,)."""
+        everything = np.concatenate([labels[self.rows], self.synthetic_labels])
+        return np.bincount(everything, minlength=len(self.class_weights))
+
+
+def balance(
+    train: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    images: Images,
+    settings: BalanceSettings,
+    rng: np.random.Generator,
+    make_artificial: Callable[[int, int], Images],
+) -> TrainingSet:
+    """Balance the training rows of one fold; nothing but these rows is read.
+
+    Args:
+        train: indices of the training rows, shape (n_train,).
+        labels: class index of every particle, shape (n,); classes are 0 .. K-1.
+        images: crops of every particle by size; SMOTE interpolates between those of training rows.
+        settings: the method and its numbers.
+        rng: source of every draw.
+        make_artificial: (class index, how many) -> new artificial examples by size.
+
+    Raises:
+        InputError: SMOTE has a class with a single training row, or artificial examples of a class cannot be made.
+    """
+    n_classes = int(labels.max()) + 1
+    counts = np.bincount(labels[train], minlength=n_classes)
+    rows, synthetic, synthetic_labels = train, _empty(images), np.empty(0, np.int64)
+    if settings.method == "oversample":
+        rows = _oversample(train, labels, counts, rng)
+    elif settings.method == "smote":
+        synthetic, synthetic_labels = _smote(train, labels, counts, images, settings.smote_neighbours, rng)
+    elif settings.method == "artificial":
+        synthetic, synthetic_labels = _artificial(counts, images, make_artificial)
+    weights = len(train) / (n_classes * counts) if settings.method == "class_weights" else np.ones(n_classes)
+    return TrainingSet(
+        rows=rows,
+        synthetic=synthetic,
+        synthetic_labels=synthetic_labels,
+        class_weights=weights,
+        drop_fraction=settings.drop_fraction if settings.method == "undersample" else 0.0,
+    )
+
+
+def _empty(images: Images) -> Images:
+    return {size: np.empty((0, size, size), np.uint8) for size in images}
+
+
+def _oversample(
+    train: NDArray[np.int64], labels: NDArray[np.int64], counts: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    parts = []
+    for label, count in enumerate(counts):
+        members = train[labels[train] == label]
+        whole, rest = divmod(int(counts.max()), int(count))
+        parts += [np.tile(members, whole), rng.choice(members, rest, replace=False)]
+    return np.concatenate(parts)
+
+
+def _smote(
+    train: NDArray[np.int64],
+    labels: NDArray[np.int64],
+    counts: NDArray[np.int64],
+    images: Images,
+    neighbours: int,
+    rng: np.random.Generator,
+) -> tuple[Images, NDArray[np.int64]]:
+    if counts.min() < 2:
+        raise InputError("balance.method 'smote' needs two training rows of every class; use 'oversample' instead")
+    state = int(rng.integers(2**31))
+    synthetic, new_labels = {}, np.empty(0, np.int64)
+    for size, crops in images.items():
+        sampler = SMOTE(k_neighbors=min(neighbours, int(counts.min()) - 1), random_state=state)
+        pixels, all_labels = sampler.fit_resample(crops[train].reshape(len(train), -1), labels[train])
+        # imbalanced-learn appends what it makes behind what it was given.
+        synthetic[size] = np.round(pixels[len(train) :]).astype(np.uint8).reshape(-1, size, size)
+        new_labels = all_labels[len(train) :]
+    return synthetic, new_labels
+
+
+def _artificial(
+    counts: NDArray[np.int64], images: Images, make_artificial: Callable[[int, int], Images]
+) -> tuple[Images, NDArray[np.int64]]:
+    missing = counts.max() - counts
+    made = [make_artificial(label, int(n)) for label, n in enumerate(missing) if n]
+    synthetic = {size: np.concatenate([_empty(images)[size], *(part[size] for part in made)]) for size in images}
+    return synthetic, np.repeat(np.arange(len(counts)), missing)
+
+
+def epoch_rows(
+    training_set: TrainingSet, labels: NDArray[np.int64], rng: np.random.Generator
+) -> NDArray[np.int64]:
+    """What one epoch shows, shuffled: values below n are particles, n + i is the synthetic example i.
+
+    Args:
+        training_set: of one fold.
+        labels: class index of every particle, shape (n,).
+        rng: source of the drop and the shuffle.
+
+    Returns:
+        Shape (n_epoch,). With undersampling, another share of the majority class is left out each time (4.8.2).
+    """
+    synthetic = len(labels) + np.arange(len(training_set.synthetic_labels))
+    everything = np.concatenate([training_set.rows, synthetic])
+    if training_set.drop_fraction:
+        majority = int(training_set.class_counts(labels).argmax())
+        of_majority = np.flatnonzero(labels[training_set.rows] == majority)
+        n_dropped = round(len(of_majority) * training_set.drop_fraction)
+        everything = np.delete(everything, rng.choice(of_majority, n_dropped, replace=False))
+    return rng.permutation(everything)
+
+
+def to_arrays(training_sets: list[TrainingSet]) -> dict[str, Any]:
+    """Training sets of all folds as named arrays for an .npz file."""
+    arrays: dict[str, Any] = {"n_folds": np.array(len(training_sets))}
+    for number, item in enumerate(training_sets):
+        arrays |= {
+            f"fold{number}_rows": item.rows,
+            f"fold{number}_labels": item.synthetic_labels,
+            f"fold{number}_weights": item.class_weights,
+            f"fold{number}_drop": np.array(item.drop_fraction),
+            **{f"fold{number}_px{size}": images for size, images in item.synthetic.items()},
+        }
+    return arrays
+
+
+def from_arrays(arrays: dict[str, Any]) -> list[TrainingSet]:
+    """Rebuild the training sets from the arrays of ``to_arrays``."""
+    return [_one_from_arrays(arrays, f"fold{number}_") for number in range(int(arrays["n_folds"]))]
+
+
+def _one_from_arrays(arrays: dict[str, Any], prefix: str) -> TrainingSet:
+    sizes = {name: int(name.removeprefix(f"{prefix}px")) for name in arrays if name.startswith(f"{prefix}px")}
+    return TrainingSet(
+        rows=arrays[f"{prefix}rows"],
+        synthetic={size: arrays[name] for name, size in sizes.items()},
+        synthetic_labels=arrays[f"{prefix}labels"],
+        class_weights=arrays[f"{prefix}weights"],
+        drop_fraction=float(arrays[f"{prefix}drop"]),
+    )

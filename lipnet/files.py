@@ -1,0 +1,106 @@
+"""Reading and writing of the few file formats the stages exchange: CSV, JSON, packed arrays, raw bytes.
+
+Every write goes to a temporary neighbour first and is then renamed, so that a killed stage leaves no half-written file.
+"""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+from zipfile import BadZipFile
+
+import numpy as np
+import pandas as pd
+
+from lipnet.errors import InputError
+
+TEXT_COLUMNS = ("id", "label", "group", "predicted", "problem", "classifier", "class", "measure", "actual")
+
+
+@contextmanager
+def _replacing(path: Path) -> Iterator[Path]:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    try:
+        yield temporary
+        os.replace(temporary, path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def write_bytes(path: Path, content: bytes) -> None:
+    """Write raw bytes, atomically."""
+    with _replacing(path) as temporary:
+        temporary.write_bytes(content)
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write UTF-8 text with Unix line ends on every system, atomically."""
+    write_bytes(path, text.encode("utf-8"))
+
+
+def write_json(path: Path, content: Any) -> None:
+    """Write JSON with an indent of two; NaN and infinity are refused because JSON has neither."""
+    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+
+
+def read_json(path: Path) -> Any:
+    """Read JSON.
+
+    Raises:
+        InputError: the file is missing or is not JSON.
+    """
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run `dvc repro`") from None
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: not valid JSON ({error}); delete it and run `dvc repro`") from None
+
+
+def write_table(path: Path, table: pd.DataFrame) -> None:
+    """Write a table as CSV without its index; floats are written with all their digits."""
+    write_text(path, table.to_csv(index=False, lineterminator="\n"))
+
+
+def read_table(path: Path) -> pd.DataFrame:
+    """Read a CSV that a stage wrote; names stay text, even a class that is called NA or 1.
+
+    Raises:
+        InputError: the file is missing or empty.
+    """
+    try:
+        header = pd.read_csv(path, nrows=0).columns
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run `dvc repro`") from None
+    except pd.errors.EmptyDataError:
+        raise InputError(f"{path}: empty file; delete it and run `dvc repro`") from None
+    text = [name for name in header if name in TEXT_COLUMNS]
+    numbers = {name: ["", "NaN", "nan"] for name in header if name not in text}
+    # float_precision: the default parser may be one unit in the last place off what was written.
+    return pd.read_csv(
+        path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=numbers, float_precision="round_trip"
+    )
+
+
+def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
+    """Write named arrays as one .npz file (its bytes depend on the arrays alone)."""
+    with _replacing(path) as temporary, temporary.open("wb") as stream:
+        np.savez(stream, **arrays)
+
+
+def read_arrays(path: Path) -> dict[str, Any]:
+    """Read all arrays of an .npz file; pickled objects are refused.
+
+    Raises:
+        InputError: the file is missing, truncated or not an .npz file of plain arrays.
+    """
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run `dvc repro`") from None
+    except (BadZipFile, ValueError, OSError, EOFError) as error:
+        raise InputError(f"{path}: damaged ({error}); delete it and run `dvc repro`") from None

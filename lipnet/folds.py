@@ -1,0 +1,155 @@
+"""Cross-validation folds: stratified by class, whole groups together, drawn from a seed (thesis, section 8.1)."""
+
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
+
+from lipnet.errors import InputError
+from lipnet.settings import Settings
+
+# StratifiedGroupKFold is greedy; of this many shuffles the one with the most even classes is kept.
+CANDIDATES = 10
+
+
+class SplitSettings(Settings):
+    """Section ``split`` of params.yaml."""
+
+    folds: int = Field(ge=2)
+    repeats: int = Field(ge=1)
+    protocol: Literal["grouped", "shuffled", "thesis"]
+
+
+def assign(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], classes: list[str], settings: SplitSettings, seed: int
+) -> NDArray[np.int64]:
+    """Fold of every particle in every repeat of the cross-validation.
+
+    Protocols: ``grouped`` keeps particles of one group in one fold; ``shuffled`` ignores groups; ``thesis`` cuts each
+    class into contiguous blocks in the order of the table, as the thesis's author did (nothing is drawn, so one repeat).
+
+    Args:
+        labels: class index of each particle, shape (n,).
+        groups: group index of each particle, shape (n,).
+        classes: the K class names.
+        settings: number of folds, repeats, protocol.
+        seed: seed of the shuffles; each repeat has its own.
+
+    Returns:
+        Fold indices in [0, folds), shape (repeats, n).
+
+    Raises:
+        InputError: a class has fewer members or groups than there are folds, or some fold misses a class.
+    """
+    _check_classes(labels, groups, classes, settings)
+    if settings.protocol == "thesis":
+        if settings.repeats > 1:
+            raise InputError("params.yaml: split.protocol 'thesis' draws nothing, so split.repeats must be 1")
+        return _contiguous(labels, settings.folds)[None, :]
+    grouped = settings.protocol == "grouped" and len(np.unique(groups)) < len(groups)
+    folds = np.stack(
+        [
+            _most_even(labels, groups, settings.folds, (seed, repeat)) if grouped else _shuffled(labels, settings.folds, seed, repeat)
+            for repeat in range(settings.repeats)
+        ]
+    )
+    _check_folds(labels, folds, classes, settings.folds)
+    return folds
+
+
+def _check_classes(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], classes: list[str], settings: SplitSettings
+) -> None:
+    for index, name in enumerate(classes):
+        members = labels == index
+        if members.sum() < settings.folds:
+            raise InputError(
+                f"class '{name}' has {members.sum()} particles, fewer than the {settings.folds} folds; "
+                "add particles of it, lower split.folds, or leave the class out of `classes`"
+            )
+        n_groups = len(np.unique(groups[members]))
+        if settings.protocol == "grouped" and n_groups < settings.folds:
+            raise InputError(
+                f"class '{name}' lies in {n_groups} groups, fewer than the {settings.folds} folds, so some fold would "
+                "have none of it; lower split.folds, use finer groups, or set split.protocol: shuffled"
+            )
+
+
+def _shuffled(labels: NDArray[np.int64], n_folds: int, seed: int, repeat: int) -> NDArray[np.int64]:
+    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=_state(seed, repeat, 0))
+    return _to_assignment(splitter.split(labels, labels), len(labels))
+
+
+def _most_even(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], n_folds: int, key: tuple[int, int]
+) -> NDArray[np.int64]:
+    candidates = [
+        _to_assignment(
+            StratifiedGroupKFold(n_folds, shuffle=True, random_state=_state(*key, attempt)).split(labels, labels, groups),
+            len(labels),
+        )
+        for attempt in range(CANDIDATES)
+    ]
+    return min(candidates, key=lambda folds: unevenness(labels, folds, n_folds))
+
+
+def unevenness(labels: NDArray[np.int64], folds: NDArray[np.int64], n_folds: int) -> float:
+    """Sum over classes and folds of (count - expected)^2 / expected^2: 0 where every fold has its share of each class."""
+    counts = np.zeros((labels.max() + 1, n_folds))
+    np.add.at(counts, (labels, folds), 1)
+    expected = counts.sum(axis=1, keepdims=True) / n_folds
+    return float((((counts - expected) / expected) ** 2).sum())
+
+
+def _state(*key: int) -> int:
+    return int(np.random.SeedSequence(key).generate_state(1)[0])
+
+
+def _to_assignment(splits: object, n: int) -> NDArray[np.int64]:
+    folds = np.full(n, -1, dtype=np.int64)
+    for fold, (_, test) in enumerate(splits):  # type: ignore[call-overload]
+        folds[test] = fold
+    return folds
+
+
+def _contiguous(labels: NDArray[np.int64], n_folds: int) -> NDArray[np.int64]:
+    folds = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        folds[members] = np.arange(len(members)) * n_folds // len(members)
+    return folds
+
+
+def _check_folds(labels: NDArray[np.int64], folds: NDArray[np.int64], classes: list[str], n_folds: int) -> None:
+    for repeat, assignment in enumerate(folds):
+        for fold in range(n_folds):
+            absent = [name for index, name in enumerate(classes) if not (labels[assignment == fold] == index).any()]
+            if absent:
+                raise InputError(
+                    f"fold {fold} of repeat {repeat} has no {' and no '.join(absent)}: the groups are too coarse; "
+                    "lower split.folds, change the seed, or set split.protocol: shuffled"
+                )
+
+
+def count_table(labels: NDArray[np.int64], folds: NDArray[np.int64], classes: list[str]) -> pd.DataFrame:
+    """The fold table: particles of each class in each fold; columns repeat, fold, one per class, and total."""
+    rows = [
+        {
+            "repeat": repeat,
+            "fold": fold,
+            **{name: int((labels[assignment == fold] == index).sum()) for index, name in enumerate(classes)},
+            "total": int((assignment == fold).sum()),
+        }
+        for repeat, assignment in enumerate(folds)
+        for fold in range(assignment.max() + 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def giant_group(groups: NDArray[np.int64], n_folds: int) -> float | None:
+    """Share of all particles in the largest group, where that is more than a fold should hold; otherwise None."""
+    share = float(np.bincount(groups).max() / len(groups))
+    return share if share > 1 / n_folds else None

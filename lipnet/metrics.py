@@ -1,0 +1,192 @@
+"""Measures of a classifier from its predictions (thesis, sections 4.6 and 4.7).
+
+A ratio 0/0 is undefined: NaN here, null in JSON, empty in CSV; never 0 or 1 by accident.
+"""
+
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from sklearn.metrics import average_precision_score
+from statsmodels.stats.proportion import proportion_confint
+
+from lipnet.predictions import Predictions
+
+OVERALL = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "kappa", "log_loss", "average_precision")
+PER_CLASS = ("tpr", "tnr", "ppv", "npv", "f1", "average_precision")
+HEADLINE = ("tpr", "ppv", "f1")  # of the per-class measures, those that metrics.json shows
+
+Counts = NDArray[np.int64] | NDArray[np.float64]
+
+
+def confusion_matrix(true: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
+    """Counts of shape (K, K): rows are true classes, columns predicted ones."""
+    return np.bincount(true * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def _ratio(numerator: Any, denominator: Any) -> Any:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.asarray(denominator) == 0, np.nan, np.asarray(numerator) / np.asarray(denominator))
+
+
+def class_ratios(confusion: Counts) -> dict[str, tuple[Counts, Counts]]:
+    """Numerator and denominator of TPR, TNR, PPV, NPV and F1 of each class, each of shape (K,) (section 4.6)."""
+    tp = np.diag(confusion)
+    fn, fp = confusion.sum(axis=1) - tp, confusion.sum(axis=0) - tp
+    tn = confusion.sum() - tp - fn - fp
+    return {
+        "tpr": (tp, tp + fn),
+        "tnr": (tn, tn + fp),
+        "ppv": (tp, tp + fp),
+        "npv": (tn, tn + fn),
+        "f1": (2 * tp, 2 * tp + fp + fn),
+    }
+
+
+def matthews(confusion: Counts) -> float:
+    """Matthews correlation coefficient for K classes (Gorodkin 2004); NaN where one class takes all of a margin."""
+    c = confusion.astype(np.float64)
+    total, true, predicted = c.sum(), c.sum(axis=1), c.sum(axis=0)
+    spread = (total**2 - (predicted**2).sum()) * (total**2 - (true**2).sum())
+    return float(_ratio(np.trace(c) * total - true @ predicted, np.sqrt(spread)))
+
+
+def cohen_kappa(confusion: Counts) -> float:
+    """Cohen's kappa: agreement beyond chance; NaN where chance agreement is certain."""
+    c = confusion.astype(np.float64)
+    chance = c.sum(axis=1) @ c.sum(axis=0) / c.sum() ** 2
+    return float(_ratio(np.trace(c) / c.sum() - chance, 1 - chance))
+
+
+def log_loss(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
+    """Multi-class logarithmic loss, natural logarithm (section 4.7); probabilities are clipped at 1e-7."""
+    return float(-np.log(np.clip(probabilities[np.arange(len(true)), true], 1e-7, 1.0)).mean())
+
+
+def average_precisions(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average precision of each class against the rest, shape (K,); NaN for a class that is absent."""
+    return np.array(
+        [
+            average_precision_score(true == label, probabilities[:, label]) if (true == label).any() else np.nan
+            for label in range(probabilities.shape[1])
+        ]
+    )
+
+
+def score(
+    true: NDArray[np.int64], predicted: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> tuple[dict[str, float], dict[str, NDArray[np.float64]]]:
+    """All measures of one set of predictions.
+
+    Args:
+        true: class indices, shape (n,).
+        predicted: class indices, shape (n,).
+        probabilities: shape (n, K).
+
+    Returns:
+        The overall measures by name, and the per-class measures by name, each of shape (K,).
+    """
+    confusion = confusion_matrix(true, predicted, probabilities.shape[1])
+    per_class = {name: _ratio(*ratio) for name, ratio in class_ratios(confusion).items()}
+    per_class["average_precision"] = average_precisions(true, probabilities)
+    overall = {
+        "accuracy": float(_ratio(np.trace(confusion), confusion.sum())),
+        "balanced_accuracy": float(per_class["tpr"].mean()),
+        "macro_f1": float(per_class["f1"].mean()),
+        "mcc": matthews(confusion),
+        "kappa": cohen_kappa(confusion),
+        "log_loss": log_loss(true, probabilities),
+        "average_precision": float(per_class["average_precision"].mean()),
+    }
+    return overall, per_class
+
+
+def fold_table(predictions: Predictions) -> pd.DataFrame:
+    """Every measure in every fold, long: repeat, fold, n_train, n_test, class ("" for overall), measure, value."""
+    rows: list[dict[str, Any]] = []
+    for repeat in np.unique(predictions.repeat):
+        in_repeat = predictions.repeat == repeat
+        for fold in np.unique(predictions.fold[in_repeat]):
+            test = in_repeat & (predictions.fold == fold)
+            key = {
+                "repeat": int(repeat),
+                "fold": int(fold),
+                "n_train": int(in_repeat.sum() - test.sum()),
+                "n_test": int(test.sum()),
+            }
+            rows += _score_rows(predictions, test, key)
+    return pd.DataFrame(rows)
+
+
+def _score_rows(predictions: Predictions, test: NDArray[np.bool_], key: dict[str, Any]) -> list[dict[str, Any]]:
+    overall, per_class = score(predictions.true[test], predictions.predicted[test], predictions.probabilities[test])
+    rows = [{**key, "class": "", "measure": name, "value": value} for name, value in overall.items()]
+    for name, values in per_class.items():
+        rows += [
+            {**key, "class": label, "measure": name, "value": float(value)}
+            for label, value in zip(predictions.classes, values, strict=True)
+        ]
+    return rows
+
+
+def class_table(predictions: Predictions, confidence: float) -> pd.DataFrame:
+    """Ratios of each class from counts pooled over the folds, with Wilson intervals: what holds for rare classes.
+
+    With repeats, counts are averaged over them: a particle that was predicted five times is still one particle.
+
+    Columns: class, measure (tpr, tnr, ppv, npv), numerator, denominator, value, low, high.
+    """
+    n_repeats = len(np.unique(predictions.repeat))
+    confusion = confusion_matrix(predictions.true, predictions.predicted, len(predictions.classes)) / n_repeats
+    rows = []
+    for measure, (numerators, denominators) in class_ratios(confusion).items():
+        if measure == "f1":  # not a share of independent trials, so no Wilson interval
+            continue
+        for label, k, n in zip(predictions.classes, numerators, denominators, strict=True):
+            low, high = proportion_confint(k, n, 1 - confidence, method="wilson") if n else (np.nan, np.nan)
+            rows.append(
+                {
+                    "class": label,
+                    "measure": measure,
+                    "numerator": float(k),
+                    "denominator": float(n),
+                    "value": float(_ratio(k, n)),
+                    "low": float(low),
+                    "high": float(high),
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def mean_confusion(predictions: Predictions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean over folds of the confusion matrix as counts and normalised by true class, each of shape (K, K)."""
+    n_classes = len(predictions.classes)
+    keys = np.unique(np.stack([predictions.repeat, predictions.fold]), axis=1).T
+    counts = []
+    for repeat, fold in keys:
+        test = (predictions.repeat == repeat) & (predictions.fold == fold)
+        counts.append(confusion_matrix(predictions.true[test], predictions.predicted[test], n_classes))
+    normalised = [_ratio(matrix, matrix.sum(axis=1, keepdims=True)) for matrix in counts]
+    return np.mean(counts, axis=0), np.mean(normalised, axis=0)
+
+
+def spread(values: NDArray[np.float64]) -> dict[str, float | None]:
+    """Mean and standard deviation (n - 1) over the folds where a measure is defined, rounded to 4 decimals.
+
+    None where undefined: the mean without any defined fold, the standard deviation with fewer than two.
+    """
+    defined = values[np.isfinite(values)]
+    return {
+        "mean": round(float(defined.mean()), 4) if len(defined) else None,
+        "sd": round(float(defined.std(ddof=1)), 4) if len(defined) > 1 else None,
+    }
+
+
+def summary(folds: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
+    """The small nested record for metrics.json: overall measures, then each class's headline measures, mean and sd."""
+    values = {key: part["value"].to_numpy(dtype=np.float64) for key, part in folds.groupby(["class", "measure"])}
+    record: dict[str, Any] = {measure: spread(values["", measure]) for measure in OVERALL}
+    for label in classes:
+        record[label] = {measure: spread(values[label, measure]) for measure in HEADLINE}
+    return record

@@ -1,0 +1,34 @@
+"""One door to many processes: the folds of a stage run through it, on this machine or wherever joblib is told to."""
+
+import os
+from collections.abc import Callable, Iterable
+from typing import TypeVar
+
+import joblib
+
+Task = TypeVar("Task")
+Result = TypeVar("Result")
+
+WORKERS_VARIABLE = "LIPNET_WORKERS"
+
+
+def run_all(function: Callable[[Task], Result], tasks: Iterable[Task], threads_per_task: int = 1) -> list[Result]:
+    """Run a pure function over tasks in parallel processes; results come in the order of the tasks.
+
+    As many processes as the cores allow; the environment variable LIPNET_WORKERS sets another number. The number of
+    processes never changes a result; the number of threads can, so it is fixed here for every library at work.
+    """
+    todo = list(tasks)
+    _fix_threads(threads_per_task)
+    limit = int(os.environ.get(WORKERS_VARIABLE, 0)) or max((os.cpu_count() or 1) // threads_per_task, 1)
+    results: list[Result] = joblib.Parallel(n_jobs=min(limit, len(todo)))(joblib.delayed(function)(task) for task in todo)
+    return results
+
+
+def _fix_threads(threads: int) -> None:
+    # Read by libraries when they start, hence set before any worker does. TensorFlow ignores OMP_NUM_THREADS.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+        os.environ[name] = str(threads)
+    os.environ["TF_NUM_INTEROP_THREADS"] = "1"
+    os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # several folds share one GPU
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,0 +1,29 @@
+"""Learning curves: training loss and accuracy per epoch and fold."""
+
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lipnet.plots.figure import COLOURS
+
+
+def learning_curves(history: pd.DataFrame, title: str) -> Figure:
+    """Draw one line a fold; dashed is the balanced validation loss where early stopping chose the number of epochs.
+
+    Args:
+        history: columns fold, phase, epoch, loss, accuracy, validation_loss.
+        title: above the picture.
+    """
+    figure = Figure(figsize=(7, 2.8))
+    loss, accuracy = figure.subplots(1, 2)
+    for (fold, phase), part in history.groupby(["fold", "phase"]):
+        colour = COLOURS[int(fold) % len(COLOURS)]
+        if phase == "choosing":
+            loss.plot(part["epoch"], part["validation_loss"], "--", color=colour, label=f"fold {fold}, validation")
+        else:
+            loss.plot(part["epoch"], part["loss"], color=colour, label=f"fold {fold}")
+            accuracy.plot(part["epoch"], part["accuracy"], color=colour)
+    loss.set(xlabel="epoch", ylabel="training loss")
+    accuracy.set(xlabel="epoch", ylabel="accuracy on the balanced, augmented training set")
+    loss.legend(frameon=False, fontsize=6)
+    figure.suptitle(title)
+    return figure

@@ -1,0 +1,82 @@
+"""Settings are frozen, typed records read from sections of params.yaml; a misspelt or missing key is an error."""
+
+import difflib
+from pathlib import Path
+from typing import Any, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from lipnet.errors import InputError
+
+
+class Settings(BaseModel):
+    """Base of every settings record: immutable, and unknown keys are refused."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+SettingsT = TypeVar("SettingsT", bound=Settings)
+
+
+def read_params(path: Path) -> dict[str, Any]:
+    """Read params.yaml as a plain dictionary.
+
+    Raises:
+        InputError: the file is missing, is not YAML, or does not hold a mapping.
+    """
+    try:
+        params = yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run from the folder that holds params.yaml") from None
+    except yaml.YAMLError as error:
+        raise InputError(f"{path}: not valid YAML: {error}") from None
+    if not isinstance(params, dict):
+        raise InputError(f"{path}: expected a mapping of sections at the top level")
+    return params
+
+
+def pick(params: dict[str, Any], *keys: str) -> Any:
+    """Return ``params[key1][key2]...``.
+
+    Raises:
+        InputError: a key is missing; the message offers the nearest spelling.
+    """
+    value: Any = params
+    for depth, key in enumerate(keys):
+        if not isinstance(value, dict) or key not in value:
+            section = ".".join(keys[:depth]) or "the top level"
+            known = [str(name) for name in value] if isinstance(value, dict) else []
+            raise InputError(f"params.yaml: '{key}' is missing in {section}{_suggestion(key, known)}")
+        value = value[key]
+    return value
+
+
+def parse(settings_type: type[SettingsT], section: Any, name: str) -> SettingsT:
+    """Turn one section of params.yaml into its settings record.
+
+    Raises:
+        InputError: a key is misspelt or missing, or a value has the wrong type or range; every fault is named.
+    """
+    try:
+        return settings_type.model_validate(section)
+    except ValidationError as error:
+        faults = [_describe(fault, settings_type, name) for fault in error.errors()]
+        raise InputError("\n".join(faults)) from None
+
+
+def _describe(fault: Any, settings_type: type[Settings], name: str) -> str:
+    key = ".".join([name, *map(str, fault["loc"])])
+    if fault["type"] == "extra_forbidden":
+        known = list(settings_type.model_fields) if len(fault["loc"]) == 1 else []
+        return f"params.yaml: unknown key '{key}'{_suggestion(str(fault['loc'][-1]), known)}"
+    if fault["type"] == "missing":
+        return f"params.yaml: '{key}' is missing"
+    return f"params.yaml: {key} = {fault['input']!r}: {fault['msg']}"
+
+
+def _suggestion(key: str, known: list[str]) -> str:
+    near = difflib.get_close_matches(key, known, n=1)
+    if near:
+        return f"; did you mean '{near[0]}'?"
+    return f"; known: {', '.join(known)}" if known else ""

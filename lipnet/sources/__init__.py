@@ -1,0 +1,1 @@
+"""Where particles come from: one module per kind of source that reads files."""

@@ -1,0 +1,309 @@
+"""Training of one network on one fold: arrays and settings in; weights, predictions and history out (thesis, 4.5, 5, 8.1).
+
+Keras is imported inside the functions that train: the parent process, which only hands out folds, never pays for it.
+"""
+
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from sklearn.model_selection import StratifiedGroupKFold
+
+from lipnet import networks
+from lipnet.augment import AugmentSettings, draw_maps
+from lipnet.balance import TrainingSet, epoch_rows
+from lipnet.errors import InputError
+from lipnet.networks import NetworkSettings, RegularisationSettings
+from lipnet.settings import Settings
+
+if TYPE_CHECKING:
+    import keras
+
+CHUNK = 4096  # images augmented or predicted at once
+
+
+class OptimiserSettings(Settings):
+    """Section ``train_cnn.optimiser`` of params.yaml (thesis, section 4.5)."""
+
+    name: Literal["adam", "sgd"]
+    learning_rate: float = Field(gt=0)
+    momentum: float = Field(ge=0, lt=1)
+
+
+class EpochSettings(Settings):
+    """Section ``train_cnn.epochs`` of params.yaml (thesis, section 5.4)."""
+
+    choose: Literal["fixed", "early_stopping"]
+    fixed: int = Field(ge=1)
+    most: int = Field(ge=1)
+    patience: int = Field(ge=1)
+    validation_parts: int = Field(ge=2)
+
+
+class TrainingSettings(Settings):
+    """Section ``train_cnn`` of params.yaml."""
+
+    batch_size: int = Field(ge=1)
+    label_smoothing: float = Field(ge=0, lt=1)
+    optimiser: OptimiserSettings
+    epochs: EpochSettings
+    regularisation: RegularisationSettings
+    threads_per_fold: int = Field(ge=1)
+
+
+Report = Callable[[int, str, int, int, float, float], None]  # fold, phase, epoch, epochs, loss, accuracy
+
+
+@dataclass(frozen=True)
+class FoldTask:
+    """All that training one fold needs; picklable.
+
+    Attributes:
+        fold: number of the fold over all repeats; part of every seed.
+        images: crops of all particles, shape (n, size_px, size_px), uint8.
+        labels: class index of every particle, shape (n,).
+        groups: group index of every particle, shape (n,).
+        test: rows of the test fold, shape (n_test,); predicted at the end, never looked at before.
+        training_set: the balanced training set.
+        network: row of the table of networks.
+        training: how to train.
+        augment: augmentation policy.
+        seed: seed of the whole run.
+        report: called after every epoch.
+    """
+
+    fold: int
+    images: NDArray[np.uint8]
+    labels: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    test: NDArray[np.int64]
+    training_set: TrainingSet
+    network: NetworkSettings
+    training: TrainingSettings
+    augment: AugmentSettings
+    seed: int
+    report: Report
+
+
+@dataclass(frozen=True)
+class FoldResult:
+    """What training one fold gives.
+
+    Attributes:
+        weights: content of a ``.weights.h5`` file.
+        architecture: content of the architecture JSON file.
+        probabilities: of the test rows, shape (n_test, K).
+        history: one record per epoch: fold, phase, epoch, loss, accuracy and, while choosing epochs, validation_loss.
+    """
+
+    weights: bytes
+    architecture: str
+    probabilities: NDArray[np.float64]
+    history: list[dict[str, Any]]
+
+
+def train_fold(task: FoldTask) -> FoldResult:
+    """Train one network on one fold and predict its test rows.
+
+    With early stopping the number of epochs is chosen first, by a run on a part of the training rows that is watched on
+    the rest of them; then the network is trained anew on all training rows for that number. Each fold chooses its own:
+    a number common to all folds would have been chosen on rows that other folds test on.
+
+    Raises:
+        InputError: the loss became NaN or infinite.
+    """
+    epochs, history = task.training.epochs.fixed, []
+    if task.training.epochs.choose == "early_stopping":
+        epochs, history = _choose_epochs(task)
+    model = _compiled(task)
+    for epoch in range(epochs):
+        loss, accuracy = _train_epoch(model, task, task.training_set, epoch)
+        task.report(task.fold, "training", epoch + 1, epochs, loss, accuracy)
+        history.append(_record(task.fold, "training", epoch, loss, accuracy, None))
+    return FoldResult(
+        weights=_weights(model),
+        architecture=model.to_json(indent=2),
+        probabilities=_predict(model, task.images[task.test]),
+        history=history,
+    )
+
+
+def _compiled(task: FoldTask) -> "keras.Model":
+    import keras
+
+    keras.utils.set_random_seed(_derive(task.seed, task.fold))
+    n_classes = len(task.training_set.class_weights)
+    model = networks.build(task.network, n_classes, task.training.regularisation)
+    optimiser = task.training.optimiser
+    model.compile(
+        optimizer=keras.optimizers.Adam(optimiser.learning_rate)
+        if optimiser.name == "adam"
+        else keras.optimizers.SGD(optimiser.learning_rate, momentum=optimiser.momentum, nesterov=optimiser.momentum > 0),
+        loss=keras.losses.CategoricalCrossentropy(label_smoothing=task.training.label_smoothing),
+        weighted_metrics=["accuracy"],
+    )
+    return model
+
+
+def _derive(*key: int) -> int:
+    return int(np.random.SeedSequence(key).generate_state(1)[0])
+
+
+def _train_epoch(model: "keras.Model", task: FoldTask, training_set: TrainingSet, epoch: int) -> tuple[float, float]:
+    rng = np.random.default_rng((task.seed, task.fold, epoch))
+    _prepare_dropout(model, task, epoch)
+    rows = epoch_rows(training_set, task.labels, rng)
+    labels = np.concatenate([task.labels, training_set.synthetic_labels])
+    targets = np.eye(len(training_set.class_weights), dtype=np.float32)
+    weights = training_set.class_weights.astype(np.float32)
+    sums = np.zeros(3)  # loss, accuracy, examples
+    batch = task.training.batch_size
+    for chunk in _chunks(rows, max(CHUNK // batch, 1) * batch):
+        images = _augmented(_pixels(chunk, task, training_set), task.augment, rng)
+        for start in range(0, len(chunk), batch):
+            part = slice(start, start + batch)
+            of_class = labels[chunk[part]]
+            # A weight per sample: a weight per class would also weigh the mass that label smoothing spreads.
+            logs = model.train_on_batch(images[part], targets[of_class], weights[of_class], return_dict=True)
+            sums += np.array([logs["loss"], logs["accuracy"], 1.0]) * len(of_class)
+    loss, accuracy, _ = sums / sums[2]
+    if not np.isfinite(loss):
+        raise InputError(
+            f"fold {task.fold}: the loss is {loss} after epoch {epoch + 1}; "
+            f"lower train_cnn.optimiser.learning_rate (now {task.training.optimiser.learning_rate})"
+        )
+    return float(loss), float(accuracy)
+
+
+def _prepare_dropout(model: "keras.Model", task: FoldTask, epoch: int) -> None:
+    # Seeding anew in every epoch makes an epoch depend on its number alone, not on what ran before it.
+    for number, layer in enumerate(model.layers):
+        if hasattr(layer, "seed_generator"):
+            layer.seed_generator.state.assign([_derive(task.seed, task.fold, epoch, number), 0])
+        if hasattr(layer, "scale") and "dropout" in layer.name:
+            layer.scale.assign(task.training.regularisation.dropout_decay**epoch)
+
+
+def _chunks(rows: NDArray[np.int64], size: int) -> list[NDArray[np.int64]]:
+    return [rows[start : start + size] for start in range(0, len(rows), size)]
+
+
+def _pixels(rows: NDArray[np.int64], task: FoldTask, training_set: TrainingSet) -> NDArray[np.float32]:
+    n = len(task.labels)
+    pixels = np.empty((len(rows), *task.images.shape[1:]), np.uint8)
+    real = rows < n
+    pixels[real] = task.images[rows[real]]
+    if not real.all():
+        pixels[~real] = training_set.synthetic[task.network.size_px][rows[~real] - n]
+    return _to_grey(pixels)
+
+
+def _to_grey(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    return pixels[..., None].astype(np.float32) / 255
+
+
+def _augmented(images: NDArray[np.float32], settings: AugmentSettings, rng: np.random.Generator) -> NDArray[np.float32]:
+    import keras
+
+    if settings.transforms:
+        maps = draw_maps(len(images), images.shape[1], settings, rng)
+        images = warp_with_keras(images, maps, settings)
+    if settings.noise_sd:
+        images = images + rng.standard_normal(images.shape, dtype=np.float32) * np.float32(settings.noise_sd)
+    return np.asarray(keras.ops.convert_to_numpy(images))
+
+
+def warp_with_keras(
+    images: NDArray[np.float32], maps: NDArray[np.float32], settings: AugmentSettings
+) -> NDArray[np.float32]:
+    """Apply affine maps (n, 6) to images (n, size_px, size_px, 1); agrees with ``augment.warp``, and is far faster."""
+    import keras
+
+    projective = np.concatenate([maps, np.zeros((len(maps), 2), np.float32)], axis=1)
+    warped = keras.ops.image.affine_transform(
+        images,
+        projective,
+        interpolation=settings.interpolation,
+        fill_mode=settings.fill,
+        fill_value=0.0,
+        data_format="channels_last",
+    )
+    return np.asarray(keras.ops.convert_to_numpy(warped))
+
+
+def _predict(model: "keras.Model", pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    parts = [model.predict_on_batch(_to_grey(pixels[part])) for part in _chunks(np.arange(len(pixels)), CHUNK)]
+    return np.concatenate(parts).astype(np.float64)
+
+
+def _weights(model: "keras.Model") -> bytes:
+    # Keras writes weights to files only.
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / "fold.weights.h5"
+        model.save_weights(path)
+        return path.read_bytes()
+
+
+def _record(
+    fold: int, phase: str, epoch: int, loss: float, accuracy: float, validation_loss: float | None
+) -> dict[str, Any]:
+    return {
+        "fold": fold,
+        "phase": phase,
+        "epoch": epoch + 1,
+        "loss": round(loss, 6),
+        "accuracy": round(accuracy, 6),
+        "validation_loss": None if validation_loss is None else round(validation_loss, 6),
+    }
+
+
+def _choose_epochs(task: FoldTask) -> tuple[int, list[dict[str, Any]]]:
+    settings = task.training.epochs
+    fitting, validation = split_validation(task)
+    model, history = _compiled(task), []
+    best, best_epoch = np.inf, 0
+    for epoch in range(settings.most):
+        loss, accuracy = _train_epoch(model, task, fitting, epoch)
+        watched = balanced_log_loss(task.labels[validation], _predict(model, task.images[validation]))
+        task.report(task.fold, "choosing epochs", epoch + 1, settings.most, loss, accuracy)
+        history.append(_record(task.fold, "choosing", epoch, loss, accuracy, watched))
+        if watched < best:
+            best, best_epoch = watched, epoch
+        elif epoch - best_epoch >= settings.patience:
+            break
+    return best_epoch + 1, history
+
+
+def split_validation(task: FoldTask) -> tuple[TrainingSet, NDArray[np.int64]]:
+    """Part the training rows of a fold: a training set without the validation rows, and those rows; groups stay whole.
+
+    Synthetic examples are left out: SMOTE may have made them from validation rows.
+    """
+    rows = np.unique(task.training_set.rows)
+    splitter = StratifiedGroupKFold(
+        task.training.epochs.validation_parts, shuffle=True, random_state=_derive(task.seed, task.fold)
+    )
+    _, held_out = next(splitter.split(rows, task.labels[rows], task.groups[rows]))
+    validation = rows[held_out]
+    whole = task.training_set
+    return (
+        TrainingSet(
+            rows=whole.rows[~np.isin(whole.rows, validation)],
+            synthetic={},
+            synthetic_labels=np.empty(0, np.int64),
+            class_weights=whole.class_weights,
+            drop_fraction=whole.drop_fraction,
+        ),
+        validation,
+    )
+
+
+def balanced_log_loss(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
+    """Log loss averaged within each class, then over the classes present, so that a rare class counts as much as any."""
+    losses = -np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-7, 1))
+    return float(np.mean([losses[labels == label].mean() for label in np.unique(labels)]))

@@ -1,0 +1,1 @@
+"""The stages of dvc.yaml, one file each: paths come in by the command line, numbers from params.yaml."""

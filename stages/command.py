@@ -1,0 +1,34 @@
+"""What every stage's command line shares."""
+
+import argparse
+import sys
+from collections.abc import Callable, Iterable
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from lipnet.errors import InputError
+from lipnet.settings import read_params
+
+PARAMS = Path("params.yaml")
+
+
+def run(description: str | None, problem: bool, paths: Iterable[str], main: Callable[..., None]) -> None:
+    """Parse ``[problem] --path PATH ...``, call ``main(params, arguments)``, and turn input errors into one message."""
+    parser = argparse.ArgumentParser(description=description)
+    if problem:
+        parser.add_argument("problem", help="name of the problem, as in params.yaml")
+    for name in paths:
+        parser.add_argument(f"--{name}", type=Path, required=True)
+    arguments = parser.parse_args()
+    try:
+        main(read_params(PARAMS), arguments)
+    except InputError as error:
+        where = f"{parser.prog} {arguments.problem}" if problem else parser.prog
+        sys.exit(f"{where}: {error}")
+
+
+def bar(items: Iterable[Any], title: str) -> Any:
+    """A progress bar on stderr that stays away for what takes less than two seconds."""
+    return tqdm(items, desc=title, delay=2, mininterval=1, file=sys.stderr)

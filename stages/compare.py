@@ -1,0 +1,44 @@
+"""Set two classifiers of each problem against each other, fold by fold (thesis, section 9)."""
+
+from argparse import Namespace
+from typing import Any
+
+import pandas as pd
+
+from lipnet import comparison, files
+from lipnet.metrics import OVERALL, PER_CLASS
+from lipnet.plots import figure
+from lipnet.plots.scores import class_measures
+from lipnet.settings import parse, pick
+from stages.command import run
+
+INTRODUCTION = """\
+# {first} against {second}
+
+Mean ± standard deviation over the test folds, and the difference ({first} minus {second}) with its interval and p-value by the
+corrected resampled t-test (Nadeau and Bengio 2003). Holm's correction counts all rows of a problem; the verdict uses it.
+A measure that is 0/0 in a fold is left out of that fold.
+
+"""
+
+
+def main(params: dict[str, Any], arguments: Namespace) -> None:
+    """Write the comparison as CSV and Markdown, and one picture a problem (Figure 22)."""
+    settings = parse(comparison.CompareSettings, pick(params, "compare"), "compare")
+    everything = files.read_table(arguments.folds)
+    tables, text = [], INTRODUCTION.format(first=settings.first, second=settings.second)
+    for problem, folds in everything.groupby("problem", sort=False):
+        table = comparison.compare(folds, settings)
+        tables.append(table.assign(problem=problem))
+        text += comparison.to_markdown(table, str(problem), settings) + "\n"
+        labels = list(dict.fromkeys(folds["class"]))
+        measures = [name for name in dict.fromkeys([*OVERALL, *PER_CLASS]) if name != "log_loss"]  # not on a scale of 0 to 1
+        names = [settings.first, settings.second]
+        picture = class_measures(folds, labels, measures, names, f"{problem}: {' against '.join(names)}, mean and sd over folds")
+        figure.save(picture, arguments.pictures / f"{problem}.png")
+    files.write_table(arguments.table, pd.concat(tables))
+    files.write_text(arguments.text, text)
+
+
+if __name__ == "__main__":
+    run(__doc__, False, ["folds", "table", "text", "pictures"], main)
