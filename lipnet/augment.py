@@ -1,8 +1,8 @@
 """Augmentation (thesis, section 5.5): random transformations composed into ONE affine map per image, applied once.
 
-A map is the six numbers (a, b, c, d, e, f) that send an output pixel to its source, in pixels from the centre of the top
-left pixel: x_in = a x + b y + c and y_in = d x + e y + f. They are drawn here, with numpy, from a seed. Training applies
-them with Keras; ``warp`` applies the same maps with SciPy, for previews.
+A map is the six numbers (a, b, c, d, e, f) that send an output pixel to its source, in pixels from the centre of the
+top left pixel: x_in = a x + b y + c and y_in = d x + e y + f. They are drawn here, with numpy, from a seed. Training
+applies them with Keras; ``warp`` applies the same maps with SciPy, for previews.
 """
 
 from typing import Literal
@@ -49,19 +49,23 @@ def draw_maps(n: int, size_px: int, settings: AugmentSettings, rng: np.random.Ge
     total = np.broadcast_to(np.eye(3), (n, 3, 3))
     for name in settings.transforms:
         # Output -> source maps: the transformation applied last to the image is the first to act on an output pixel.
-        total = total @ _DRAW[name](n, size_px, settings, rng)
+        total = total @ _DRAW[name](n, settings, rng)
+    scaled = np.diag([size_px, size_px, 1.0]) @ total @ np.diag([1 / size_px, 1 / size_px, 1.0])
     centre = np.eye(3)
     centre[:2, 2] = (size_px - 1) / 2
     away = np.eye(3)
     away[:2, 2] = -(size_px - 1) / 2
-    return (centre @ total @ away)[:, :2, :].reshape(n, 6).astype(np.float32)
+    return (centre @ scaled @ away)[:, :2, :].reshape(n, 6).astype(np.float32)
+
+
+# Maps of single transformations: origin at the centre of the image, lengths in sides of the image.
 
 
 def _identity(n: int) -> Matrices:
     return np.tile(np.eye(3), (n, 1, 1))
 
 
-def _rotation(n: int, size_px: int, settings: AugmentSettings, rng: np.random.Generator) -> Matrices:
+def _rotation(n: int, settings: AugmentSettings, rng: np.random.Generator) -> Matrices:
     angles = np.deg2rad(rng.integers(-settings.rotation_deg, settings.rotation_deg, n, endpoint=True))
     maps = _identity(n)
     maps[:, 0, 0] = maps[:, 1, 1] = np.cos(angles)
@@ -70,27 +74,27 @@ def _rotation(n: int, size_px: int, settings: AugmentSettings, rng: np.random.Ge
     return maps
 
 
-def _shift(n: int, size_px: int, settings: AugmentSettings, rng: np.random.Generator) -> Matrices:
+def _shift(n: int, settings: AugmentSettings, rng: np.random.Generator) -> Matrices:
     percent = rng.integers(-settings.shift_percent, settings.shift_percent, (n, 2), endpoint=True)
     maps = _identity(n)
-    maps[:, :2, 2] = percent / 100 * size_px
+    maps[:, :2, 2] = percent / 100
     return maps
 
 
-def _flip(n: int, size_px: int, settings: AugmentSettings, rng: np.random.Generator) -> Matrices:
+def _flip(n: int, _settings: AugmentSettings, rng: np.random.Generator) -> Matrices:
     signs = rng.choice([-1.0, 1.0], (n, 2))
     maps = _identity(n)
     maps[:, 0, 0], maps[:, 1, 1] = signs[:, 0], signs[:, 1]
     return maps
 
 
-def _shear(n: int, size_px: int, settings: AugmentSettings, rng: np.random.Generator) -> Matrices:
+def _shear(n: int, settings: AugmentSettings, rng: np.random.Generator) -> Matrices:
     maps = _identity(n)
     maps[:, 0, 1] = rng.uniform(0, settings.shear_max, n)
     return maps
 
 
-def _zoom(n: int, size_px: int, settings: AugmentSettings, rng: np.random.Generator) -> Matrices:
+def _zoom(n: int, settings: AugmentSettings, rng: np.random.Generator) -> Matrices:
     factors = rng.uniform(settings.zoom_min, 1.0, n)
     maps = _identity(n)
     maps[:, 0, 0] = maps[:, 1, 1] = factors  # less than 1 reads from a smaller part of the source: it magnifies

@@ -132,9 +132,7 @@ def _artificial(
     return synthetic, np.repeat(np.arange(len(counts)), missing)
 
 
-def epoch_rows(
-    training_set: TrainingSet, labels: NDArray[np.int64], rng: np.random.Generator
-) -> NDArray[np.int64]:
+def epoch_rows(training_set: TrainingSet, labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
     """What one epoch shows, shuffled: values below n are particles, n + i is the synthetic example i.
 
     Args:

@@ -1,4 +1,4 @@
-"""Two classifiers on the same folds: differences with intervals and a test that knows that folds share training rows."""
+"""Two classifiers on the same folds: differences, intervals, and a test that knows that folds share training rows."""
 
 from typing import NamedTuple
 
@@ -22,7 +22,7 @@ class CompareSettings(Settings):
 
 
 class Difference(NamedTuple):
-    """Mean of the fold-wise differences, its confidence interval, and the p-value of "no difference"; NaN = undefined."""
+    """Mean of the fold-wise differences, its confidence interval, and the p-value of no difference; NaN: undefined."""
 
     mean: float
     low: float
@@ -132,13 +132,24 @@ def to_markdown(table: pd.DataFrame, problem: str, settings: CompareSettings) ->
     lines = [
         f"## {problem}",
         "",
-        f"| class | measure | {settings.first} | {settings.second} | difference [{percent} % interval] | p | p (Holm) | verdict |",
+        f"| class | measure | {settings.first} | {settings.second} | difference [{percent} % interval] "
+        "| p | p (Holm) | verdict |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for _, row in table.iterrows():
-        first, second = (f"{_number(row[f'{name}_mean'])} ± {_number(row[f'{name}_sd'])}" for name in ("first", "second"))
+        first, second = (
+            f"{_number(row[f'{name}_mean'])} ± {_number(row[f'{name}_sd'])}" for name in ("first", "second")
+        )
         interval = f"{_number(row['difference'], '+')} [{_number(row['low'], '+')}, {_number(row['high'], '+')}]"
-        cells = [row["class"] or "all", row["measure"], first, second, interval, _number(row["p"]), _number(row["p_holm"])]
+        cells = [
+            row["class"] or "all",
+            row["measure"],
+            first,
+            second,
+            interval,
+            _number(row["p"]),
+            _number(row["p_holm"]),
+        ]
         lines.append(f"| {' | '.join(cells)} | {verdict(row, settings)} |")
     return "\n".join(lines) + "\n"
 

@@ -1,7 +1,7 @@
 """Network inputs cut from particles: with surrounding, cropped or masked (thesis, section 8.5)."""
 
 from collections.abc import Iterable
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
@@ -25,7 +25,7 @@ class CropSettings(Settings):
     sizes_px: list[int] = Field(min_length=1)
 
 
-def cut(pixels: NDArray[np.generic], mask: Mask, mode: Mode) -> NDArray[np.generic]:
+def cut(pixels: NDArray[Any], mask: Mask, mode: Mode) -> NDArray[Any]:
     """The part of one image that a mode shows.
 
     Args:

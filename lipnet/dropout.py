@@ -6,7 +6,7 @@ import keras
 
 
 @keras.saving.register_keras_serializable("lipnet")
-class DecayingDropout(keras.layers.Layer):
+class DecayingDropout(keras.layers.Layer):  # type: ignore[misc]
     """Dropout at ``rate * scale``; ``scale`` is a weight that is not trained and that the training loop sets."""
 
     def __init__(self, rate: float, **kwargs: Any) -> None:
@@ -14,7 +14,7 @@ class DecayingDropout(keras.layers.Layer):
         self.rate = rate
         self.seed_generator = keras.random.SeedGenerator(0)
 
-    def build(self, input_shape: Any) -> None:
+    def build(self, _input_shape: Any) -> None:
         """Create the scale, 1 at first."""
         self.scale = self.add_weight(name="scale", shape=(), initializer="ones", trainable=False)
 

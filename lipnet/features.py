@@ -3,7 +3,7 @@
 Lengths are in nm where every particle has a pixel size, and in px otherwise; the column names say which.
 """
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 
 import numpy as np
 import pandas as pd
@@ -62,13 +62,11 @@ def _measure_one(
 def _with_margin(store: ParticleStore, index: int, margin_px: int) -> tuple[NDArray[np.float64], Mask]:
     # The measures need the particle and a narrow rim, not the 50 px around it: most of the time is saved here.
     mask = store.mask(index)
-    rows, columns = (
-        slice(max(side.start - margin_px, 0), side.stop + margin_px) for side in bounding_box(mask)
-    )
+    rows, columns = (slice(max(side.start - margin_px, 0), side.stop + margin_px) for side in bounding_box(mask))
     return store.image(index)[rows, columns] / store.white, mask[rows, columns]
 
 
-def _numbered(name: str, values: NDArray[np.float64]) -> Iterator[tuple[str, float]] | dict[str, float]:
+def _numbered(name: str, values: NDArray[np.float64]) -> dict[str, float]:
     return {f"{name}_{number:02d}": float(value) for number, value in enumerate(values)}
 
 
@@ -84,9 +82,7 @@ def central_moments(image: NDArray[np.float64], mask: Mask) -> dict[str, float]:
     return {f"mu{p}{q}": float(moments[p, q]) for p, q in ((2, 0), (0, 2), (3, 0), (0, 3))}
 
 
-def edge_density_profile(
-    image: NDArray[np.float64], mask: Mask, settings: FeatureSettings
-) -> NDArray[np.float64]:
+def edge_density_profile(image: NDArray[np.float64], mask: Mask, settings: FeatureSettings) -> NDArray[np.float64]:
     """Mean grey level against the distance to the outline of the mask, shape (edge_bins,), from inside to outside.
 
     Distances run from -edge_inside_px to edge_outside_px. Bins deeper than a small particle's centre, or beyond the

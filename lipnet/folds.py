@@ -1,5 +1,6 @@
 """Cross-validation folds: stratified by class, whole groups together, drawn from a seed (thesis, section 8.1)."""
 
+from collections.abc import Iterable
 from typing import Literal
 
 import numpy as np
@@ -29,7 +30,7 @@ def assign(
     """Fold of every particle in every repeat of the cross-validation.
 
     Protocols: ``grouped`` keeps particles of one group in one fold; ``shuffled`` ignores groups; ``thesis`` cuts each
-    class into contiguous blocks in the order of the table, as the thesis's author did (nothing is drawn, so one repeat).
+    class into contiguous blocks in the order of the table, as the thesis's author did (nothing is drawn: one repeat).
 
     Args:
         labels: class index of each particle, shape (n,).
@@ -52,7 +53,9 @@ def assign(
     grouped = settings.protocol == "grouped" and len(np.unique(groups)) < len(groups)
     folds = np.stack(
         [
-            _most_even(labels, groups, settings.folds, (seed, repeat)) if grouped else _shuffled(labels, settings.folds, seed, repeat)
+            _most_even(labels, groups, settings.folds, seed, repeat)
+            if grouped
+            else _shuffled(labels, settings.folds, seed, repeat)
             for repeat in range(settings.repeats)
         ]
     )
@@ -84,20 +87,17 @@ def _shuffled(labels: NDArray[np.int64], n_folds: int, seed: int, repeat: int) -
 
 
 def _most_even(
-    labels: NDArray[np.int64], groups: NDArray[np.int64], n_folds: int, key: tuple[int, int]
+    labels: NDArray[np.int64], groups: NDArray[np.int64], n_folds: int, seed: int, repeat: int
 ) -> NDArray[np.int64]:
-    candidates = [
-        _to_assignment(
-            StratifiedGroupKFold(n_folds, shuffle=True, random_state=_state(*key, attempt)).split(labels, labels, groups),
-            len(labels),
-        )
-        for attempt in range(CANDIDATES)
-    ]
+    candidates = []
+    for attempt in range(CANDIDATES):
+        splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=_state(seed, repeat, attempt))
+        candidates.append(_to_assignment(splitter.split(labels, labels, groups), len(labels)))
     return min(candidates, key=lambda folds: unevenness(labels, folds, n_folds))
 
 
 def unevenness(labels: NDArray[np.int64], folds: NDArray[np.int64], n_folds: int) -> float:
-    """Sum over classes and folds of (count - expected)^2 / expected^2: 0 where every fold has its share of each class."""
+    """Sum over classes and folds of (count - expected)^2 / expected^2: 0 where each fold has its share of each."""
     counts = np.zeros((labels.max() + 1, n_folds))
     np.add.at(counts, (labels, folds), 1)
     expected = counts.sum(axis=1, keepdims=True) / n_folds
@@ -108,9 +108,9 @@ def _state(*key: int) -> int:
     return int(np.random.SeedSequence(key).generate_state(1)[0])
 
 
-def _to_assignment(splits: object, n: int) -> NDArray[np.int64]:
+def _to_assignment(splits: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]], n: int) -> NDArray[np.int64]:
     folds = np.full(n, -1, dtype=np.int64)
-    for fold, (_, test) in enumerate(splits):  # type: ignore[call-overload]
+    for fold, (_, test) in enumerate(splits):
         folds[test] = fold
     return folds
 

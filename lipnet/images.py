@@ -1,6 +1,7 @@
 """Reading of one microscopy image from PNG, JPEG, TIFF or MRC as grey levels."""
 
 from pathlib import Path
+from typing import Any
 
 import mrcfile
 import numpy as np
@@ -39,10 +40,10 @@ def read_mask(path: Path) -> Mask:
         InputError: as for ``read_grey``.
     """
     raw = _read_raw(path)
-    return raw.any(axis=2) if raw.ndim == 3 else raw != 0
+    return np.asarray(raw.any(axis=2) if raw.ndim == 3 else raw != 0)
 
 
-def _read_raw(path: Path) -> NDArray[np.generic]:
+def _read_raw(path: Path) -> NDArray[Any]:
     suffix = path.suffix.lower()
     if not path.is_file():
         raise InputError(f"{path.name}: no such file")
@@ -65,7 +66,7 @@ def _read_raw(path: Path) -> NDArray[np.generic]:
     return raw
 
 
-def _read_pillow(path: Path) -> NDArray[np.generic]:
+def _read_pillow(path: Path) -> NDArray[Any]:
     with Image.open(path) as image:
         image.load()
         if image.mode in {"P", "PA"} or image.mode == "1":
@@ -75,7 +76,7 @@ def _read_pillow(path: Path) -> NDArray[np.generic]:
         return np.asarray(image)
 
 
-def _as_grey(raw: NDArray[np.generic], path: Path) -> NDArray[np.generic]:
+def _as_grey(raw: NDArray[Any], path: Path) -> NDArray[Any]:
     if raw.ndim == 3 and raw.shape[2] == 2:  # grey with transparency
         raw = raw[:, :, 0]
     if raw.ndim == 3 and raw.shape[2] in (3, 4):
@@ -88,7 +89,7 @@ def _as_grey(raw: NDArray[np.generic], path: Path) -> NDArray[np.generic]:
     return raw.astype(np.uint8) * 255 if raw.dtype == np.bool_ else raw
 
 
-def _stretch(raw: NDArray[np.generic], path: Path) -> Grey:
+def _stretch(raw: NDArray[Any], path: Path) -> Grey:
     values = raw.astype(np.float64)
     if not np.isfinite(values).all():
         raise InputError(f"{path.name}: has NaN or infinite values")

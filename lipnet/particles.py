@@ -95,7 +95,8 @@ def _widen(image: Grey) -> Grey:
 def describe(particles: Sequence[Particle]) -> pd.DataFrame:
     """Table of what is known of each particle beside its pixels, one row a particle, in order of the store.
 
-    Columns: id, label, group, height_px and width_px (bounding box of the mask), padding_px, pixel_size_nm, mask_estimated.
+    Columns: id, label, group, height_px and width_px (bounding box of the mask), padding_px, pixel_size_nm,
+    mask_estimated.
     """
     boxes = [bounding_box(particle.mask) for particle in particles]
     return pd.DataFrame(

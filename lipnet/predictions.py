@@ -93,8 +93,8 @@ def from_table(table: pd.DataFrame, name: str) -> Predictions:
         ids=table["id"].to_numpy(dtype=np.str_),
         repeat=table["repeat"].to_numpy(dtype=np.int64),
         fold=table["fold"].to_numpy(dtype=np.int64),
-        true=table["label"].map(index).to_numpy(dtype=np.int64),
-        predicted=table["predicted"].map(index).to_numpy(dtype=np.int64),
+        true=np.array([index[label] for label in table["label"]], dtype=np.int64),
+        predicted=np.array([index[label] for label in table["predicted"]], dtype=np.int64),
         probabilities=probabilities,
     )
 
@@ -112,7 +112,9 @@ def _check_complete(table: pd.DataFrame, name: str) -> None:
     for repeat, part in table.groupby("repeat"):
         if part["id"].duplicated().any():
             first = part["id"][part["id"].duplicated()].iloc[0]
-            raise InputError(f"{name}: particle '{first}' stands twice in repeat {repeat}; each belongs to one test fold")
+            raise InputError(
+                f"{name}: particle '{first}' stands twice in repeat {repeat}; each belongs to one test fold"
+            )
         if len(part) != len(everything):
             first = min(everything - set(part["id"]))
             raise InputError(f"{name}: particle '{first}' is missing in repeat {repeat}; a fold was lost, run it again")

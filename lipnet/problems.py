@@ -18,7 +18,9 @@ def classes_of(params: dict[str, Any], problem: str) -> list[str]:
     """
     classes = pick(params, "classes", problem)
     if not isinstance(classes, list) or not all(isinstance(name, str) for name in classes):
-        raise InputError(f"params.yaml: classes.{problem} must be a list of names; put quotes round numbers, yes and no")
+        raise InputError(
+            f"params.yaml: classes.{problem} must be a list of names; put quotes round numbers, yes and no"
+        )
     if len(set(classes)) < 2 or len(set(classes)) < len(classes):
         raise InputError(f"params.yaml: classes.{problem} must list at least two names, each once")
     return classes
@@ -34,4 +36,4 @@ def encode(labels: pd.Series, classes: list[str]) -> NDArray[np.int64]:
     unknown = sorted(set(labels) - set(index))
     if unknown:
         raise InputError(f"class {', '.join(unknown)} is not in `classes` ({', '.join(classes)}); run ingest again")
-    return labels.map(index).to_numpy(dtype=np.int64)
+    return np.array([index[label] for label in labels], dtype=np.int64)

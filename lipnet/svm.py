@@ -75,8 +75,8 @@ def train_fold(task: SvmTask) -> SvmResult:
     """Train on one fold's training rows and predict its test rows; scaling and calibration see training rows only.
 
     LIBSVM's own probabilities (-b 1) draw from an unseeded generator. Here a multinomial logistic regression turns the
-    K (K - 1) / 2 pairwise decision values into probabilities; it is fitted on decision values that inner cross-validation
-    gave for the training rows, so at their natural class proportions.
+    K (K - 1) / 2 pairwise decision values into probabilities; it is fitted on decision values that inner
+    cross-validation gave for the training rows, so at their natural class proportions.
 
     Raises:
         InputError: a feature is not finite.
@@ -103,9 +103,9 @@ def train_fold(task: SvmTask) -> SvmResult:
 
 
 def _check_finite(task: SvmTask) -> None:
-    bad = ~np.isfinite(task.features).all(axis=0)
-    if bad.any():
-        names = ", ".join(name for name, is_bad in zip(task.names, bad, strict=True) if is_bad)
+    bad = np.flatnonzero(~np.isfinite(task.features).all(axis=0))
+    if len(bad):
+        names = ", ".join(task.names[column] for column in bad)
         raise InputError(f"feature {names}: has NaN or infinite values; LIBSVM would accept them without a word")
 
 
@@ -120,9 +120,7 @@ def _fit(x: NDArray[np.float64], y: NDArray[np.int64], settings: SvmSettings) ->
     return svmutil.svm_train(y[order].astype(np.float64), x[order], options)
 
 
-def _decide(
-    model: Any, x: NDArray[np.float64], n_classes: int
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _decide(model: Any, x: NDArray[np.float64], n_classes: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
     votes, _, values = svmutil.svm_predict(np.zeros(len(x)), x, model, "-q")
     labels = model.get_labels()
     found = {(a, b): column for column, (a, b) in enumerate(_pairs(labels))}

@@ -1,10 +1,13 @@
-"""Training of one network on one fold: arrays and settings in; weights, predictions and history out (thesis, 4.5, 5, 8.1).
+"""Training of one network on one fold: arrays and settings in; weights, predictions, history out (thesis, 4.5, 5, 8.1).
 
 Keras is imported inside the functions that train: the parent process, which only hands out folds, never pays for it.
 """
 
+import os
+import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -117,7 +120,7 @@ def train_fold(task: FoldTask) -> FoldResult:
     Raises:
         InputError: the loss became NaN or infinite.
     """
-    epochs, history = task.training.epochs.fixed, []
+    epochs, history = task.training.epochs.fixed, list[dict[str, Any]]()
     if task.training.epochs.choose == "early_stopping":
         epochs, history = _choose_epochs(task)
     model = _compiled(task)
@@ -134,8 +137,10 @@ def train_fold(task: FoldTask) -> FoldResult:
 
 
 def _compiled(task: FoldTask) -> "keras.Model":
-    import keras
+    with _silent_start():
+        import keras
 
+        keras.ops.zeros(1)  # starts the backend, which talks about devices that are not there
     keras.utils.set_random_seed(_derive(task.seed, task.fold))
     n_classes = len(task.training_set.class_weights)
     model = networks.build(task.network, n_classes, task.training.regularisation)
@@ -143,11 +148,27 @@ def _compiled(task: FoldTask) -> "keras.Model":
     model.compile(
         optimizer=keras.optimizers.Adam(optimiser.learning_rate)
         if optimiser.name == "adam"
-        else keras.optimizers.SGD(optimiser.learning_rate, momentum=optimiser.momentum, nesterov=optimiser.momentum > 0),
+        else keras.optimizers.SGD(
+            optimiser.learning_rate, momentum=optimiser.momentum, nesterov=optimiser.momentum > 0
+        ),
         loss=keras.losses.CategoricalCrossentropy(label_smoothing=task.training.label_smoothing),
         weighted_metrics=["accuracy"],
     )
     return model
+
+
+@contextmanager
+def _silent_start() -> Iterator[None]:
+    # TensorFlow's C++ code writes to descriptor 2 before any setting of its own can stop it. Exceptions still pass.
+    sys.stderr.flush()
+    saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
+    try:
+        os.dup2(nowhere, 2)
+        yield
+    finally:
+        os.dup2(saved, 2)
+        os.close(saved)
+        os.close(nowhere)
 
 
 def _derive(*key: int) -> int:
@@ -204,18 +225,16 @@ def _pixels(rows: NDArray[np.int64], task: FoldTask, training_set: TrainingSet) 
 
 
 def _to_grey(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    return pixels[..., None].astype(np.float32) / 255
+    return pixels[..., None].astype(np.float32) / np.float32(255)
 
 
 def _augmented(images: NDArray[np.float32], settings: AugmentSettings, rng: np.random.Generator) -> NDArray[np.float32]:
-    import keras
-
     if settings.transforms:
         maps = draw_maps(len(images), images.shape[1], settings, rng)
         images = warp_with_keras(images, maps, settings)
     if settings.noise_sd:
         images = images + rng.standard_normal(images.shape, dtype=np.float32) * np.float32(settings.noise_sd)
-    return np.asarray(keras.ops.convert_to_numpy(images))
+    return images
 
 
 def warp_with_keras(
@@ -304,6 +323,6 @@ def split_validation(task: FoldTask) -> tuple[TrainingSet, NDArray[np.int64]]:
 
 
 def balanced_log_loss(labels: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
-    """Log loss averaged within each class, then over the classes present, so that a rare class counts as much as any."""
+    """Log loss averaged within each class, then over the classes present, so that rare classes count as much as any."""
     losses = -np.log(np.clip(probabilities[np.arange(len(labels)), labels], 1e-7, 1))
     return float(np.mean([losses[labels == label].mean() for label in np.unique(labels)]))

@@ -32,7 +32,8 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         training_sets.append(balance.balance(train, labels, images, settings, rng, maker))
     files.write_arrays(arguments.training_sets, balance.to_arrays(training_sets))
     figure.save(_preview(training_sets[0], labels, images[min(images)], classes, policy, seed), arguments.picture)
-    print(f"{problem}: examples per epoch and class, fold 0: {dict(zip(classes, training_sets[0].class_counts(labels).tolist(), strict=True))}")
+    counts = zip(classes, training_sets[0].class_counts(labels).tolist(), strict=True)
+    print(f"{problem}: examples in an epoch of fold 0: {', '.join(f'{name} {count}' for name, count in counts)}")
 
 
 def _artificial_maker(params: dict[str, Any], problem: str, classes: list[str], seed: int, fold: int) -> Any:
@@ -53,7 +54,12 @@ def hash_seed(seed: int, fold: int) -> int:
 
 
 def _preview(
-    training_set: balance.TrainingSet, labels: Any, images: Any, classes: list[str], policy: augment.AugmentSettings, seed: int
+    training_set: balance.TrainingSet,
+    labels: Any,
+    images: Any,
+    classes: list[str],
+    policy: augment.AugmentSettings,
+    seed: int,
 ) -> Any:
     rng = np.random.default_rng(seed)
     rows = []

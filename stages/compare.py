@@ -12,12 +12,14 @@ from lipnet.plots.scores import class_measures
 from lipnet.settings import parse, pick
 from stages.command import run
 
+BARS = [name for name in dict.fromkeys([*OVERALL, *PER_CLASS]) if name != "log_loss"]  # all but it lie between 0 and 1
+
 INTRODUCTION = """\
 # {first} against {second}
 
-Mean ± standard deviation over the test folds, and the difference ({first} minus {second}) with its interval and p-value by the
-corrected resampled t-test (Nadeau and Bengio 2003). Holm's correction counts all rows of a problem; the verdict uses it.
-A measure that is 0/0 in a fold is left out of that fold.
+Mean ± standard deviation over the test folds, and the difference ({first} minus {second}) with its interval and p-value
+by the corrected resampled t-test (Nadeau and Bengio 2003). Holm's correction counts all rows of a problem; the verdict
+uses it. A measure that is 0/0 in a fold is left out of that fold.
 
 """
 
@@ -32,9 +34,9 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         tables.append(table.assign(problem=problem))
         text += comparison.to_markdown(table, str(problem), settings) + "\n"
         labels = list(dict.fromkeys(folds["class"]))
-        measures = [name for name in dict.fromkeys([*OVERALL, *PER_CLASS]) if name != "log_loss"]  # not on a scale of 0 to 1
         names = [settings.first, settings.second]
-        picture = class_measures(folds, labels, measures, names, f"{problem}: {' against '.join(names)}, mean and sd over folds")
+        title = f"{problem}: {' against '.join(names)}, mean and sd over folds"
+        picture = class_measures(folds, labels, BARS, names, title)
         figure.save(picture, arguments.pictures / f"{problem}.png")
     files.write_table(arguments.table, pd.concat(tables))
     files.write_text(arguments.text, text)

@@ -60,9 +60,8 @@ def _draw(problem: str, predictions: dict[str, Predictions], folds: pd.DataFrame
     classes = next(iter(predictions.values())).classes
     matrices = {name: metrics.mean_confusion(item) for name, item in predictions.items()}
     figure.save(confusion_matrices(matrices, classes, problem), folder / f"{problem}_confusion.png")
-    bars = class_measures(
-        folds[folds["problem"] == problem], classes, metrics.PER_CLASS, list(predictions), f"{problem}: mean and sd over folds"
-    )
+    of_problem, title = folds[folds["problem"] == problem], f"{problem}: mean and sd over folds"
+    bars = class_measures(of_problem, classes, metrics.PER_CLASS, list(predictions), title)
     figure.save(bars, folder / f"{problem}_classes.png")
 
 

@@ -1,9 +1,9 @@
 """Read or make the particles of a problem: one packed store, a table with features, and the rejected rows."""
 
 from argparse import Namespace
-from collections.abc import Callable
 from functools import partial
 from itertools import chain
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -37,7 +37,10 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     source = parse(SourceSettings, pick(params, "source"), "source")
     limits = parse(IngestSettings, pick(params, "ingest"), "ingest")
     measures = parse(features.FeatureSettings, pick(params, "features"), "features")
-    results = _SOURCES[source.kind](problem, classes, source, pick(params, "seed"), arguments)
+    if source.kind == "artificial":
+        results = _simulate(problem, source, pick(params, "seed"))
+    else:
+        results = _read(problem, classes, source, arguments.folder)
     accepted = [item for item in results if isinstance(item, Particle)]
     rejected = [item for item in results if isinstance(item, Rejected)]
     files.write_table(arguments.rejected, pd.DataFrame(rejected, columns=["row", "id", "file", "reason"]))
@@ -52,22 +55,20 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     files.write_table(arguments.table, pd.concat([known, given, measured], axis=1))
     figure.save(_contact_sheet(accepted, classes), arguments.picture)
     counts = ", ".join(f"{name} {(known['label'] == name).sum()}" for name in classes)
-    print(f"{problem}: {len(accepted)} particles ({counts}) in {known['group'].nunique()} groups, {len(rejected)} rejected")
+    n_groups = known["group"].nunique()
+    print(f"{problem}: {len(accepted)} particles ({counts}) in {n_groups} groups, {len(rejected)} rejected")
 
 
-def _artificial(problem: str, classes: list[str], source: SourceSettings, seed: int, arguments: Namespace) -> list[Any]:
+def _simulate(problem: str, source: SourceSettings, seed: int) -> list[Particle | Rejected]:
     plans = artificial.plan_micrographs(problem, source.artificial, seed)
-    return list(chain(*run_all(partial(artificial.render_micrograph, settings=source.artificial), plans)))
+    render = partial(artificial.render_micrograph, settings=source.artificial)
+    return list(chain.from_iterable(run_all(render, plans)))
 
 
-def _table(problem: str, classes: list[str], source: SourceSettings, seed: int, arguments: Namespace) -> list[Any]:
+def _read(problem: str, classes: list[str], source: SourceSettings, folder: Path) -> list[Particle | Rejected]:
     progress = partial(bar, title=f"{problem}: reading")
-    return list(
-        table.read_particles(arguments.folder, classes, source.class_column, source.feature_columns, progress)
-    )
-
-
-_SOURCES: dict[str, Callable[..., list[Any]]] = {"artificial": _artificial, "table": _table}
+    columns = source.feature_columns
+    return list(table.read_particles(folder, classes, source.class_column, columns, progress))
 
 
 def _check(accepted: list[Particle], rejected: list[Rejected], limits: IngestSettings, arguments: Namespace) -> None:

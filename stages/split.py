@@ -31,7 +31,8 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     print(f"{arguments.problem}: particles per fold\n{counts.to_string(index=False)}")
     share = folds.giant_group(groups, settings.folds)
     if share and settings.protocol == "grouped":
-        print(f"warning: {arguments.problem}: one group holds {share:.0%} of all particles; its fold is larger", file=sys.stderr)
+        message = f"warning: {arguments.problem}: one group holds {share:.0%} of all particles, so its fold is larger"
+        print(message, file=sys.stderr)
 
 
 if __name__ == "__main__":

@@ -24,7 +24,8 @@ from stages.tables import each_fold
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write weights and architecture of every fold, the out-of-fold predictions, and the learning curves."""
-    problem, model, classes = arguments.problem, pick(params, "model"), classes_of(params, arguments.problem)
+    problem, classes = arguments.problem, classes_of(params, arguments.problem)
+    model, seed = pick(params, "model"), pick(params, "seed")
     network = parse(NetworkSettings, pick(params, "networks", model), f"networks.{model}")
     training = parse(TrainingSettings, pick(params, "train_cnn"), "train_cnn")
     policy = parse(AugmentSettings, pick(params, "augment"), "augment")
@@ -35,8 +36,8 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     folds = list(each_fold(arguments.folds))
     report = partial(_report, f"{problem} {model}", len(folds))
     tasks = [
-        FoldTask(number, images, labels, groups, test, training_sets[number], network, training, policy, pick(params, "seed"), report)
-        for number, (_, _, _, test) in enumerate(folds)
+        FoldTask(number, images, labels, groups, test, training_set, network, training, policy, seed, report)
+        for number, ((_, _, _, test), training_set) in enumerate(zip(folds, training_sets, strict=True))
     ]
     results = run_all(train_fold, tasks, training.threads_per_fold)
 
@@ -53,7 +54,9 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     figure.save(learning_curves(history, f"{problem}, {model}"), arguments.picture)
 
 
-def _report(title: str, n_folds: int, fold: int, phase: str, epoch: int, epochs: int, loss: float, accuracy: float) -> None:
+def _report(
+    title: str, n_folds: int, fold: int, phase: str, epoch: int, epochs: int, loss: float, accuracy: float
+) -> None:
     # One line an epoch rather than a moving bar: several processes write here at once, often into a log file.
     done = round(20 * epoch / epochs)
     print(
@@ -65,4 +68,5 @@ def _report(title: str, n_folds: int, fold: int, phase: str, epoch: int, epochs:
 
 
 if __name__ == "__main__":
-    run(__doc__, True, ["table", "crops", "folds", "training_sets", "models", "predictions", "history", "picture"], main)
+    inputs, outputs = ["table", "crops", "folds", "training_sets"], ["models", "predictions", "history", "picture"]
+    run(__doc__, True, [*inputs, *outputs], main)

@@ -15,8 +15,9 @@ def learning_curves(history: pd.DataFrame, title: str) -> Figure:
     """
     figure = Figure(figsize=(7, 2.8))
     loss, accuracy = figure.subplots(1, 2)
-    for (fold, phase), part in history.groupby(["fold", "phase"]):
-        colour = COLOURS[int(fold) % len(COLOURS)]
+    for key, part in history.groupby(["fold", "phase"]):
+        fold, phase = key
+        colour = COLOURS[part["fold"].iloc[0] % len(COLOURS)]
         if phase == "choosing":
             loss.plot(part["epoch"], part["validation_loss"], "--", color=colour, label=f"fold {fold}, validation")
         else:

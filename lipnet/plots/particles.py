@@ -1,17 +1,18 @@
 """Pictures of particles: examples per class and crop mode, and of augmentation (thesis, Figures 1, 2 and 11)."""
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 
-def grid(images: Sequence[Sequence[NDArray[np.generic]]], row_titles: Sequence[str], column_titles: Sequence[str]) -> Figure:
+def grid(images: Sequence[Sequence[NDArray[Any]]], row_titles: Sequence[str], column_titles: Sequence[str]) -> Figure:
     """Grey images in rows and columns.
 
     Args:
-        images: rows of images, each of shape (height_px, width_px), in one grey range: that of their data type, or [0, 1].
+        images: rows of images, each of shape (height_px, width_px); white is the largest integer of their type, or 1.0.
         row_titles: one per row.
         column_titles: one per column, or none.
     """
@@ -33,5 +34,5 @@ def grid(images: Sequence[Sequence[NDArray[np.generic]]], row_titles: Sequence[s
     return figure
 
 
-def _white(image: NDArray[np.generic]) -> float:
+def _white(image: NDArray[Any]) -> float:
     return float(np.iinfo(image.dtype).max) if np.issubdtype(image.dtype, np.integer) else 1.0

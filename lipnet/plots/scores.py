@@ -26,7 +26,9 @@ def confusion_matrices(matrices: Mapping[str, tuple[Matrix, Matrix]], classes: S
         ax.imshow(shares, cmap="Blues", vmin=0, vmax=1)
         for i, j in np.ndindex(shares.shape):
             colour = "white" if shares[i, j] > 0.6 else "black"
-            ax.text(j, i, f"{shares[i, j]:.2f}\n({counts[i, j]:.1f})", ha="center", va="center", color=colour, fontsize=7)
+            ax.text(
+                j, i, f"{shares[i, j]:.2f}\n({counts[i, j]:.1f})", ha="center", va="center", color=colour, fontsize=7
+            )
         ax.set_xticks(range(len(classes)), classes, rotation=30, ha="right")
         ax.set_yticks(range(len(classes)), classes if ax is axes[0] else [""] * len(classes))
         ax.set(title=classifier, xlabel="predicted")

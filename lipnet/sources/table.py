@@ -38,7 +38,7 @@ def read_particles(
     """Read the particles that ``folder/particles.csv`` lists, one result a row and in its order.
 
     Columns: id, image and the class column; optionally mask, group, pixel_size_nm, padding_px and the feature columns.
-    Without a mask, the ellipse inscribed in the image less its padding stands for the particle and is marked as estimated.
+    Without a mask, the ellipse inscribed in the image less its padding stands for the particle, marked as estimated.
     Without a group, every particle is a group of its own.
 
     Args:
@@ -94,7 +94,9 @@ def _read_rows(path: Path, required: tuple[str, ...]) -> list[Row]:
     try:
         table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
     except FileNotFoundError:
-        raise InputError(f"{path}: no such file; source 'table' needs it, or set source.folder to where it is") from None
+        raise InputError(
+            f"{path}: no such file; source 'table' needs it, or set source.folder to where it is"
+        ) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a CSV table in UTF-8 ({error})") from None
     missing = [name for name in required if name not in table.columns]
