@@ -75,6 +75,7 @@ class ArtificialSettings(Settings):
 
     Attributes:
         n_particles: particles of a problem, all classes together.
+        proportions: share of each class of each problem; those of the thesis's data by default.
         min_per_class: classes with fewer particles than this by their natural proportion are raised to it.
         particles_per_micrograph: mean size of a group.
         padding_px: surrounding on each side of a particle's bounding box.
@@ -86,6 +87,7 @@ class ArtificialSettings(Settings):
     """
 
     n_particles: int = Field(ge=1)
+    proportions: dict[str, dict[str, Annotated[float, Field(ge=0)]]] = PROPORTIONS
     min_per_class: int = Field(ge=0)
     particles_per_micrograph: int = Field(ge=1)
     padding_px: int = Field(ge=0)
@@ -163,14 +165,15 @@ class Scene(NamedTuple):
 
 
 def class_counts(problem: str, settings: ArtificialSettings) -> dict[str, int]:
-    """Number of particles of each class: natural proportions, by largest remainder, with a floor per class.
+    """Number of particles of each class: the proportions, by largest remainder, with a floor per class.
 
     What a raised class needs is taken from the class that is the largest at that moment. Sums to n_particles.
 
     Raises:
-        InputError: the problem is unknown, or n_particles cannot hold min_per_class particles of every class.
+        InputError: the problem is unknown, its proportions name other classes than the generator can draw, or
+            n_particles cannot hold min_per_class particles of every class.
     """
-    shares = _shares(problem)
+    shares = _shares(problem, settings)
     if settings.min_per_class * len(shares) > settings.n_particles:
         raise InputError(
             f"artificial: {settings.n_particles} particles cannot hold {settings.min_per_class} of each of the "
@@ -218,7 +221,7 @@ def render_examples(problem: str, label: str, n: int, settings: ArtificialSettin
     Raises:
         InputError: the generator does not know the problem or the class.
     """
-    classes = list(_shares(problem))
+    classes = _classes(problem)
     if label not in classes:
         raise InputError(f"artificial: {problem} has no class '{label}'; known: {', '.join(classes)}")
     number = 1 + classes.index(label)
@@ -287,10 +290,21 @@ def transfer_function(shape: tuple[int, int], pixel_size_nm: float, defocus_nm: 
     return np.asarray(2 * factors, dtype=np.float32)
 
 
-def _shares(problem: str) -> dict[str, float]:
+def _classes(problem: str) -> list[str]:
     if problem not in PROPORTIONS:
-        raise InputError(f"artificial: unknown problem '{problem}'; known: {', '.join(PROPORTIONS)}")
-    return PROPORTIONS[problem]
+        known = ", ".join(PROPORTIONS)
+        raise InputError(f"artificial: unknown problem '{problem}'; known: {known}; others need source.kind: table")
+    return list(PROPORTIONS[problem])
+
+
+def _shares(problem: str, settings: ArtificialSettings) -> dict[str, float]:
+    classes = _classes(problem)
+    given = settings.proportions.get(problem, PROPORTIONS[problem])
+    total = sum(given.values())
+    if set(given) != set(classes) or total <= 0:
+        wanted = ", ".join(classes)
+        raise InputError(f"source.artificial.proportions.{problem}: give a share to each of {wanted}, not all 0")
+    return {name: given[name] / total for name in classes}
 
 
 def _plan(

@@ -116,7 +116,10 @@ def _smote(
     synthetic, new_labels = {}, np.empty(0, np.int64)
     for size, crops in images.items():
         sampler = SMOTE(k_neighbors=min(neighbours, int(counts.min()) - 1), random_state=state)
-        pixels, all_labels = sampler.fit_resample(crops[train].reshape(len(train), -1), labels[train])
+        # SMOTE subtracts neighbours, which wraps around in uint8.
+        pixels, all_labels = sampler.fit_resample(
+            crops[train].reshape(len(train), -1).astype(np.float32), labels[train]
+        )
         # imbalanced-learn appends what it makes behind what it was given.
         synthetic[size] = np.round(pixels[len(train) :]).astype(np.uint8).reshape(-1, size, size)
         new_labels = all_labels[len(train) :]

@@ -10,6 +10,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from lipnet.errors import InputError
+from lipnet.metrics import mean_sd
 from lipnet.settings import Settings
 
 
@@ -86,8 +87,8 @@ def compare(folds: pd.DataFrame, settings: CompareSettings) -> pd.DataFrame:
             {
                 "class": label,
                 "measure": measure,
-                **_spread("first", first),
-                **_spread("second", second),
+                **dict(zip(("first_mean", "first_sd"), mean_sd(first), strict=True)),
+                **dict(zip(("second_mean", "second_sd"), mean_sd(second), strict=True)),
                 "difference": test.mean,
                 "low": test.low,
                 "high": test.high,
@@ -98,14 +99,6 @@ def compare(folds: pd.DataFrame, settings: CompareSettings) -> pd.DataFrame:
     table = pd.DataFrame(rows)
     table.insert(len(table.columns) - 1, "p_holm", _holm(table["p"].to_numpy()))
     return table
-
-
-def _spread(name: str, values: NDArray[np.float64]) -> dict[str, float]:
-    defined = values[np.isfinite(values)]
-    return {
-        f"{name}_mean": float(defined.mean()) if len(defined) else np.nan,
-        f"{name}_sd": float(defined.std(ddof=1)) if len(defined) > 1 else np.nan,
-    }
 
 
 def _holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:

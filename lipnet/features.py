@@ -78,7 +78,10 @@ def circularity(mask: Mask) -> float:
 
 def central_moments(image: NDArray[np.float64], mask: Mask) -> dict[str, float]:
     """Central image moments mu20, mu02, mu30, mu03 of the grey levels under the mask (first index: rows), in px."""
-    moments = measure.moments_central(np.where(mask, image, 0.0), order=3)
+    grey = np.where(mask, image, 0.0)
+    if not grey.any():  # a black particle has no centre of mass
+        return dict.fromkeys(("mu20", "mu02", "mu30", "mu03"), 0.0)
+    moments = measure.moments_central(grey, order=3)
     return {f"mu{p}{q}": float(moments[p, q]) for p, q in ((2, 0), (0, 2), (3, 0), (0, 3))}
 
 

@@ -79,10 +79,7 @@ def read_table(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: empty file; delete it and run `dvc repro`") from None
     text = [name for name in header if name in TEXT_COLUMNS]
     numbers = {name: ["", "NaN", "nan"] for name in header if name not in text}
-    # float_precision: the default parser may be one unit in the last place off what was written.
-    return pd.read_csv(
-        path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=numbers, float_precision="round_trip"
-    )
+    return pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=numbers)
 
 
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
@@ -98,9 +95,10 @@ def read_arrays(path: Path) -> dict[str, Any]:
         InputError: the file is missing, truncated or not an .npz file of plain arrays.
     """
     try:
-        with np.load(path, allow_pickle=False) as archive:
+        # Opened here because NumPy leaves the file of a truncated archive open.
+        with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             return {name: archive[name] for name in archive.files}
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run `dvc repro`") from None
-    except (BadZipFile, ValueError, OSError, EOFError) as error:
+    except (BadZipFile, ValueError, TypeError, OSError, EOFError) as error:
         raise InputError(f"{path}: damaged ({error}); delete it and run `dvc repro`") from None

@@ -39,7 +39,7 @@ def read_mask(path: Path) -> Mask:
     Raises:
         InputError: as for ``read_grey``.
     """
-    raw = _read_raw(path)
+    raw = _one_image(_read_raw(path), path)
     return np.asarray(raw.any(axis=2) if raw.ndim == 3 else raw != 0)
 
 
@@ -57,9 +57,9 @@ def _read_raw(path: Path) -> NDArray[Any]:
                 raw = np.array(mrc.data)
         else:
             raise InputError(f"{path.name}: format '{suffix}' is not read; use PNG, JPEG, TIFF or MRC")
-    except (OSError, ValueError, SyntaxError, EOFError, tifffile.TiffFileError) as error:
-        if isinstance(error, InputError):
-            raise
+    except InputError:
+        raise
+    except Exception as error:  # what the decoders throw at a damaged file is not documented: zlib.error, struct.error
         raise InputError(f"{path.name}: damaged or not an image ({error})") from None
     if raw.size == 0:
         raise InputError(f"{path.name}: the image has no pixels")
@@ -70,23 +70,31 @@ def _read_pillow(path: Path) -> NDArray[Any]:
     with Image.open(path) as image:
         image.load()
         if image.mode in {"P", "PA"} or image.mode == "1":
-            return np.asarray(image.convert("RGB" if image.mode != "1" else "L"))
+            return np.asarray(image.convert("RGBA" if image.mode != "1" else "L"))
         if image.mode == "CMYK" or image.mode == "YCbCr":
             return np.asarray(image.convert("RGB"))
         return np.asarray(image)
 
 
 def _as_grey(raw: NDArray[Any], path: Path) -> NDArray[Any]:
-    if raw.ndim == 3 and raw.shape[2] == 2:  # grey with transparency
-        raw = raw[:, :, 0]
-    if raw.ndim == 3 and raw.shape[2] in (3, 4):
-        luminance = rgb2gray(raw[:, :, :3])
+    raw = _one_image(raw, path)
+    if raw.ndim == 3:
+        luminance = rgb2gray(raw)
         return np.round(luminance * 255).astype(np.uint8) if raw.dtype == np.uint8 else luminance
+    return raw.astype(np.uint8) * 255 if raw.dtype == np.bool_ else raw
+
+
+def _one_image(raw: NDArray[Any], path: Path) -> NDArray[Any]:
+    """Shape (height_px, width_px) or (height_px, width_px, 3), without transparency."""
+    if raw.ndim == 3 and raw.shape[2] == 2:
+        return raw[:, :, 0]
+    if raw.ndim == 3 and raw.shape[2] in (3, 4):
+        return raw[:, :, :3]
     if raw.ndim == 3 and raw.shape[0] == 1:  # a stack of one section, as MRC files often are
-        raw = raw[0]
+        return raw[0]
     if raw.ndim != 2:
         raise InputError(f"{path.name}: expected one grey or colour image, found an array of shape {raw.shape}")
-    return raw.astype(np.uint8) * 255 if raw.dtype == np.bool_ else raw
+    return raw
 
 
 def _stretch(raw: NDArray[Any], path: Path) -> Grey:

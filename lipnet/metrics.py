@@ -171,16 +171,20 @@ def mean_confusion(predictions: Predictions) -> tuple[NDArray[np.float64], NDArr
     return np.mean(counts, axis=0), np.mean(normalised, axis=0)
 
 
-def spread(values: NDArray[np.float64]) -> dict[str, float | None]:
-    """Mean and standard deviation (n - 1) over the folds where a measure is defined, rounded to 4 decimals.
+def mean_sd(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and standard deviation (n - 1) over the folds where a measure is defined.
 
-    None where undefined: the mean without any defined fold, the standard deviation with fewer than two.
+    NaN where undefined: the mean without any defined fold, the standard deviation with fewer than two.
     """
     defined = values[np.isfinite(values)]
-    return {
-        "mean": round(float(defined.mean()), 4) if len(defined) else None,
-        "sd": round(float(defined.std(ddof=1)), 4) if len(defined) > 1 else None,
-    }
+    mean = float(defined.mean()) if len(defined) else np.nan
+    return mean, float(defined.std(ddof=1)) if len(defined) > 1 else np.nan
+
+
+def spread(values: NDArray[np.float64]) -> dict[str, float | None]:
+    """``mean_sd`` as metrics.json shows it: rounded to 4 decimals, None where undefined."""
+    names = ("mean", "sd")
+    return {name: round(x, 4) if np.isfinite(x) else None for name, x in zip(names, mean_sd(values), strict=True)}
 
 
 def summary(folds: pd.DataFrame, classes: list[str]) -> dict[str, Any]:

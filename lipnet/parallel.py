@@ -21,7 +21,7 @@ def run_all(function: Callable[[Task], Result], tasks: Iterable[Task], threads_p
     todo = list(tasks)
     _fix_threads(threads_per_task)
     limit = int(os.environ.get(WORKERS_VARIABLE, 0)) or max((os.cpu_count() or 1) // threads_per_task, 1)
-    results: list[Result] = joblib.Parallel(n_jobs=min(limit, len(todo)))(
+    results: list[Result] = joblib.Parallel(n_jobs=min(limit, max(len(todo), 1)))(
         joblib.delayed(function)(task) for task in todo
     )
     return results

@@ -139,8 +139,9 @@ def from_arrays(arrays: dict[str, Any], name: str) -> ParticleStore:
     try:
         pixels, bits, shapes_px = arrays["pixels"], arrays["masks"], arrays["shapes_px"]
         masks = np.unpackbits(bits, count=len(pixels)).astype(bool)
+        total_px = int(shapes_px.prod(axis=1).sum())
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{name}: not a particle store ({error}); delete it and run `dvc repro`") from None
-    if shapes_px.prod(axis=1).sum() != len(pixels):
-        raise InputError(f"{name}: image shapes and pixels disagree; delete it and run `dvc repro`")
+    if total_px != len(pixels) or len(bits) != (total_px + 7) // 8:  # unpackbits fills up with zeros
+        raise InputError(f"{name}: image shapes, pixels and masks disagree; delete it and run `dvc repro`")
     return ParticleStore(pixels, masks, shapes_px)

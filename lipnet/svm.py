@@ -105,7 +105,7 @@ def train_fold(task: SvmTask) -> SvmResult:
 def _check_finite(task: SvmTask) -> None:
     bad = np.flatnonzero(~np.isfinite(task.features).all(axis=0))
     if len(bad):
-        names = ", ".join(task.names[column] for column in bad)
+        names = ", ".join(task.names[int(column)] for column in bad)
         raise InputError(f"feature {names}: has NaN or infinite values; LIBSVM would accept them without a word")
 
 

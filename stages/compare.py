@@ -6,13 +6,10 @@ from typing import Any
 import pandas as pd
 
 from lipnet import comparison, files
-from lipnet.metrics import OVERALL, PER_CLASS
 from lipnet.plots import figure
 from lipnet.plots.scores import class_measures
 from lipnet.settings import parse, pick
 from stages.command import run
-
-BARS = [name for name in dict.fromkeys([*OVERALL, *PER_CLASS]) if name != "log_loss"]  # all but it lie between 0 and 1
 
 INTRODUCTION = """\
 # {first} against {second}
@@ -36,7 +33,7 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         labels = list(dict.fromkeys(folds["class"]))
         names = [settings.first, settings.second]
         title = f"{problem}: {' against '.join(names)}, mean and sd over folds"
-        picture = class_measures(folds, labels, BARS, names, title)
+        picture = class_measures(folds, labels, names, title)
         figure.save(picture, arguments.pictures / f"{problem}.png")
     files.write_table(arguments.table, pd.concat(tables))
     files.write_text(arguments.text, text)

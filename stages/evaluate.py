@@ -61,7 +61,7 @@ def _draw(problem: str, predictions: dict[str, Predictions], folds: pd.DataFrame
     matrices = {name: metrics.mean_confusion(item) for name, item in predictions.items()}
     figure.save(confusion_matrices(matrices, classes, problem), folder / f"{problem}_confusion.png")
     of_problem, title = folds[folds["problem"] == problem], f"{problem}: mean and sd over folds"
-    bars = class_measures(of_problem, classes, metrics.PER_CLASS, list(predictions), title)
+    bars = class_measures(of_problem, classes, list(predictions), title)
     figure.save(bars, folder / f"{problem}_classes.png")
 
 

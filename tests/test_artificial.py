@@ -184,3 +184,15 @@ def test_ranges_are_low_and_high(limits: list[float]) -> None:
         _with(noise_sd=limits)
     with pytest.raises(ValidationError):
         _with(pixel_size_nm=[0.0, 1.0])
+
+
+def test_proportions_of_ones_own_are_followed_and_need_not_sum_to_one():
+    shares = {"Unilamellar": 2.0, "Multilamellar": 1.0, "Uncertain": 1.0}
+    own = _with(n_particles=40, min_per_class=0, proportions={"lamellarity": shares})
+    assert class_counts("lamellarity", own) == {"Unilamellar": 20, "Multilamellar": 10, "Uncertain": 10}
+
+
+def test_proportions_that_lack_a_class_are_refused_by_name():
+    own = _with(proportions={"lamellarity": {"Unilamellar": 1.0}})
+    with pytest.raises(InputError, match=r"proportions\.lamellarity: give a share to each of Unilamellar, Multilam"):
+        class_counts("lamellarity", own)

@@ -7,13 +7,15 @@ from lipnet.plots.figure import COLOURS
 
 
 def learning_curves(history: pd.DataFrame, title: str) -> Figure:
-    """Draw one line a fold; dashed is the balanced validation loss where early stopping chose the number of epochs.
+    """Draw one line a fold, measured on the balanced and augmented training set.
+
+    Dashed is the balanced validation loss, where early stopping chose the number of epochs.
 
     Args:
         history: columns fold, phase, epoch, loss, accuracy, validation_loss.
         title: above the picture.
     """
-    figure = Figure(figsize=(7, 2.8))
+    figure = Figure(figsize=(7.5, 2.8), layout="constrained")
     loss, accuracy = figure.subplots(1, 2)
     for key, part in history.groupby(["fold", "phase"]):
         fold, phase = key
@@ -24,7 +26,7 @@ def learning_curves(history: pd.DataFrame, title: str) -> Figure:
             loss.plot(part["epoch"], part["loss"], color=colour, label=f"fold {fold}")
             accuracy.plot(part["epoch"], part["accuracy"], color=colour)
     loss.set(xlabel="epoch", ylabel="training loss")
-    accuracy.set(xlabel="epoch", ylabel="accuracy on the balanced, augmented training set")
-    loss.legend(frameon=False, fontsize=6)
+    accuracy.set(xlabel="epoch", ylabel="training accuracy")
+    figure.legend(*loss.get_legend_handles_labels(), frameon=False, loc="outside right center")
     figure.suptitle(title)
     return figure

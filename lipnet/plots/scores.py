@@ -9,6 +9,19 @@ from numpy.typing import NDArray
 
 from lipnet.plots.figure import COLOURS
 
+LABELS = {  # the measures that end at 1, in the order in which they are drawn
+    "accuracy": "accuracy",
+    "balanced_accuracy": "balanced accuracy",
+    "macro_f1": "macro F1",
+    "mcc": "MCC",
+    "kappa": "kappa",
+    "tpr": "TPR",
+    "tnr": "TNR",
+    "ppv": "PPV",
+    "npv": "NPV",
+    "f1": "F1",
+    "average_precision": "average precision",
+}
 Matrix = NDArray[np.float64]
 
 
@@ -37,24 +50,22 @@ def confusion_matrices(matrices: Mapping[str, tuple[Matrix, Matrix]], classes: S
     return figure
 
 
-def class_measures(
-    folds: pd.DataFrame, classes: Sequence[str], measures: Sequence[str], classifiers: Sequence[str], title: str
-) -> Figure:
+def class_measures(folds: pd.DataFrame, classes: Sequence[str], classifiers: Sequence[str], title: str) -> Figure:
     """Grouped bars: a panel a class, a group a measure, a bar a classifier; whiskers are the sd over folds.
 
     Args:
         folds: columns classifier, class, measure, value, a row a fold.
         classes: panels; "" is shown as "all classes".
-        measures: groups, in order; a panel shows those that it has.
         classifiers: bars, in order.
         title: above the picture.
     """
-    figure = Figure(figsize=(2.6 * len(classes) + 0.6, 2.6))
+    figure = Figure(figsize=(2.6 * len(classes) + 0.9, 2.6), layout="constrained")
     axes = figure.subplots(1, len(classes), sharey=True, squeeze=False)[0]
+    everyone = list(dict.fromkeys(folds["classifier"]))  # a classifier keeps its colour where others are left out
     width = 0.8 / len(classifiers)
     for ax, label in zip(axes, classes, strict=True):
         part = folds[folds["class"] == label]
-        shown = [measure for measure in measures if measure in set(part["measure"])]
+        shown = [measure for measure in LABELS if measure in set(part["measure"])]
         for number, classifier in enumerate(classifiers):
             values = [part.loc[(part["classifier"] == classifier) & (part["measure"] == m), "value"] for m in shown]
             ax.bar(
@@ -62,12 +73,12 @@ def class_measures(
                 [value.mean() for value in values],
                 width,
                 yerr=[value.std() for value in values],
-                color=COLOURS[number],
+                color=COLOURS[everyone.index(classifier)],
                 error_kw={"linewidth": 0.8},
                 label=classifier,
             )
-        ax.set_xticks(range(len(shown)), shown, rotation=40, ha="right")
+        ax.set_xticks(range(len(shown)), [LABELS[measure] for measure in shown], rotation=40, ha="right")
         ax.set(title=label or "all classes", ylim=(0, 1.05))
-    axes[0].legend(frameon=False, fontsize=7, loc="lower left")
-    figure.suptitle(title, y=1.04)
+    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside right center")
+    figure.suptitle(title)
     return figure

@@ -84,7 +84,8 @@ def summarise(rejected: list[Rejected], limit: int = 5) -> str:
     """The most frequent reasons for rejection in plain words, with the first row of each."""
     reasons: dict[str, list[Rejected]] = {}
     for row in rejected:
-        reasons.setdefault(row.reason.replace(Path(row.file).name, "<file>"), []).append(row)
+        name = Path(row.file).name
+        reasons.setdefault(row.reason.replace(name, "<file>") if name else row.reason, []).append(row)
     ranked = sorted(reasons.items(), key=lambda item: -len(item[1]))
     lines = [f"  {len(rows)} x {reason} (first: row {rows[0].row}, {rows[0].file})" for reason, rows in ranked[:limit]]
     return "\n".join(lines)
@@ -99,6 +100,8 @@ def _read_rows(path: Path, required: tuple[str, ...]) -> list[Row]:
         ) from None
     except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: not a CSV table in UTF-8 ({error})") from None
+    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for an index
+        raise InputError(f"{path}: the rows have more fields than the header; remove commas at the ends of the rows")
     missing = [name for name in required if name not in table.columns]
     if missing:
         raise InputError(f"{path}: column {', '.join(missing)} is missing; it has {', '.join(table.columns)}")

@@ -1,0 +1,103 @@
+"""Pictures of scores: what stands in each cell and each bar."""
+
+from pathlib import Path
+
+import numpy as np
+import pandas as pd
+import pytest
+from matplotlib.container import BarContainer
+from matplotlib.figure import Figure
+from numpy.testing import assert_allclose
+
+from lipnet.plots.figure import save
+from lipnet.plots.scores import class_measures, confusion_matrices
+
+COUNTS = np.array([[90.0, 10.0], [1.5, 0.5]])
+SHARES = np.array([[0.9, 0.1], [0.75, 0.25]])
+CLASSES = ["Full", "Empty"]
+
+
+def _folds() -> pd.DataFrame:
+    values = {
+        ("cnn", "", "mcc"): [0.5, 0.7],
+        ("svm", "", "mcc"): [0.4, 0.4],
+        ("cnn", "Empty", "tpr"): [0.2, 0.4],
+        ("svm", "Empty", "tpr"): [np.nan, np.nan],
+        ("cnn", "Empty", "f1"): [0.1, np.nan],
+        ("svm", "Empty", "f1"): [0.8, 0.6],
+    }
+    return pd.DataFrame(
+        [
+            {"classifier": classifier, "class": label, "measure": measure, "value": value}
+            for (classifier, label, measure), of_folds in values.items()
+            for value in of_folds
+        ]
+    )
+
+
+def _measures() -> Figure:
+    return class_measures(_folds(), ["", "Empty"], ["mcc", "tpr", "f1"], ["cnn", "svm"], "encapsulation")
+
+
+def _matrices() -> Figure:
+    return confusion_matrices({"cnn": (COUNTS, SHARES), "svm": (COUNTS.T, SHARES.T)}, CLASSES, "encapsulation")
+
+
+def _bars(figure: Figure, panel: int) -> list[BarContainer]:
+    return [item for item in figure.axes[panel].containers if isinstance(item, BarContainer)]
+
+
+def test_confusion_matrices_show_share_and_count_of_every_cell() -> None:
+    figure = _matrices()
+    assert [ax.get_title() for ax in figure.axes] == ["cnn", "svm"]
+    first, second = figure.axes
+    found = {text.get_position(): text.get_text() for text in first.texts}
+    assert found == {(0, 0): "0.90\n(90.0)", (1, 0): "0.10\n(10.0)", (0, 1): "0.75\n(1.5)", (1, 1): "0.25\n(0.5)"}
+    assert_allclose(first.images[0].get_array(), SHARES)
+    assert_allclose(second.images[0].get_array(), SHARES.T)
+    assert [label.get_text() for label in first.get_xticklabels()] == CLASSES
+    assert [label.get_text() for label in first.get_yticklabels()] == CLASSES
+    assert (first.get_ylabel(), first.get_xlabel()) == ("true", "predicted")
+
+
+def test_text_is_white_on_dark_cells_only() -> None:
+    colours = {text.get_text()[:4]: text.get_color() for text in _matrices().axes[0].texts}
+    assert colours == {"0.90": "white", "0.75": "white", "0.25": "black", "0.10": "black"}
+
+
+def test_a_panel_shows_the_measures_that_its_class_has() -> None:
+    figure = _measures()
+    assert [ax.get_title() for ax in figure.axes] == ["all classes", "Empty"]
+    ticks = [[label.get_text() for label in ax.get_xticklabels()] for ax in figure.axes]
+    assert ticks == [["mcc"], ["tpr", "f1"]]
+    assert [[len(bars) for bars in _bars(figure, panel)] for panel in (0, 1)] == [[1, 1], [2, 2]]
+    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["cnn", "svm"]
+
+
+def test_bars_are_means_over_folds_and_whiskers_their_sd() -> None:
+    figure = _measures()
+    heights = [[bar.get_height() for bar in bars] for bars in _bars(figure, 1)]
+    assert_allclose(heights, [[0.3, 0.1], [np.nan, 0.7]])
+    whisker = _bars(figure, 0)[0].errorbar.lines[2][0].get_segments()[0]
+    assert_allclose(whisker[:, 1], 0.6 + np.array([-1, 1]) * np.std([0.5, 0.7], ddof=1))
+
+
+def test_bars_of_one_measure_stand_side_by_side_around_the_tick() -> None:
+    cnn, svm = (bars[0] for bars in _bars(_measures(), 0))
+    assert cnn.get_x() + cnn.get_width() == pytest.approx(svm.get_x())
+    assert svm.get_x() == pytest.approx(0)
+
+
+@pytest.mark.parametrize("draw", [_measures, _matrices])
+def test_pictures_with_undefined_measures_are_saved_with_the_same_bytes(draw: object, tmp_path: Path) -> None:
+    assert callable(draw)
+    for name in ("one.png", "two.png"):
+        save(draw(), tmp_path / name)
+    assert (tmp_path / "one.png").read_bytes() == (tmp_path / "two.png").read_bytes()
+
+
+def test_undefined_shares_do_not_crash(tmp_path: Path) -> None:
+    shares = np.array([[1.0, 0.0], [np.nan, np.nan]])
+    figure = confusion_matrices({"cnn": (COUNTS, shares)}, CLASSES, "encapsulation")
+    assert "nan\n(1.5)" in {text.get_text() for text in figure.axes[0].texts}
+    save(figure, tmp_path / "picture.png")

@@ -1,0 +1,179 @@
+"""Balancing: who is shown how often, from training rows alone."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import NDArray
+
+from lipnet.balance import BalanceSettings, Images, TrainingSet, balance, epoch_rows, from_arrays, to_arrays
+from lipnet.errors import InputError
+
+LABELS = np.repeat([0, 1, 2], [40, 20, 10])
+TEST = np.arange(0, len(LABELS), 5)  # every fifth: 8, 4, 2
+TRAIN = np.setdiff1d(np.arange(len(LABELS)), TEST)  # 32, 16, 8
+
+
+def _images() -> Images:
+    """Training rows hold 0 .. 100, test rows 255."""
+    rng = np.random.default_rng(1)
+    images = {size: rng.integers(0, 101, (len(LABELS), size, size), dtype=np.uint8) for size in (4, 6)}
+    for crops in images.values():
+        crops[TEST] = 255
+    return images
+
+
+def _never(label: int, n: int) -> Images:
+    raise AssertionError("no artificial example is needed")
+
+
+def _balance(method: str, seed: int = 0, train: NDArray[np.int64] = TRAIN, **changes: Any) -> TrainingSet:
+    chosen = BalanceSettings(method=method, drop_fraction=0.2, smote_neighbours=5)
+    maker = changes.pop("make_artificial", _never)
+    return balance(train, LABELS, changes.pop("images", _images()), chosen, np.random.default_rng(seed), maker)
+
+
+def _same(one: TrainingSet, other: TrainingSet) -> bool:
+    return (
+        np.array_equal(one.rows, other.rows)
+        and one.synthetic.keys() == other.synthetic.keys()
+        and all(np.array_equal(one.synthetic[size], other.synthetic[size]) for size in one.synthetic)
+        and np.array_equal(one.synthetic_labels, other.synthetic_labels)
+        and np.array_equal(one.class_weights, other.class_weights)
+        and one.drop_fraction == other.drop_fraction
+    )
+
+
+def test_none_keeps_the_training_rows_as_they_are() -> None:
+    training_set = _balance("none")
+    assert_array_equal(training_set.rows, TRAIN)
+    assert_array_equal(training_set.class_counts(LABELS), [32, 16, 8])
+    assert_array_equal(training_set.class_weights, [1, 1, 1])
+    assert training_set.drop_fraction == 0
+    assert {size: crops.shape for size, crops in training_set.synthetic.items()} == {4: (0, 4, 4), 6: (0, 6, 6)}
+
+
+@settings(deadline=None, max_examples=50)
+@given(st.lists(st.integers(1, 30), min_size=2, max_size=5), st.integers(0, 99))
+def test_oversampling_equalises_counts_with_training_rows_spread_evenly(counts: list[int], seed: int) -> None:
+    labels = np.repeat(np.arange(len(counts)), np.array(counts) + 1)
+    train = np.flatnonzero(np.diff(labels, append=len(counts)) == 0)  # all but the last of each class
+    chosen = BalanceSettings(method="oversample", drop_fraction=0.2, smote_neighbours=5)
+    training_set = balance(train, labels, {}, chosen, np.random.default_rng(seed), _never)
+    assert_array_equal(training_set.class_counts(labels), [max(counts)] * len(counts))
+    assert set(training_set.rows) == set(train)
+    for label in range(len(counts)):
+        _, times = np.unique(training_set.rows[labels[training_set.rows] == label], return_counts=True)
+        assert times.max() - times.min() <= 1
+
+
+def test_undersampling_drops_a_fifth_of_the_majority_and_another_fifth_every_epoch() -> None:
+    training_set = _balance("undersample")
+    assert_array_equal(training_set.rows, TRAIN)
+    rng = np.random.default_rng(0)
+    dropped = []
+    for _ in range(40):
+        rows = epoch_rows(training_set, LABELS, rng)
+        assert len(np.unique(rows)) == len(rows)
+        missing = np.setdiff1d(TRAIN, rows)
+        assert len(missing) == 6  # 20 % of 32, rounded
+        assert (LABELS[missing] == 0).all()
+        dropped.append(tuple(missing))
+    assert len(set(dropped)) > 35
+    assert set(np.concatenate(dropped)) == set(TRAIN[LABELS[TRAIN] == 0])
+
+
+def test_smote_equalises_counts_with_examples_between_training_rows_of_the_class() -> None:
+    images = _images()
+    for label in (1, 2):  # a corner pixel that tells the class
+        for crops in images.values():
+            crops[np.intersect1d(TRAIN, np.flatnonzero(LABELS == label)), 0, 0] = 30 * label
+    training_set = _balance("smote", images=images)
+    assert_array_equal(training_set.rows, TRAIN)
+    assert_array_equal(np.bincount(training_set.synthetic_labels), [0, 16, 24])
+    assert_array_equal(training_set.class_counts(LABELS), [32, 32, 32])
+    for size, crops in training_set.synthetic.items():
+        assert crops.shape == (40, size, size)
+        assert crops.dtype == np.uint8
+        assert crops.max() <= 100
+        assert_array_equal(crops[:, 0, 0], 30 * training_set.synthetic_labels)
+        known = {image.tobytes() for image in images[size]}
+        assert not {image.tobytes() for image in crops} & known
+
+
+def test_smote_takes_fewer_neighbours_where_a_class_is_small_and_refuses_a_single_row() -> None:
+    rare = np.flatnonzero(LABELS == 2)
+    for kept in (2, 1):
+        train = np.setdiff1d(TRAIN, np.intersect1d(TRAIN, rare)[kept:])
+        if kept == 2:
+            assert_array_equal(_balance("smote", train=train).class_counts(LABELS), [32, 32, 32])
+        else:
+            with pytest.raises(InputError, match="smote.*two training rows.*oversample"):
+                _balance("smote", train=train)
+
+
+def test_artificial_examples_fill_up_every_class_to_the_largest() -> None:
+    asked = []
+
+    def make(label: int, n: int) -> Images:
+        asked.append((label, n))
+        return {size: np.full((n, size, size), 10 * label, np.uint8) for size in (4, 6)}
+
+    training_set = _balance("artificial", make_artificial=make)
+    assert asked == [(1, 16), (2, 24)]
+    assert_array_equal(training_set.class_counts(LABELS), [32, 32, 32])
+    for crops in training_set.synthetic.values():
+        assert_array_equal(crops.mean(axis=(1, 2)), 10 * training_set.synthetic_labels)
+
+
+def test_artificial_with_even_classes_asks_for_nothing() -> None:
+    train = np.concatenate([np.flatnonzero(LABELS == label)[:5] for label in range(3)])
+    training_set = _balance("artificial", train=train)
+    assert len(training_set.synthetic_labels) == 0
+    assert training_set.synthetic[4].shape == (0, 4, 4)
+
+
+def test_class_weights_are_inverse_to_frequency_with_mean_1_over_the_rows() -> None:
+    training_set = _balance("class_weights")
+    assert_array_equal(training_set.rows, TRAIN)
+    assert_allclose(training_set.class_weights * [32, 16, 8], 56 / 3)
+    assert training_set.class_weights[LABELS[TRAIN]].mean() == pytest.approx(1)
+
+
+@pytest.mark.parametrize("method", ["none", "oversample", "undersample", "smote", "class_weights"])
+def test_test_rows_have_no_influence(method: str) -> None:
+    images = _images()
+    for crops in images.values():
+        crops[TEST] = 7
+    assert _same(_balance(method), _balance(method, images=images))
+
+
+@pytest.mark.parametrize("method", ["oversample", "smote"])
+def test_draws_depend_on_the_seed(method: str) -> None:
+    train = np.setdiff1d(TRAIN, [41])  # 15 of class 1, so that some repeat
+    assert _same(_balance(method, 1, train), _balance(method, 1, train))
+    assert not _same(_balance(method, 1, train), _balance(method, 2, train))
+
+
+@pytest.mark.parametrize("method", ["none", "oversample", "smote", "class_weights"])
+def test_an_epoch_shows_every_example_in_a_new_order(method: str) -> None:
+    training_set, rng = _balance(method), np.random.default_rng(0)
+    everything = [*training_set.rows, *(len(LABELS) + np.arange(len(training_set.synthetic_labels)))]
+    one, other = (epoch_rows(training_set, LABELS, rng) for _ in range(2))
+    assert_array_equal(np.sort(one), np.sort(everything))
+    assert_array_equal(np.sort(other), np.sort(everything))
+    assert not np.array_equal(one, other)
+    assert not np.array_equal(one, everything)
+
+
+def test_training_sets_survive_an_npz_file(tmp_path: Any) -> None:
+    methods = ["smote", "undersample", "class_weights", "oversample"] + ["none"] * 8  # more than ten folds
+    training_sets = [_balance(method) for method in methods]
+    np.savez(tmp_path / "sets.npz", **to_arrays(training_sets))
+    with np.load(tmp_path / "sets.npz") as arrays:
+        found = from_arrays(dict(arrays))
+    assert len(found) == len(methods)
+    assert all(map(_same, found, training_sets))

@@ -1,0 +1,164 @@
+"""Folds: a partition, stratified, with whole groups; and what cannot be split is refused with a reason."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_array_equal
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from lipnet.errors import InputError
+from lipnet.folds import SplitSettings, assign, count_table, giant_group, unevenness
+
+NAMES = ["Full", "Empty", "Uncertain", "Odd"]
+
+
+def _assign(
+    labels: Any, groups: Any = None, folds: int = 2, repeats: int = 1, protocol: str = "grouped", seed: int = 0
+) -> NDArray[np.int64]:
+    labels = np.asarray(labels)
+    groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
+    chosen = SplitSettings(folds=folds, repeats=repeats, protocol=protocol)
+    found = assign(labels, groups, NAMES[: labels.max() + 1], chosen, seed)
+    assert found.shape == (repeats, len(labels))
+    return found
+
+
+def _counts(labels: NDArray[np.int64], assignment: NDArray[np.int64]) -> NDArray[np.int64]:
+    return np.array([np.bincount(assignment[labels == label]) for label in np.unique(labels)])
+
+
+labels_and_folds = st.integers(2, 5).flatmap(
+    lambda folds: st.tuples(
+        st.lists(st.integers(folds, 40), min_size=2, max_size=4)
+        .map(lambda counts: np.repeat(np.arange(len(counts)), counts))
+        .flatmap(lambda labels: st.permutations(labels.tolist()).map(np.array)),
+        st.just(folds),
+    )
+)
+
+
+@settings(deadline=None, max_examples=50)
+@given(labels_and_folds, st.integers(0, 1000))
+def test_shuffled_folds_have_their_share_of_every_class(case: tuple[NDArray[np.int64], int], seed: int) -> None:
+    labels, n_folds = case
+    for assignment in _assign(labels, folds=n_folds, repeats=2, protocol="shuffled", seed=seed):
+        assert set(assignment) == set(range(n_folds))
+        counts = _counts(labels, assignment)
+        assert (counts.max(axis=1) - counts.min(axis=1)).max() <= 1
+
+
+@settings(deadline=None, max_examples=30)
+@given(labels_and_folds, st.integers(2, 4), st.integers(0, 1000))
+def test_grouped_folds_keep_groups_whole(case: tuple[NDArray[np.int64], int], size: int, seed: int) -> None:
+    labels, n_folds = case
+    groups = np.random.default_rng(seed).permutation(np.arange(len(labels)) // size)
+    try:
+        found = _assign(labels, groups, n_folds, protocol="grouped", seed=seed)
+    except InputError as error:  # a rare class in few groups
+        assert "groups" in str(error)
+        assume(False)
+    assert set(found[0]) == set(range(n_folds))
+    for group in np.unique(groups):
+        assert len(set(found[0][groups == group])) == 1
+    for label in np.unique(labels):
+        assert set(found[0][labels == label]) == set(range(n_folds))
+
+
+def test_grouped_folds_are_nearly_even() -> None:
+    rng = np.random.default_rng(0)
+    labels, groups = rng.choice(3, 1000, p=[0.8, 0.15, 0.05]), rng.integers(0, 100, 1000)
+    found = _assign(labels, groups, folds=5)
+    counts = _counts(labels, found[0])
+    assert np.abs(counts / counts.mean(axis=1, keepdims=True) - 1).max() < 0.3
+    one_draw_each = [unevenness(labels, _assign(labels, groups, 5, seed=seed)[0], 5) for seed in range(3)]
+    by_chance = [unevenness(labels, rng.integers(0, 5, 100)[groups], 5) for _ in range(20)]
+    assert max(one_draw_each) < min(by_chance)
+
+
+def test_groups_of_one_are_as_even_as_without_groups() -> None:
+    labels = np.repeat([0, 1], [33, 12])
+    assert_array_equal(_assign(labels, folds=5, protocol="grouped"), _assign(labels, folds=5, protocol="shuffled"))
+
+
+@pytest.mark.parametrize("protocol", ["grouped", "shuffled"])
+def test_repeats_and_seeds_differ_and_the_same_seed_repeats(protocol: str) -> None:
+    labels, groups = np.tile([0, 1, 2], 40), np.arange(120) // 4
+    one = _assign(labels, groups, 3, 3, protocol, seed=5)
+    assert_array_equal(one, _assign(labels, groups, 3, 3, protocol, seed=5))
+    assert len({repeat.tobytes() for repeat in one}) == 3
+    assert not np.array_equal(one, _assign(labels, groups, 3, 3, protocol, seed=6))
+    assert_array_equal(one[:1], _assign(labels, groups, 3, 1, protocol, seed=5))
+
+
+def test_thesis_protocol_cuts_each_class_into_contiguous_blocks_in_table_order() -> None:
+    labels = np.array([0, 1, 0, 1, 0, 1, 0, 0, 0])
+    found = _assign(labels, np.zeros(9, int), folds=3, protocol="thesis")
+    assert_array_equal(found, [[0, 0, 0, 1, 1, 2, 1, 2, 2]])
+    assert_array_equal(found, _assign(labels, np.zeros(9, int), folds=3, protocol="thesis", seed=99))
+
+
+@settings(deadline=None, max_examples=50)
+@given(labels_and_folds)
+def test_thesis_blocks_are_ordered_and_even(case: tuple[NDArray[np.int64], int]) -> None:
+    labels, n_folds = case
+    found = _assign(labels, folds=n_folds, protocol="thesis")[0]
+    for label in np.unique(labels):
+        blocks = found[labels == label]
+        assert (np.diff(blocks) >= 0).all()
+        assert np.bincount(blocks, minlength=n_folds).max() - np.bincount(blocks, minlength=n_folds).min() <= 1
+
+
+def test_thesis_protocol_with_repeats_is_refused() -> None:
+    with pytest.raises(InputError, match=r"split\.repeats must be 1"):
+        _assign([0, 0, 1, 1], protocol="thesis", repeats=2)
+
+
+@pytest.mark.parametrize("protocol", ["grouped", "shuffled", "thesis"])
+def test_a_class_with_fewer_members_than_folds_is_named(protocol: str) -> None:
+    with pytest.raises(InputError, match="class 'Empty' has 1 particles, fewer than the 2 folds"):
+        _assign([0, 0, 0, 1], protocol=protocol)
+
+
+def test_a_class_in_fewer_groups_than_folds_is_named_when_groups_matter() -> None:
+    labels, groups = np.repeat([0, 1], 10), np.concatenate([np.arange(10), np.full(10, 3)])
+    with pytest.raises(InputError, match="class 'Empty' lies in 1 groups, fewer than the 2 folds.*shuffled"):
+        _assign(labels, groups)
+    assert set(_assign(labels, groups, protocol="shuffled")[0][labels == 1]) == {0, 1}
+
+
+def test_a_fold_without_a_class_is_refused() -> None:
+    # Each class lies in two of three groups: of any two folds, the one with a single group misses a class.
+    labels, groups = [0, 0, 1, 1, 2, 2], [0, 1, 1, 2, 0, 2]
+    with pytest.raises(InputError, match=r"fold \d of repeat 0 has no \w+: the groups are too coarse"):
+        _assign(labels, groups)
+
+
+@pytest.mark.parametrize("fault", [{"folds": 1}, {"repeats": 0}, {"protocol": "random"}])
+def test_impossible_settings_are_refused(fault: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        SplitSettings.model_validate({"folds": 5, "repeats": 1, "protocol": "grouped", **fault})
+
+
+def test_unevenness_is_0_for_equal_shares_and_known_otherwise() -> None:
+    labels = np.array([0, 0, 0, 0, 1, 1])
+    assert unevenness(labels, np.array([0, 0, 1, 1, 0, 1]), 2) == 0
+    # Class 0: 3 and 1 of 2 expected, 2 * (1/2)^2; class 1: 2 and 0 of 1 expected, 2 * 1^2.
+    assert unevenness(labels, np.array([0, 0, 0, 1, 0, 0]), 2) == pytest.approx(2.5)
+
+
+def test_count_table_counts_every_class_in_every_fold() -> None:
+    labels = np.array([0, 0, 0, 1, 1])
+    table = count_table(labels, np.array([[0, 0, 1, 0, 1], [1, 1, 1, 0, 0]]), ["Full", "Empty"])
+    assert list(table.columns) == ["repeat", "fold", "Full", "Empty", "total"]
+    assert table.to_numpy().tolist() == [[0, 0, 2, 1, 3], [0, 1, 1, 1, 2], [1, 0, 0, 2, 2], [1, 1, 3, 0, 3]]
+
+
+def test_giant_group_is_one_that_no_fold_should_hold() -> None:
+    groups = np.array([0, 0, 0, 1, 2, 3, 4, 5, 6, 7])
+    assert giant_group(groups, 5) == pytest.approx(0.3)
+    assert giant_group(groups, 3) is None
+    assert giant_group(np.repeat(np.arange(5), 2), 5) is None

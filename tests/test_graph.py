@@ -1,0 +1,118 @@
+"""dvc.yaml against the code: stages, dependencies and parameters are what the imports and the reading of params say."""
+
+import ast
+from pathlib import Path
+
+import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+STAGES = ["ingest", "crop", "split", "balance", "train_cnn", "train_svm", "evaluate", "compare"]
+GRAPH = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
+PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
+
+
+def imported_files(path: Path) -> set[Path]:
+    """Project files that one file imports, inside functions too; packages hold no code and do not count."""
+    names = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            names |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    candidates = {ROOT / (name.replace(".", "/") + ".py") for name in names}
+    return {candidate for candidate in candidates if candidate.is_file()}
+
+
+def reached_files(path: Path) -> set[Path]:
+    reached, todo = set(), {path}
+    while todo:
+        reached |= todo
+        todo = set().union(*(imported_files(file) for file in todo)) - reached
+    return reached
+
+
+def sections_read(path: Path) -> set[str]:
+    """Top-level keys of params.yaml that a stage file reads."""
+    found = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if not (isinstance(node, ast.Call) and isinstance(node.func, ast.Name)):
+            continue
+        if node.func.id == "pick" and isinstance(node.args[1], ast.Constant):
+            found.add(str(node.args[1].value))
+        elif node.func.id == "classes_of":
+            found.add("classes")
+    return found
+
+
+def test_the_stages_are_the_eight_verbs_in_reading_order():
+    assert list(GRAPH) == STAGES
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_stage_says_what_it_does(stage):
+    assert len(GRAPH[stage]["desc"]) > 20
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_dependencies_on_code_are_the_modules_that_the_stage_reaches(stage):
+    listed = {dep for dep in GRAPH[stage]["deps"] if dep.endswith(".py")}
+    reached = {str(path.relative_to(ROOT)) for path in reached_files(ROOT / "stages" / f"{stage}.py")}
+    assert listed == reached
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_parameters_are_the_sections_that_the_stage_reads(stage):
+    listed = {name.split(".")[0] for name in GRAPH[stage]["params"]}
+    assert listed == sections_read(ROOT / "stages" / f"{stage}.py")
+
+
+@pytest.mark.parametrize("stage", STAGES)
+def test_every_path_on_the_command_line_is_a_declared_dependency_or_output(stage):
+    words = GRAPH[stage]["cmd"].split()
+    paths = {word for word in words if "/" in word}
+    declared = set(GRAPH[stage]["deps"])
+    for kind in ("outs", "metrics", "plots"):
+        declared |= {next(iter(out)) if isinstance(out, dict) else out for out in GRAPH[stage].get(kind, [])}
+    assert paths == {name for name in declared if not name.endswith(".py")}
+
+
+def test_the_library_never_imports_the_stages():
+    for path in (ROOT / "lipnet").rglob("*.py"):
+        assert not any("stages" in file.parts for file in imported_files(path)), path
+
+
+def test_packages_hold_no_code_because_the_graph_does_not_list_them():
+    for path in [*(ROOT / "lipnet").rglob("__init__.py"), ROOT / "stages" / "__init__.py"]:
+        body = ast.parse(path.read_text()).body
+        assert len(body) == 1 and isinstance(body[0], ast.Expr), path
+
+
+def test_only_training_imports_keras_so_that_no_other_stage_pays_for_tensorflow():
+    for stage in STAGES:
+        for path in reached_files(ROOT / "stages" / f"{stage}.py"):
+            if stage == "train_cnn" and path.name in {"training.py", "networks.py", "dropout.py"}:
+                continue
+            assert "import keras" not in path.read_text(), (stage, path)
+
+
+def test_every_problem_has_classes_and_every_network_has_crops_of_its_size():
+    assert set(PARAMS["problems"]) <= set(PARAMS["classes"])
+    assert {row["size_px"] for row in PARAMS["networks"].values()} <= set(PARAMS["crop"]["sizes_px"])
+    assert PARAMS["model"] in PARAMS["networks"]
+
+
+def test_every_number_has_a_comment_in_the_manual():
+    lines = (ROOT / "params.yaml").read_text().splitlines()
+    tables = {
+        f"  {name}:" for section in ("classes", "networks") for name in PARAMS[section]
+    }  # their head explains rows
+    lacking = [
+        line
+        for above, line in zip(["", *lines], lines, strict=False)
+        if ": " in line
+        and "#" not in line
+        and not above.lstrip().startswith("#")
+        and line.split(": ")[0] + ":" not in tables
+    ]
+    assert lacking == []

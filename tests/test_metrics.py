@@ -1,0 +1,239 @@
+"""Measures: against scikit-learn, the thesis's Table 9, and the rule that 0/0 is undefined."""
+
+import json
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import NDArray
+from sklearn import metrics as reference
+
+from lipnet.metrics import (
+    HEADLINE,
+    OVERALL,
+    PER_CLASS,
+    class_ratios,
+    class_table,
+    cohen_kappa,
+    confusion_matrix,
+    fold_table,
+    matthews,
+    mean_confusion,
+    score,
+    spread,
+    summary,
+)
+from lipnet.predictions import Predictions
+
+NAMES = ["Unilamellar", "Multilamellar", "Uncertain"]
+TABLE_9 = np.array([[2325, 15, 124], [4, 323, 16], [2, 3, 11]])  # thesis: lamellarity, LipNet-4
+
+
+def _probabilities(predicted: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
+    return np.where(np.eye(n_classes)[predicted] == 1, 0.7, 0.3 / (n_classes - 1))
+
+
+def _predictions(true: list[int], predicted: list[int], repeat: list[int], fold: list[int]) -> Predictions:
+    return Predictions(
+        classes=NAMES,
+        ids=np.array([str(number) for number in range(len(true))]),
+        repeat=np.array(repeat),
+        fold=np.array(fold),
+        true=np.array(true),
+        predicted=np.array(predicted),
+        probabilities=_probabilities(np.array(predicted), 3),
+    )
+
+
+def _from_confusion(confusion: NDArray[np.int64]) -> Predictions:
+    true, predicted = (np.repeat(index.ravel(), confusion.ravel()).tolist() for index in np.indices(confusion.shape))
+    return _predictions(true, predicted, [0] * len(true), [0] * len(true))
+
+
+@st.composite
+def _cases(draw: st.DrawFn) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]]:
+    """True classes (each present), predicted classes, probabilities."""
+    n_classes = draw(st.integers(2, 5))
+    label = st.integers(0, n_classes - 1)
+    pairs = draw(st.lists(st.tuples(label, label), min_size=1, max_size=60))
+    true = np.array([*range(n_classes), *(pair[0] for pair in pairs)])
+    predicted = np.array([*draw(st.permutations(range(n_classes))), *(pair[1] for pair in pairs)])
+    rng = np.random.default_rng(draw(st.integers(0, 999)))
+    return true, predicted, rng.dirichlet(np.ones(n_classes), len(true)).clip(1e-4)
+
+
+@settings(deadline=None, max_examples=100)
+@given(_cases())
+def test_measures_agree_with_scikit_learn(
+    case: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]],
+) -> None:
+    true, predicted, probabilities = case
+    probabilities = probabilities / probabilities.sum(axis=1, keepdims=True)
+    n_classes = probabilities.shape[1]
+    overall, per_class = score(true, predicted, probabilities)
+    one_hot = np.eye(n_classes)[true]
+    expected = {
+        "accuracy": reference.accuracy_score(true, predicted),
+        "balanced_accuracy": reference.balanced_accuracy_score(true, predicted),
+        "macro_f1": reference.f1_score(true, predicted, average="macro"),
+        "mcc": reference.matthews_corrcoef(true, predicted),
+        "kappa": reference.cohen_kappa_score(true, predicted),
+        "log_loss": reference.log_loss(true, probabilities, labels=range(n_classes)),
+        "average_precision": np.mean(
+            [reference.average_precision_score(one_hot[:, k], probabilities[:, k]) for k in range(n_classes)]
+        ),
+    }
+    assert tuple(overall) == OVERALL
+    for name, value in expected.items():
+        assert overall[name] == pytest.approx(value, abs=1e-9), name
+    precision, recall, f1, _ = reference.precision_recall_fscore_support(true, predicted)
+    assert_allclose(per_class["ppv"], precision)
+    assert_allclose(per_class["tpr"], recall)
+    assert_allclose(per_class["f1"], f1)
+    for label in range(n_classes):
+        assert per_class["tnr"][label] == pytest.approx(reference.recall_score(true != label, predicted != label))
+        assert per_class["npv"][label] == pytest.approx(reference.precision_score(true != label, predicted != label))
+    assert set(per_class) == set(PER_CLASS)
+
+
+@settings(deadline=None, max_examples=50)
+@given(_cases())
+def test_confusion_matrix_has_true_classes_in_rows(
+    case: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]],
+) -> None:
+    true, predicted, probabilities = case
+    expected = reference.confusion_matrix(true, predicted, labels=range(probabilities.shape[1]))
+    assert_array_equal(confusion_matrix(true, predicted, probabilities.shape[1]), expected)
+
+
+def test_table_9_of_the_thesis() -> None:
+    ratios = class_ratios(TABLE_9)
+    assert [(int(k[2]), int(n[2])) for k, n in ratios.values()] == [
+        (11, 16),
+        (2667, 2807),
+        (11, 151),
+        (2667, 2672),
+        (22, 167),
+    ]
+    table = class_table(_from_confusion(TABLE_9), 0.95).set_index(["class", "measure"])
+    assert len(table) == 3 * 4
+    precision = table.loc[("Uncertain", "ppv")]
+    assert (precision["numerator"], precision["denominator"]) == (11, 151)
+    assert precision["value"] == pytest.approx(0.0728, abs=5e-5)
+    recall = table.loc[("Uncertain", "tpr")]
+    assert (recall["low"], recall["high"]) == pytest.approx((0.444, 0.858), abs=5e-4)
+    assert recall["value"] == 11 / 16
+    assert table.loc[("Unilamellar", "tpr"), "value"] == pytest.approx(2325 / 2464)
+
+
+def test_wider_confidence_gives_wider_intervals() -> None:
+    wide, narrow = (class_table(_from_confusion(TABLE_9), confidence) for confidence in (0.99, 0.8))
+    assert (wide["low"] < narrow["low"]).all()
+    assert (wide["high"] > narrow["high"]).all()
+
+
+def test_undefined_ratios_are_nan_and_none_in_the_summary() -> None:
+    # Uncertain is never true and never predicted.
+    predictions = _predictions([0, 0, 1, 1], [0, 1, 1, 1], [0] * 4, [0] * 4)
+    overall, per_class = score(predictions.true, predictions.predicted, predictions.probabilities)
+    assert np.isnan([per_class[name][2] for name in ("tpr", "ppv", "f1", "average_precision")]).all()
+    assert (per_class["tnr"][2], per_class["npv"][2]) == (1, 1)
+    assert np.isnan([overall["balanced_accuracy"], overall["macro_f1"]]).all()
+    assert overall["accuracy"] == 0.75
+    record = summary(fold_table(predictions), NAMES)
+    assert record["Uncertain"] == {name: {"mean": None, "sd": None} for name in HEADLINE}
+    assert record["macro_f1"] == {"mean": None, "sd": None}
+    assert record["accuracy"] == {"mean": 0.75, "sd": None}
+    assert "NaN" not in json.dumps(record)
+    table = class_table(predictions, 0.95).set_index(["class", "measure"])
+    undefined = table.loc[("Uncertain", "tpr")]
+    assert undefined["denominator"] == 0
+    assert np.isnan(undefined[["value", "low", "high"]].to_numpy(dtype=float)).all()
+
+
+def test_a_class_never_predicted_has_recall_0_and_no_precision() -> None:
+    _, per_class = score(np.array([0, 1]), np.array([0, 0]), np.tile([0.6, 0.4], (2, 1)))
+    assert per_class["tpr"][1] == 0
+    assert np.isnan(per_class["ppv"][1])
+    assert per_class["f1"][1] == 0
+
+
+@pytest.mark.parametrize("confusion", [np.array([[5, 0], [3, 0]]), np.array([[4, 2], [0, 0]])])
+def test_mcc_is_undefined_where_one_class_takes_a_margin(confusion: NDArray[np.int64]) -> None:
+    assert np.isnan(matthews(confusion))
+    assert cohen_kappa(confusion) == pytest.approx(0)
+
+
+def test_kappa_is_undefined_where_chance_agreement_is_certain() -> None:
+    assert np.isnan(cohen_kappa(np.array([[7, 0], [0, 0]])))
+
+
+def test_log_loss_of_a_certain_error_is_finite() -> None:
+    overall, _ = score(np.array([0, 1]), np.array([1, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]))
+    assert overall["log_loss"] == pytest.approx(-np.log(1e-7) / 2)
+
+
+TWO_REPEATS = _predictions(
+    true=[0, 0, 1, 2, 0, 0, 1, 2],
+    predicted=[0, 1, 1, 2, 0, 0, 1, 0],
+    repeat=[0] * 4 + [1] * 4,
+    fold=[0, 1, 0, 1, 1, 0, 0, 0],
+)
+
+
+def test_class_table_averages_counts_over_repeats() -> None:
+    table = class_table(TWO_REPEATS, 0.95).set_index(["class", "measure"])
+    found = {key: (row["numerator"], row["denominator"]) for key, row in table.iterrows()}
+    assert found["Unilamellar", "tpr"] == (1.5, 2)
+    assert found["Unilamellar", "ppv"] == (1.5, 2)
+    assert found["Uncertain", "tpr"] == (0.5, 1)
+    assert found["Uncertain", "tnr"] == (3, 3)
+    once = _predictions([0, 0, 1, 2], [0, 1, 1, 2], [0] * 4, [0] * 4)
+    twice = _predictions([0, 0, 1, 2] * 2, [0, 1, 1, 2] * 2, [0] * 4 + [1] * 4, [0] * 8)
+    assert class_table(once, 0.9).equals(class_table(twice, 0.9))
+
+
+def test_fold_table_scores_each_fold_of_each_repeat_on_its_own() -> None:
+    table = fold_table(TWO_REPEATS)
+    assert list(table.columns) == ["repeat", "fold", "n_train", "n_test", "class", "measure", "value"]
+    accuracy = table[(table["class"] == "") & (table["measure"] == "accuracy")]
+    assert accuracy[["repeat", "fold", "n_train", "n_test", "value"]].to_numpy().tolist() == [
+        [0, 0, 2, 2, 1.0],
+        [0, 1, 2, 2, 0.5],
+        [1, 0, 1, 3, 2 / 3],
+        [1, 1, 3, 1, 1.0],
+    ]
+    assert len(table) == 4 * (len(OVERALL) + 3 * len(PER_CLASS))
+
+
+def test_mean_confusion_averages_folds_and_rows_of_shares_sum_to_1() -> None:
+    predictions = _predictions(
+        true=[0, 0, 1, 2, 0, 1, 2, 2], predicted=[0, 1, 1, 2, 0, 1, 1, 2], repeat=[0] * 8, fold=[0] * 4 + [1] * 4
+    )
+    counts, shares = mean_confusion(predictions)
+    assert_array_equal(counts, [[1, 0.5, 0], [0, 1, 0], [0, 0.5, 1]])
+    assert_allclose(shares, [[0.75, 0.25, 0], [0, 1, 0], [0, 0.25, 0.75]])
+    assert_allclose(shares.sum(axis=1), 1)
+
+
+def test_mean_confusion_counts_folds_of_different_repeats_apart() -> None:
+    counts, _ = mean_confusion(TWO_REPEATS)
+    assert counts.sum() == pytest.approx(8 / 4)
+
+
+def test_spread_leaves_undefined_folds_out_and_rounds() -> None:
+    assert spread(np.array([0.1, np.nan, 0.4])) == {"mean": 0.25, "sd": 0.2121}
+    assert spread(np.array([np.nan, 1 / 3])) == {"mean": 0.3333, "sd": None}
+    assert spread(np.array([np.nan])) == {"mean": None, "sd": None}
+
+
+def test_summary_holds_mean_and_sd_over_folds() -> None:
+    record = summary(fold_table(TWO_REPEATS), NAMES)
+    assert list(record) == [*OVERALL, *NAMES]
+    values = np.array([1, 0.5, 2 / 3, 1])
+    assert record["accuracy"] == {"mean": round(values.mean(), 4), "sd": round(values.std(ddof=1), 4)}
+    assert tuple(record["Uncertain"]) == HEADLINE
+    # True in two folds of repeat 0 and 1: found once, missed once.
+    assert record["Uncertain"]["tpr"] == {"mean": 0.5, "sd": 0.7071}

@@ -1,0 +1,163 @@
+"""The LipNets: parameter counts by hand, shapes, and that each setting reaches the layers."""
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose
+from numpy.typing import NDArray
+from pydantic import ValidationError
+
+from lipnet.networks import NetworkSettings, RegularisationSettings, build
+from lipnet.settings import parse, read_params
+
+ROWS = {
+    name: parse(NetworkSettings, row, f"networks.{name}")
+    for name, row in read_params(Path(__file__).parents[1] / "params.yaml")["networks"].items()
+}
+TINY = NetworkSettings(size_px=8, blocks=[[2, 3], [4]], halve="pool", top="dense", dense_units=5)
+
+
+def _regularisation(**changes: Any) -> RegularisationSettings:
+    plain = {
+        "dropout_block": 0.25,
+        "dropout_dense": 0.5,
+        "dropout_decay": 1.0,
+        "weight_decay": 0.0,
+        "batch_norm": False,
+    }
+    return RegularisationSettings.model_validate({**plain, **changes})
+
+
+def _build(network: NetworkSettings = TINY, n_classes: int = 3, **changes: Any) -> keras.Model:
+    return build(network, n_classes, _regularisation(**changes))
+
+
+def _tiny(**changes: Any) -> NetworkSettings:
+    return NetworkSettings.model_validate({**TINY.model_dump(), **changes})
+
+
+def _images(n: int, size_px: int) -> NDArray[np.float32]:
+    return np.random.default_rng(0).random((n, size_px, size_px, 1), dtype=np.float32)
+
+
+# Convolution: 9 in out + out; dense: in out + out. In the order of the layers, K = 3.
+PARAMETERS = {
+    "lipnet1": 320 + (14 * 14 * 32 * 512 + 512) + 1539,
+    "lipnet2": 320 + 18_496 + (7 * 7 * 64 * 512 + 512) + 1539,
+    "lipnet4": 320 + 9248 + 18_496 + 36_928 + (7 * 7 * 64 * 512 + 512) + 1539,
+    "lipnet4c": 320 + 9248 + 9248 + 18_496 + 36_928 + 36_928 + (64 * 3 + 3),
+    "lipnet6": 320 + 9248 + 18_496 + 36_928 + 73_856 + 147_584 + (4 * 4 * 128 * 512 + 512) + 1539,
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "size_px", "n_parameters"),
+    [
+        ("lipnet1", 28, 3_213_635),
+        ("lipnet2", 28, 1_626_499),
+        ("lipnet4", 28, 1_672_675),
+        ("lipnet4c", 28, 111_363),
+        ("lipnet6", 32, 1_337_059),
+    ],
+)
+def test_lipnets_have_the_parameters_counted_by_hand(name: str, size_px: int, n_parameters: int) -> None:
+    assert PARAMETERS[name] == n_parameters
+    model = _build(ROWS[name])
+    assert model.count_params() == n_parameters
+    assert model.input_shape == (None, size_px, size_px, 1)
+    assert model.output_shape == (None, 3)
+
+
+def test_the_table_holds_the_five_lipnets() -> None:
+    assert list(ROWS) == list(PARAMETERS)
+
+
+@pytest.mark.parametrize("halve", ["pool", "stride"])
+@pytest.mark.parametrize("top", ["dense", "average"])
+@pytest.mark.parametrize("n_classes", [2, 4])
+def test_outputs_are_probabilities_of_every_class(halve: str, top: str, n_classes: int) -> None:
+    found = np.asarray(_build(_tiny(halve=halve, top=top), n_classes)(_images(5, 8)))
+    assert found.shape == (5, n_classes)
+    assert found.min() > 0
+    assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+    assert len(np.unique(found[:, 0])) == 5
+
+
+def test_lipnet4_halves_28_to_14_to_7() -> None:
+    for name in ("lipnet4", "lipnet4c"):
+        sides = [layer.output.shape[1] for layer in _build(ROWS[name]).layers if len(layer.output.shape) == 4]
+        assert list(dict.fromkeys(sides)) == [28, 14, 7]
+
+
+def test_a_strided_network_has_no_pooling_and_the_average_top_no_dense_layer() -> None:
+    kinds = {type(layer).__name__ for layer in _build(ROWS["lipnet4c"]).layers}
+    assert not kinds & {"MaxPooling2D", "Dense", "Flatten"}
+    assert "GlobalAveragePooling2D" in kinds
+
+
+@pytest.mark.parametrize(("blocks", "smallest"), [([[2]], 4), ([[2], [2]], 4), ([[2], [2], [2]], 8)])
+def test_the_smallest_input_survives_every_halving(blocks: list[list[int]], smallest: int) -> None:
+    assert np.asarray(_build(_tiny(blocks=blocks, size_px=smallest))(_images(1, smallest))).shape == (1, 3)
+    with pytest.raises(ValueError, match=r"size_px|[Nn]egative dimension|shape"):
+        _build(_tiny(blocks=blocks, size_px=smallest - 1))
+
+
+@pytest.mark.parametrize(
+    "fault", [{"size_px": 3}, {"blocks": []}, {"halve": "mean"}, {"top": "none"}, {"dense_units": 0}, {"blocks": 32}]
+)
+def test_impossible_rows_are_refused(fault: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        _tiny(**fault)
+
+
+def test_batch_norm_stands_between_each_convolution_and_its_relu_and_replaces_its_bias() -> None:
+    layers = _build(batch_norm=True).layers
+    norms = [number for number, layer in enumerate(layers) if isinstance(layer, keras.layers.BatchNormalization)]
+    assert len(norms) == 4  # three convolutions and the hidden layer
+    for number in norms:
+        assert not layers[number - 1].use_bias
+        assert layers[number + 1].activation is keras.activations.relu
+    assert not any(isinstance(layer, keras.layers.BatchNormalization) for layer in _build().layers)
+    assert _build().get_layer("conv1_1").use_bias
+
+
+def test_weight_decay_penalises_kernels_of_convolutions_and_the_hidden_layer() -> None:
+    model = _build(weight_decay=0.01)
+    kernels = [model.get_layer(name).kernel for name in ("conv1_1", "conv1_2", "conv2_1", "dense")]
+    expected = 0.01 * sum(float((np.asarray(kernel) ** 2).sum()) for kernel in kernels)
+    assert float(sum(map(float, model.losses))) == pytest.approx(expected, rel=1e-5)
+    assert _build().losses == []
+
+
+def test_dropout_follows_each_block_and_the_hidden_layer() -> None:
+    rates = {layer.name: layer.rate for layer in _build().layers if isinstance(layer, keras.layers.Dropout)}
+    assert rates == {"dropout1": 0.25, "dropout2": 0.25, "dropout_dense": 0.5}
+    images = _images(4, 8)
+    model = _build()
+    assert not np.allclose(model(images, training=True), model(images, training=False))
+    off = _build(dropout_block=0.0, dropout_dense=0.0)
+    assert_allclose(off(images, training=True), off(images, training=False), atol=1e-6)
+
+
+def test_decaying_dropout_takes_the_place_of_keras_dropout() -> None:
+    layers = [layer for layer in _build(dropout_decay=0.9).layers if "dropout" in layer.name]
+    assert [(type(layer).__name__, layer.rate) for layer in layers] == [
+        ("DecayingDropout", 0.25),
+        ("DecayingDropout", 0.25),
+        ("DecayingDropout", 0.5),
+    ]
+
+
+@pytest.mark.parametrize(
+    "changes", [{}, {"batch_norm": True, "weight_decay": 0.01}, {"dropout_decay": 0.9}, {"halve": "stride"}]
+)
+def test_the_architecture_loads_back_from_json(changes: dict[str, Any]) -> None:
+    network = _tiny(halve=changes.get("halve", "pool"))
+    model = _build(network, **{key: value for key, value in changes.items() if key != "halve"})
+    found = keras.models.model_from_json(model.to_json())
+    assert found.count_params() == model.count_params()
+    found.set_weights(model.get_weights())
+    assert_allclose(found(_images(3, 8)), model(_images(3, 8)), atol=1e-6)

@@ -1,0 +1,239 @@
+"""The whole graph in a reduced run, as a user drives it: repro, no-op, experiments, diffs, and a table of one's own."""
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from lipnet.artificial import ArtificialSettings, make_particles
+
+ROOT = Path(__file__).parents[1]
+SMALL = {
+    "source.artificial.n_particles": 90,
+    "source.artificial.min_per_class": 15,
+    "source.artificial.particles_per_micrograph": 3,
+    "split.folds": 2,
+    "train_svm.calibration_folds": 2,
+    "train_cnn.epochs.fixed": 1,
+    "model": "lipnet1",
+}
+TINY_NETWORK = {"size_px": 28, "blocks": [[4]], "halve": "pool", "top": "dense", "dense_units": 8}
+
+
+def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for role in ("AUTHOR", "COMMITTER"):
+        environment |= {f"GIT_{role}_NAME": "test", f"GIT_{role}_EMAIL": "test@example.invalid"}
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
+
+
+def succeed(folder: Path, *command: str) -> str:
+    done = run(folder, *command)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+def stages_run(output: str) -> list[str]:
+    return [line.split("'")[1].split("@")[0] for line in output.splitlines() if line.startswith("Running stage")]
+
+
+def change(folder: Path, values: dict[str, object]) -> None:
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    for key, value in values.items():
+        *sections, name = key.split(".")
+        target = params
+        for section in sections:
+            target = target[section]
+        target[name] = value
+    (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False))
+
+
+def changed_stages(folder: Path) -> set[str]:
+    lines = succeed(folder, "dvc", "status").splitlines()
+    return {line.split("@")[0].rstrip(":") for line in lines if line[:1].isalpha() and line.endswith(":")}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory):
+    """A copy of the project with small settings, after one `dvc repro`, committed."""
+    folder = tmp_path_factory.mktemp("a project")  # the space is on purpose
+    for name in ("lipnet", "stages", "dvc.yaml", "params.yaml", ".gitignore", ".dvcignore", ".dvc/config", "data/raw"):
+        source = ROOT / name
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        if source.is_dir():
+            shutil.copytree(source, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy(source, folder / name)
+    succeed(folder, "git", "init", "--quiet")
+    succeed(folder, "git", "add", "-A")
+    succeed(folder, "git", "commit", "--quiet", "-m", "project")
+    change(folder, SMALL | {"networks.lipnet1": TINY_NETWORK, "networks.lipnet2": TINY_NETWORK | {"dense_units": 9}})
+    first = stages_run(succeed(folder, "dvc", "repro"))
+    assert sorted(set(first)) == sorted(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
+    succeed(folder, "git", "add", "-A")
+    succeed(folder, "git", "commit", "--quiet", "-m", "results")
+    return folder
+
+
+@pytest.fixture(autouse=True)
+def as_committed(project):
+    yield
+    succeed(project, "git", "checkout", "--quiet", ".")
+    succeed(project, "dvc", "checkout", "--quiet", "--force")
+
+
+def test_a_second_repro_runs_nothing(project):
+    assert stages_run(succeed(project, "dvc", "repro")) == []
+
+
+def test_outputs_are_where_a_reviewer_looks(project):
+    for problem in ("lamellarity", "encapsulation"):
+        for name in ("particles", "crops", "augmentation", "learning", "comparison"):
+            assert (project / f"plots/{name}/{problem}.png").stat().st_size > 1000
+        assert {path.stem for path in (project / f"data/predictions/{problem}").rglob("*.csv")} == {
+            "cnn",
+            "svm",
+            "size_only",
+        }
+    assert not list((project / "plots").rglob(".gitignore"))
+
+
+def test_changing_the_model_reruns_training_evaluation_and_comparison_only(project):
+    output = succeed(project, "dvc", "exp", "run", "-S", "model=lipnet2")
+    assert stages_run(output) == ["train_cnn", "train_cnn", "evaluate", "compare"]
+    diff = succeed(project, "dvc", "params", "diff", "--md")
+    assert "| model" in diff and "lipnet2" in diff
+
+
+def test_metrics_diff_has_rows_by_problem_and_classifier(project):
+    path = project / "metrics/metrics.json"
+    path.write_text(path.read_text().replace('"macro_f1": {\n        "mean": ', '"macro_f1": {\n        "mean": 1'))
+    diff = succeed(project, "dvc", "metrics", "diff", "--md")
+    for row in ("lamellarity.cnn.macro_f1.mean", "encapsulation.svm.macro_f1.mean"):
+        assert row in diff
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "stale"),
+    [
+        ("train_svm.cost", 2.0, {"train_svm"}),
+        ("networks.lipnet1.dense_units", 9, {"train_cnn"}),
+        ("networks.lipnet4.dense_units", 9, set()),
+        ("train_cnn.label_smoothing", 0.0, {"train_cnn"}),
+        ("split.protocol", "shuffled", {"split"}),
+        ("compare.confidence", 0.9, {"compare"}),
+        ("balance.method", "none", {"balance"}),
+        ("classes.liposomes", ["A", "B"], set()),
+    ],
+)
+def test_a_parameter_makes_only_its_own_stages_stale(project, key, value, stale):
+    change(project, {key: value})
+    assert changed_stages(project) == stale
+
+
+def test_an_unknown_model_stops_with_its_name(project):
+    change(project, {"model": "lipnet9"})
+    done = run(project, "dvc", "repro")
+    assert done.returncode != 0
+    assert "networks.lipnet9" in done.stderr
+    direct = run(project, sys.executable, "-m", "stages.train_cnn", "lamellarity", *TRAIN_CNN_PATHS)
+    assert direct.returncode == 1
+    assert "'lipnet9' is missing in networks; did you mean 'lipnet" in direct.stderr
+    assert "Traceback" not in direct.stderr
+
+
+TRAIN_CNN_PATHS = [
+    word.format("lamellarity")
+    for word in (
+        *("--table", "data/particles/{}.csv", "--crops", "data/crops/{}.npz", "--folds", "data/folds/{}.csv"),
+        *("--training_sets", "data/training_sets/{}.npz", "--models", "m", "--predictions", "p", "--history", "h"),
+        *("--picture", "x.png"),
+    )
+]
+
+
+def test_a_misspelt_parameter_stops_the_run_with_the_right_spelling(project):
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("protocol:", "protokol:"))
+    done = run(project, "dvc", "repro", "split")
+    assert done.returncode != 0
+    assert "unknown key 'split.protokol'; did you mean 'protocol'?" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_class_with_one_member_stops_the_run_and_says_what_to_change(project):
+    table = pd.read_csv(project / "data/particles/lamellarity.csv")
+    lonely = pd.concat([table[table["label"] != "Uncertain"], table[table["label"] == "Uncertain"].head(1)])
+    lonely.to_csv(project / "lonely.csv", index=False)
+    done = run(
+        project,
+        sys.executable,
+        "-m",
+        "stages.split",
+        "lamellarity",
+        "--table",
+        "lonely.csv",
+        "--folds",
+        "f",
+        "--counts",
+        "c",
+    )
+    (project / "lonely.csv").unlink()
+    assert done.returncode == 1
+    assert "class 'Uncertain' has 1 particles, fewer than the 2 folds" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def write_table(folder: Path, n: int) -> pd.DataFrame:
+    """A table of one's own with two classes, one feature and a bad row, from artificial particles."""
+    settings = ArtificialSettings.model_validate(
+        yaml.safe_load((ROOT / "params.yaml").read_text())["source"]["artificial"]
+        | {"n_particles": n, "min_per_class": n // 3, "particles_per_micrograph": 2}
+    )
+    particles = [item for item in make_particles("lamellarity", settings, 1) if item.label != "Uncertain"]
+    (folder / "images").mkdir(parents=True)
+    rows = []
+    for item in particles:
+        Image.fromarray(item.image).save(folder / "images" / f"{item.id}.png")
+        Image.fromarray(item.mask).save(folder / "images" / f"{item.id}_mask.png")
+        rows.append({"id": item.id, "image": f"images/{item.id}.png", "mask": f"images/{item.id}_mask.png"})
+        rows[-1] |= {"kind": item.label, "group": item.group, "charge": len(item.label)}
+    rows[0]["image"] = "images/absent.png"
+    table = pd.DataFrame(rows)
+    table.to_csv(folder / "particles.csv", index=False)
+    return table
+
+
+def test_a_table_of_ones_own_runs_through_all_stages_with_settings_alone(project, tmp_path):
+    table = write_table(tmp_path / "own data" / "mine", 45)
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    change(
+        project,
+        {
+            "problems": ["mine"],
+            "classes": params["classes"] | {"mine": ["Unilamellar", "Multilamellar"]},
+            "source.kind": "table",
+            "source.folder": str(tmp_path / "own data"),
+            "source.class_column": "kind",
+            "source.feature_columns": ["charge"],
+            "train_svm.features": {"svm": ["charge", "circularity"]},
+            "ingest.max_rejected_fraction": 0.1,
+        },
+    )
+    succeed(project, "dvc", "repro")
+    rejected = pd.read_csv(project / "metrics/rejected/mine.csv")
+    assert rejected["reason"].tolist() == ["absent.png: no such file"]
+    predictions = pd.read_csv(project / "data/predictions/mine/svm/svm.csv")
+    assert sorted(predictions["id"]) == sorted(table["id"][1:])
+    assert (predictions["label"] == predictions["predicted"]).all()  # the charge gives the class away
+
+    change(project, {"ingest.max_rejected_fraction": 0.0})
+    done = run(project, "dvc", "repro", "ingest@mine")
+    assert done.returncode != 0
+    assert "rows rejected" in done.stderr and "absent.png" in done.stderr and "Traceback" not in done.stderr

@@ -1,0 +1,308 @@
+"""Training of one fold on a toy problem: it learns, repeats, never looks at test rows, and every setting has effect."""
+
+import math
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import NDArray
+
+from lipnet import training
+from lipnet.augment import AugmentSettings
+from lipnet.balance import TrainingSet
+from lipnet.errors import InputError
+from lipnet.networks import NetworkSettings
+from lipnet.training import FoldResult, FoldTask, TrainingSettings, balanced_log_loss, split_validation, train_fold
+
+N, SIZE, CLASSES = 96, 8, 3
+LABELS = np.arange(N) % CLASSES
+GROUPS = np.arange(N) // 4
+TEST = np.arange(24)
+TRAIN = np.arange(24, N)
+
+AUGMENT = AugmentSettings(
+    transforms=[],
+    rotation_deg=180,
+    shift_percent=10,
+    shear_max=0.2,
+    zoom_min=0.8,
+    interpolation="bilinear",
+    fill="constant",
+    noise_sd=0.0,
+)
+
+
+def _silent(*_: object) -> None:
+    pass
+
+
+def _settings(**changes: Any) -> TrainingSettings:
+    """A change of a nested setting is written section__key."""
+    sections: dict[str, Any] = {
+        "batch_size": 8,
+        "label_smoothing": 0.0,
+        "optimiser": {"name": "adam", "learning_rate": 0.02, "momentum": 0.9},
+        "epochs": {"choose": "fixed", "fixed": 1, "most": 3, "patience": 2, "validation_parts": 3},
+        "regularisation": {
+            "dropout_block": 0.1,
+            "dropout_dense": 0.1,
+            "dropout_decay": 1.0,
+            "weight_decay": 0.0,
+            "batch_norm": False,
+        },
+        "threads_per_fold": 1,
+    }
+    for name, value in changes.items():
+        section, _, key = name.partition("__")
+        sections[section] = {**sections[section], key: value} if key else value
+    return TrainingSettings.model_validate(sections)
+
+
+def _toy(labels: NDArray[np.int64]) -> NDArray[np.uint8]:
+    """Class 0 is bright on the left, 1 on the right, 2 nowhere."""
+    images = np.random.default_rng(0).integers(0, 60, (len(labels), SIZE, SIZE), dtype=np.uint8)
+    images[labels == 0, :, :4] += 150
+    images[labels == 1, :, 4:] += 150
+    return images
+
+
+def _training_set(rows: NDArray[np.int64] = TRAIN, **changes: Any) -> TrainingSet:
+    empty = TrainingSet(
+        rows=rows,
+        synthetic={SIZE: np.empty((0, SIZE, SIZE), np.uint8)},
+        synthetic_labels=np.empty(0, np.int64),
+        class_weights=np.ones(CLASSES),
+        drop_fraction=0.0,
+    )
+    return replace(empty, **changes)
+
+
+def _task(**changes: Any) -> FoldTask:
+    plain = FoldTask(
+        fold=0,
+        images=_toy(LABELS),
+        labels=LABELS,
+        groups=GROUPS,
+        test=TEST,
+        training_set=_training_set(),
+        network=NetworkSettings(size_px=SIZE, blocks=[[4]], halve="pool", top="dense", dense_units=8),
+        training=_settings(),
+        augment=AUGMENT,
+        seed=1,
+        report=_silent,
+    )
+    return replace(plain, **changes)
+
+
+@cache
+def _one_epoch() -> FoldResult:
+    return train_fold(_task())
+
+
+def _differs(task: FoldTask) -> bool:
+    return not np.allclose(train_fold(task).probabilities, _one_epoch().probabilities, atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    "training_settings",
+    [
+        _settings(epochs__fixed=5),
+        _settings(epochs__fixed=5, optimiser__name="sgd"),
+        _settings(epochs__fixed=5, regularisation__batch_norm=True, regularisation__weight_decay=0.001),
+    ],
+    ids=["adam", "sgd", "batch_norm"],
+)
+def test_a_separable_problem_is_learned(training_settings: TrainingSettings) -> None:
+    result = train_fold(_task(training=training_settings))
+    assert result.probabilities.shape == (24, CLASSES)
+    assert_allclose(result.probabilities.sum(axis=1), 1, atol=1e-5)
+    assert (result.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
+    assert result.history[-1]["loss"] < result.history[0]["loss"] / 2
+    assert result.history[-1]["accuracy"] > 0.9
+
+
+def test_the_same_task_gives_the_same_bytes() -> None:
+    again = train_fold(_task())
+    assert again.weights == _one_epoch().weights
+    assert again.architecture == _one_epoch().architecture
+    assert_array_equal(again.probabilities, _one_epoch().probabilities)
+    assert again.history == _one_epoch().history
+
+
+def test_seed_and_fold_change_the_result() -> None:
+    assert _differs(_task(seed=2))
+    assert _differs(_task(fold=1))
+
+
+def test_the_test_rows_are_predicted_and_otherwise_ignored() -> None:
+    images, labels = _toy(LABELS), LABELS.copy()
+    images[TEST], labels[TEST] = 255 - images[TEST], (LABELS[TEST] + 1) % CLASSES
+    # With early stopping, so that the choice of the number of epochs is covered as well.
+    early = _settings(epochs__choose="early_stopping", epochs__most=2)
+    one, other = (train_fold(task) for task in (_task(training=early), _task(training=early, images=images)))
+    assert other.weights == one.weights
+    assert other.history == one.history
+    assert not np.allclose(other.probabilities, one.probabilities)
+    relabelled = train_fold(_task(training=early, labels=labels))
+    assert relabelled.weights == one.weights
+    assert_array_equal(relabelled.probabilities, one.probabilities)
+    assert {record["phase"] for record in one.history} == {"choosing", "training"}
+
+
+def test_weights_and_architecture_rebuild_the_network_that_predicted(tmp_path: Path) -> None:
+    (tmp_path / "fold.weights.h5").write_bytes(_one_epoch().weights)
+    model = keras.models.model_from_json(_one_epoch().architecture)
+    model.load_weights(tmp_path / "fold.weights.h5")
+    pixels = _toy(LABELS)[TEST][..., None].astype(np.float32) / 255
+    assert_allclose(model.predict_on_batch(pixels), _one_epoch().probabilities, atol=1e-6)
+
+
+def test_dropout_decays_with_every_epoch(tmp_path: Path) -> None:
+    decay = {"regularisation__dropout_decay": 0.5, "regularisation__dropout_block": 0.4, "epochs__fixed": 3}
+    result = train_fold(_task(training=_settings(**decay)))
+    (tmp_path / "fold.weights.h5").write_bytes(result.weights)
+    model = keras.models.model_from_json(result.architecture)
+    model.load_weights(tmp_path / "fold.weights.h5")
+    for name in ("dropout1", "dropout_dense"):
+        assert float(model.get_layer(name).scale) == 0.5**2  # of the third epoch
+
+
+def test_a_diverging_loss_is_an_error_that_names_the_learning_rate() -> None:
+    diverging = _settings(optimiser__name="sgd", optimiser__learning_rate=1e30, epochs__fixed=3)
+    with pytest.raises(InputError, match=r"fold 4: the loss is (nan|inf) after epoch \d; lower .*learning_rate"):
+        train_fold(_task(fold=4, training=diverging))
+
+
+def test_every_epoch_is_recorded_and_reported() -> None:
+    reports: list[tuple[Any, ...]] = []
+    result = train_fold(
+        _task(fold=7, training=_settings(epochs__fixed=2), report=lambda *fields: reports.append(fields))
+    )
+    assert [report[:4] for report in reports] == [(7, "training", 1, 2), (7, "training", 2, 2)]
+    for record, (*_, loss, accuracy) in zip(result.history, reports, strict=True):
+        assert list(record) == ["fold", "phase", "epoch", "loss", "accuracy", "validation_loss"]
+        assert (record["fold"], record["phase"], record["validation_loss"]) == (7, "training", None)
+        assert (record["loss"], record["accuracy"]) == pytest.approx((loss, accuracy), abs=1e-6)
+    assert [record["epoch"] for record in result.history] == [1, 2]
+    assert 0.2 < result.history[0]["accuracy"] <= 1
+
+
+def test_early_stopping_trains_for_the_best_number_of_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([1.0, 0.5, 0.7, 0.6, 0.1])
+    monkeypatch.setattr(training, "balanced_log_loss", lambda *_: next(losses))
+    early = _settings(epochs__choose="early_stopping", epochs__most=10, epochs__patience=2)
+    reports: list[tuple[Any, ...]] = []
+    history = train_fold(_task(training=early, report=lambda *fields: reports.append(fields[1:4]))).history
+    assert [(record["phase"], record["epoch"], record["validation_loss"]) for record in history] == [
+        ("choosing", 1, 1.0),
+        ("choosing", 2, 0.5),
+        ("choosing", 3, 0.7),
+        ("choosing", 4, 0.6),
+        ("training", 1, None),
+        ("training", 2, None),
+    ]
+    assert reports[0] == ("choosing epochs", 1, 10)
+    assert reports[-1] == ("training", 2, 2)
+
+
+def test_early_stopping_trains_at_most_so_many_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter(np.linspace(1, 0, 10))
+    monkeypatch.setattr(training, "balanced_log_loss", lambda *_: next(losses))
+    early = _settings(epochs__choose="early_stopping", epochs__most=2, epochs__patience=1)
+    phases = [record["phase"] for record in train_fold(_task(training=early)).history]
+    assert phases == ["choosing"] * 2 + ["training"] * 2
+
+
+def test_split_validation_parts_the_training_rows_by_whole_groups() -> None:
+    repeated = np.concatenate([TRAIN, TRAIN[:9]])
+    whole = _training_set(
+        repeated,
+        synthetic={SIZE: np.zeros((5, SIZE, SIZE), np.uint8)},
+        synthetic_labels=np.zeros(5, np.int64),
+        class_weights=np.array([1.0, 2.0, 3.0]),
+        drop_fraction=0.2,
+    )
+    task = _task(training_set=whole)
+    fitting, validation = split_validation(task)
+    assert not set(validation) & set(fitting.rows)
+    assert set(validation) | set(fitting.rows) == set(TRAIN)
+    assert not set(GROUPS[validation]) & set(GROUPS[fitting.rows])
+    assert len(validation) == pytest.approx(len(TRAIN) / 3, abs=8)
+    assert set(LABELS[validation]) == {0, 1, 2}
+    _, times = np.unique(fitting.rows, return_counts=True)
+    assert len(fitting.rows) == len(repeated[~np.isin(repeated, validation)]) > len(times)
+    assert len(fitting.synthetic_labels) == 0
+    assert_array_equal(fitting.class_weights, [1, 2, 3])
+    assert fitting.drop_fraction == 0.2
+    assert_array_equal(split_validation(task)[1], validation)
+    assert not np.array_equal(split_validation(replace(task, fold=1))[1], validation)
+
+
+def test_early_stopping_with_fewer_groups_than_parts_still_watches_some_rows() -> None:
+    coarse = _task(groups=np.arange(N) // 24, training=_settings(epochs__validation_parts=5))
+    for fold in range(5):
+        fitting, validation = split_validation(replace(coarse, fold=fold))
+        assert len(validation) > 0
+        assert len(fitting.rows) > 0
+
+
+def test_synthetic_examples_teach_a_class_that_has_no_real_rows() -> None:
+    without = TRAIN[LABELS[TRAIN] != 2]
+    synthetic = {SIZE: _toy(np.full(24, 2))}
+    training_set = _training_set(without, synthetic=synthetic, synthetic_labels=np.full(24, 2))
+    result = train_fold(_task(training_set=training_set, training=_settings(epochs__fixed=5)))
+    assert (result.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
+
+
+def test_class_weights_shift_probabilities_and_weigh_the_reported_accuracy() -> None:
+    same = np.full((N, SIZE, SIZE), 100, np.uint8)
+    weighted = _training_set(class_weights=np.array([2.5, 0.4, 0.1]))
+    changes = {"images": same, "training": _settings(epochs__fixed=4)}
+    plain, shifted = (
+        train_fold(_task(training_set=item, **changes)).probabilities[0] for item in (_training_set(), weighted)
+    )
+    assert_allclose(plain, 1 / 3, atol=0.12)
+    assert_allclose(shifted, [2.5 / 3, 0.4 / 3, 0.1 / 3], atol=0.12)
+
+
+def test_label_smoothing_keeps_the_network_from_certainty() -> None:
+    smooth = _settings(epochs__fixed=5, label_smoothing=0.6)
+    result = train_fold(_task(training=smooth))
+    assert (result.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
+    assert result.probabilities.max() < 0.8  # 0.6 where the loss is least
+    assert result.history[-1]["loss"] > 0.6 * math.log(3)
+
+
+@pytest.mark.parametrize(
+    "policy",
+    [AUGMENT.model_copy(update={"transforms": ["flip"]}), AUGMENT.model_copy(update={"noise_sd": 0.3})],
+    ids=["flip", "noise"],
+)
+def test_augmentation_changes_what_is_learned(policy: AugmentSettings) -> None:
+    assert _differs(_task(augment=policy))
+
+
+def test_noise_has_the_wanted_sd_and_is_new_for_every_image() -> None:
+    policy = AUGMENT.model_copy(update={"noise_sd": 0.2})
+    noise = training._augmented(np.zeros((50, 20, 20, 1), np.float32), policy, np.random.default_rng(0))
+    assert noise.dtype == np.float32
+    assert noise.std() == pytest.approx(0.2, rel=0.03)
+    assert noise.mean() == pytest.approx(0, abs=0.01)
+    assert not np.array_equal(noise[0], noise[1])
+
+
+def test_the_size_of_chunks_has_no_influence(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(training, "CHUNK", 21)
+    assert_allclose(train_fold(_task()).probabilities, _one_epoch().probabilities, atol=1e-5)
+
+
+def test_balanced_log_loss_counts_every_present_class_alike() -> None:
+    labels = np.array([0, 0, 0, 2])
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.5, 0.5, 0], [0.25, 0.5, 0.25], [0, 1, 0]])
+    of_class_0 = (2 * math.log(2) + math.log(4)) / 3
+    assert balanced_log_loss(labels, probabilities) == pytest.approx((of_class_0 - math.log(1e-7)) / 2)
