@@ -21,7 +21,7 @@ class FeatureSettings(Settings):
     """Section ``features`` of params.yaml."""
 
     histogram_bins: int = Field(ge=2)
-    edge_inside_px: float = Field(gt=0)
+    edge_inside_px: float = Field(ge=1)
     edge_outside_px: float = Field(ge=0)
     edge_bins: int = Field(ge=2)
 
@@ -123,5 +123,5 @@ def select_columns(table: pd.DataFrame, names: Iterable[str]) -> list[str]:
             raise InputError(
                 f"params.yaml: feature '{name}' is not in the feature table; known: {', '.join(table.columns)}"
             )
-        selected += matches
+        selected += [column for column in matches if column not in selected]
     return selected

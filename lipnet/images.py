@@ -51,7 +51,7 @@ def _read_raw(path: Path) -> NDArray[Any]:
         if suffix in _PILLOW_SUFFIXES:
             raw = _read_pillow(path)
         elif suffix in _TIFF_SUFFIXES:
-            raw = np.asarray(tifffile.imread(path))
+            raw = _read_tiff(path)
         elif suffix in _MRC_SUFFIXES:
             with mrcfile.open(path, permissive=False) as mrc:
                 raw = np.array(mrc.data)
@@ -74,6 +74,17 @@ def _read_pillow(path: Path) -> NDArray[Any]:
         if image.mode == "CMYK" or image.mode == "YCbCr":
             return np.asarray(image.convert("RGB"))
         return np.asarray(image)
+
+
+def _read_tiff(path: Path) -> NDArray[Any]:
+    with tifffile.TiffFile(path) as tiff:
+        meaning = tiff.pages.first.photometric
+        if len(tiff.series) > 1 or meaning == tifffile.PHOTOMETRIC.PALETTE:
+            raise InputError(f"{path.name}: has several images or a colour table; save one grey or RGB image")
+        raw = tiff.asarray()
+    if meaning == tifffile.PHOTOMETRIC.MINISWHITE and np.issubdtype(raw.dtype, np.unsignedinteger):
+        raw = np.iinfo(raw.dtype).max - raw
+    return raw
 
 
 def _as_grey(raw: NDArray[Any], path: Path) -> NDArray[Any]:

@@ -3,9 +3,9 @@
 Keras 3 code that names no backend. Keras is imported where a network is built, so that reading settings costs nothing.
 """
 
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lipnet.settings import Settings
 
@@ -29,6 +29,13 @@ class NetworkSettings(Settings):
     halve: Literal["pool", "stride"]
     top: Literal["dense", "average"]
     dense_units: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _leaves_something(self) -> Self:
+        least = 2 ** len(self.blocks)
+        if self.size_px < least:
+            raise ValueError(f"{len(self.blocks)} blocks halve the side to nothing; size_px must be at least {least}")
+        return self
 
 
 class RegularisationSettings(Settings):

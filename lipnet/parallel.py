@@ -5,6 +5,9 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 import joblib
+from threadpoolctl import threadpool_limits
+
+from lipnet.errors import InputError
 
 Task = TypeVar("Task")
 Result = TypeVar("Result")
@@ -17,14 +20,27 @@ def run_all(function: Callable[[Task], Result], tasks: Iterable[Task], threads_p
 
     As many processes as the cores allow; the environment variable LIPNET_WORKERS sets another number. The number of
     processes never changes a result; the number of threads can, so it is fixed here for every library at work.
+
+    Raises:
+        InputError: LIPNET_WORKERS is not a positive number.
     """
     todo = list(tasks)
     _fix_threads(threads_per_task)
-    limit = int(os.environ.get(WORKERS_VARIABLE, 0)) or max((os.cpu_count() or 1) // threads_per_task, 1)
-    results: list[Result] = joblib.Parallel(n_jobs=min(limit, max(len(todo), 1)))(
-        joblib.delayed(function)(task) for task in todo
-    )
+    workers = min(_workers(threads_per_task), max(len(todo), 1))
+    with threadpool_limits(threads_per_task):  # for a single worker, which is this process: its libraries have started
+        results: list[Result] = joblib.Parallel(n_jobs=workers)(joblib.delayed(function)(task) for task in todo)
     return results
+
+
+def _workers(threads_per_task: int) -> int:
+    wanted = os.environ.get(WORKERS_VARIABLE)
+    if wanted is None:
+        return max((os.cpu_count() or 1) // threads_per_task, 1)
+    if not wanted.isdecimal() or int(wanted) < 1:
+        raise InputError(
+            f"environment variable {WORKERS_VARIABLE} is '{wanted}'; set a whole number from 1, or unset it"
+        )
+    return int(wanted)
 
 
 def _fix_threads(threads: int) -> None:

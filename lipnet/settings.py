@@ -68,11 +68,20 @@ def parse(settings_type: type[SettingsT], section: Any, name: str) -> SettingsT:
 def _describe(fault: Any, settings_type: type[Settings], name: str) -> str:
     key = ".".join([name, *map(str, fault["loc"])])
     if fault["type"] == "extra_forbidden":
-        known = list(settings_type.model_fields) if len(fault["loc"]) == 1 else []
-        return f"params.yaml: unknown key '{key}'{_suggestion(str(fault['loc'][-1]), known)}"
+        *sections, misspelt = map(str, fault["loc"])
+        return f"params.yaml: unknown key '{key}'{_suggestion(misspelt, _known_keys(settings_type, sections))}"
     if fault["type"] == "missing":
         return f"params.yaml: '{key}' is missing"
     return f"params.yaml: {key} = {fault['input']!r}: {fault['msg']}"
+
+
+def _known_keys(settings_type: type[Settings], sections: list[str]) -> list[str]:
+    for section in sections:
+        inner = settings_type.model_fields[section].annotation
+        if not (isinstance(inner, type) and issubclass(inner, Settings)):
+            return []
+        settings_type = inner
+    return list(settings_type.model_fields)
 
 
 def _suggestion(key: str, known: list[str]) -> str:

@@ -139,9 +139,13 @@ def _pairs(labels: list[int]) -> list[tuple[int, int]]:
 def _inner_decisions(
     x: NDArray[np.float64], y: NDArray[np.int64], n_classes: int, task: SvmTask
 ) -> NDArray[np.float64]:
-    splitter = StratifiedGroupKFold(task.settings.calibration_folds, shuffle=True, random_state=task.seed % 2**32)
+    groups = task.groups[task.train]
+    if len(np.unique(groups)) == 1:  # nothing can be kept apart, so rows are
+        groups = np.arange(len(groups))
+    n_splits = min(task.settings.calibration_folds, len(np.unique(groups)))
+    splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=task.seed % 2**32)
     decisions = np.empty((len(y), n_classes * (n_classes - 1) // 2))
-    for inner, held_out in splitter.split(x, y, task.groups[task.train]):
+    for inner, held_out in splitter.split(x, y, groups):
         _, decisions[held_out] = _decide(_fit(x[inner], y[inner], task.settings), x[held_out], n_classes)
     return decisions
 

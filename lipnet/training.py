@@ -141,6 +141,8 @@ def _compiled(task: FoldTask) -> "keras.Model":
         import keras
 
         keras.ops.zeros(1)  # starts the backend, which talks about devices that are not there
+    # Automatic names, which stand in the files, count on from model to model: begin anew, whatever this process did.
+    keras.utils.clear_session()
     keras.utils.set_random_seed(_derive(task.seed, task.fold))
     n_classes = len(task.training_set.class_weights)
     model = networks.build(task.network, n_classes, task.training.regularisation)
@@ -304,10 +306,12 @@ def split_validation(task: FoldTask) -> tuple[TrainingSet, NDArray[np.int64]]:
     Synthetic examples are left out: SMOTE may have made them from validation rows.
     """
     rows = np.unique(task.training_set.rows)
-    splitter = StratifiedGroupKFold(
-        task.training.epochs.validation_parts, shuffle=True, random_state=_derive(task.seed, task.fold)
-    )
-    _, held_out = next(splitter.split(rows, task.labels[rows], task.groups[rows]))
+    groups = task.groups[rows]
+    if len(np.unique(groups)) == 1:  # nothing can be kept apart, so rows are
+        groups = np.arange(len(groups))
+    n_parts = min(task.training.epochs.validation_parts, len(np.unique(groups)))
+    splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=_derive(task.seed, task.fold))
+    _, held_out = next(splitter.split(rows, task.labels[rows], groups))
     validation = rows[held_out]
     whole = task.training_set
     return (

@@ -17,6 +17,10 @@ TEST = np.arange(0, len(LABELS), 5)  # every fifth: 8, 4, 2
 TRAIN = np.setdiff1d(np.arange(len(LABELS)), TEST)  # 32, 16, 8
 
 
+def _members(label: int) -> NDArray[np.int64]:
+    return np.flatnonzero(np.equal(LABELS, label))
+
+
 def _images() -> Images:
     """Training rows hold 0 .. 100, test rows 255."""
     rng = np.random.default_rng(1)
@@ -90,7 +94,7 @@ def test_smote_equalises_counts_with_examples_between_training_rows_of_the_class
     images = _images()
     for label in (1, 2):  # a corner pixel that tells the class
         for crops in images.values():
-            crops[np.intersect1d(TRAIN, np.flatnonzero(LABELS == label)), 0, 0] = 30 * label
+            crops[np.intersect1d(TRAIN, _members(label)), 0, 0] = 30 * label
     training_set = _balance("smote", images=images)
     assert_array_equal(training_set.rows, TRAIN)
     assert_array_equal(np.bincount(training_set.synthetic_labels), [0, 16, 24])
@@ -111,7 +115,7 @@ def test_smote_takes_fewer_neighbours_where_a_class_is_small_and_refuses_a_singl
         if kept == 2:
             assert_array_equal(_balance("smote", train=train).class_counts(LABELS), [32, 32, 32])
         else:
-            with pytest.raises(InputError, match="smote.*two training rows.*oversample"):
+            with pytest.raises(InputError, match=r"smote.*two training rows.*oversample"):
                 _balance("smote", train=train)
 
 
@@ -130,7 +134,7 @@ def test_artificial_examples_fill_up_every_class_to_the_largest() -> None:
 
 
 def test_artificial_with_even_classes_asks_for_nothing() -> None:
-    train = np.concatenate([np.flatnonzero(LABELS == label)[:5] for label in range(3)])
+    train = np.concatenate([_members(label)[:5] for label in range(3)])
     training_set = _balance("artificial", train=train)
     assert len(training_set.synthetic_labels) == 0
     assert training_set.synthetic[4].shape == (0, 4, 4)

@@ -10,6 +10,7 @@ from numpy.testing import assert_array_equal
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from lipnet import folds
 from lipnet.errors import InputError
 from lipnet.folds import SplitSettings, assign, count_table, giant_group, unevenness
 
@@ -17,11 +18,11 @@ NAMES = ["Full", "Empty", "Uncertain", "Odd"]
 
 
 def _assign(
-    labels: Any, groups: Any = None, folds: int = 2, repeats: int = 1, protocol: str = "grouped", seed: int = 0
+    labels: Any, groups: Any = None, n_folds: int = 2, repeats: int = 1, protocol: str = "grouped", seed: int = 0
 ) -> NDArray[np.int64]:
     labels = np.asarray(labels)
     groups = np.arange(len(labels)) if groups is None else np.asarray(groups)
-    chosen = SplitSettings(folds=folds, repeats=repeats, protocol=protocol)
+    chosen = SplitSettings(folds=n_folds, repeats=repeats, protocol=protocol)
     found = assign(labels, groups, NAMES[: labels.max() + 1], chosen, seed)
     assert found.shape == (repeats, len(labels))
     return found
@@ -45,7 +46,7 @@ labels_and_folds = st.integers(2, 5).flatmap(
 @given(labels_and_folds, st.integers(0, 1000))
 def test_shuffled_folds_have_their_share_of_every_class(case: tuple[NDArray[np.int64], int], seed: int) -> None:
     labels, n_folds = case
-    for assignment in _assign(labels, folds=n_folds, repeats=2, protocol="shuffled", seed=seed):
+    for assignment in _assign(labels, n_folds=n_folds, repeats=2, protocol="shuffled", seed=seed):
         assert set(assignment) == set(range(n_folds))
         counts = _counts(labels, assignment)
         assert (counts.max(axis=1) - counts.min(axis=1)).max() <= 1
@@ -71,7 +72,7 @@ def test_grouped_folds_keep_groups_whole(case: tuple[NDArray[np.int64], int], si
 def test_grouped_folds_are_nearly_even() -> None:
     rng = np.random.default_rng(0)
     labels, groups = rng.choice(3, 1000, p=[0.8, 0.15, 0.05]), rng.integers(0, 100, 1000)
-    found = _assign(labels, groups, folds=5)
+    found = _assign(labels, groups, n_folds=5)
     counts = _counts(labels, found[0])
     assert np.abs(counts / counts.mean(axis=1, keepdims=True) - 1).max() < 0.3
     one_draw_each = [unevenness(labels, _assign(labels, groups, 5, seed=seed)[0], 5) for seed in range(3)]
@@ -79,9 +80,20 @@ def test_grouped_folds_are_nearly_even() -> None:
     assert max(one_draw_each) < min(by_chance)
 
 
+def test_the_most_even_of_several_shuffles_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    rng = np.random.default_rng(0)
+    labels, groups = rng.choice(3, 300, p=[0.8, 0.15, 0.05]), rng.integers(0, 30, 300)
+    kept = []
+    for candidates in (1, 3, 10, 30):  # the first shuffles are the same ones
+        monkeypatch.setattr(folds, "CANDIDATES", candidates)
+        kept.append(unevenness(labels, _assign(labels, groups, 5)[0], 5))
+    assert kept == sorted(kept, reverse=True)
+    assert kept[-1] < kept[0]
+
+
 def test_groups_of_one_are_as_even_as_without_groups() -> None:
     labels = np.repeat([0, 1], [33, 12])
-    assert_array_equal(_assign(labels, folds=5, protocol="grouped"), _assign(labels, folds=5, protocol="shuffled"))
+    assert_array_equal(_assign(labels, n_folds=5, protocol="grouped"), _assign(labels, n_folds=5, protocol="shuffled"))
 
 
 @pytest.mark.parametrize("protocol", ["grouped", "shuffled"])
@@ -96,16 +108,16 @@ def test_repeats_and_seeds_differ_and_the_same_seed_repeats(protocol: str) -> No
 
 def test_thesis_protocol_cuts_each_class_into_contiguous_blocks_in_table_order() -> None:
     labels = np.array([0, 1, 0, 1, 0, 1, 0, 0, 0])
-    found = _assign(labels, np.zeros(9, int), folds=3, protocol="thesis")
+    found = _assign(labels, np.zeros(9, int), n_folds=3, protocol="thesis")
     assert_array_equal(found, [[0, 0, 0, 1, 1, 2, 1, 2, 2]])
-    assert_array_equal(found, _assign(labels, np.zeros(9, int), folds=3, protocol="thesis", seed=99))
+    assert_array_equal(found, _assign(labels, np.zeros(9, int), n_folds=3, protocol="thesis", seed=99))
 
 
 @settings(deadline=None, max_examples=50)
 @given(labels_and_folds)
 def test_thesis_blocks_are_ordered_and_even(case: tuple[NDArray[np.int64], int]) -> None:
     labels, n_folds = case
-    found = _assign(labels, folds=n_folds, protocol="thesis")[0]
+    found = _assign(labels, n_folds=n_folds, protocol="thesis")[0]
     for label in np.unique(labels):
         blocks = found[labels == label]
         assert (np.diff(blocks) >= 0).all()
@@ -125,7 +137,7 @@ def test_a_class_with_fewer_members_than_folds_is_named(protocol: str) -> None:
 
 def test_a_class_in_fewer_groups_than_folds_is_named_when_groups_matter() -> None:
     labels, groups = np.repeat([0, 1], 10), np.concatenate([np.arange(10), np.full(10, 3)])
-    with pytest.raises(InputError, match="class 'Empty' lies in 1 groups, fewer than the 2 folds.*shuffled"):
+    with pytest.raises(InputError, match=r"class 'Empty' lies in 1 groups, fewer than the 2 folds.*shuffled"):
         _assign(labels, groups)
     assert set(_assign(labels, groups, protocol="shuffled")[0][labels == 1]) == {0, 1}
 

@@ -10,6 +10,7 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
+from lipnet.errors import InputError
 from lipnet.networks import NetworkSettings, RegularisationSettings, build
 from lipnet.settings import parse, read_params
 
@@ -17,7 +18,7 @@ ROWS = {
     name: parse(NetworkSettings, row, f"networks.{name}")
     for name, row in read_params(Path(__file__).parents[1] / "params.yaml")["networks"].items()
 }
-TINY = NetworkSettings(size_px=8, blocks=[[2, 3], [4]], halve="pool", top="dense", dense_units=5)
+TINY = NetworkSettings(size_px=8, blocks=[[6, 7], [8]], halve="pool", top="dense", dense_units=9)
 
 
 def _regularisation(**changes: Any) -> RegularisationSettings:
@@ -32,6 +33,7 @@ def _regularisation(**changes: Any) -> RegularisationSettings:
 
 
 def _build(network: NetworkSettings = TINY, n_classes: int = 3, **changes: Any) -> keras.Model:
+    keras.utils.set_random_seed(0)
     return build(network, n_classes, _regularisation(**changes))
 
 
@@ -161,3 +163,11 @@ def test_the_architecture_loads_back_from_json(changes: dict[str, Any]) -> None:
     assert found.count_params() == model.count_params()
     found.set_weights(model.get_weights())
     assert_allclose(found(_images(3, 8)), model(_images(3, 8)), atol=1e-6)
+
+
+def test_a_row_that_halves_its_input_to_nothing_is_refused_with_the_least_size():
+    with pytest.raises(
+        InputError, match=r"networks\.deep.*3 blocks halve the side to nothing; size_px must be at least 8"
+    ):
+        row = {"size_px": 7, "blocks": [[4], [4], [4]], "halve": "pool", "top": "dense", "dense_units": 8}
+        parse(NetworkSettings, row, "networks.deep")

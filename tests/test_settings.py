@@ -57,7 +57,8 @@ def test_an_unknown_key_lists_the_known_ones() -> None:
 
 
 def test_an_unknown_key_of_an_inner_section_is_named_in_full() -> None:
-    assert "unknown key 'outer.inner.decay'" in _message({**GOOD, "inner": {"rate": 0.5, "decay": 1}})
+    message = _message({**GOOD, "inner": {"rate": 0.5, "rates": 1}})
+    assert "unknown key 'outer.inner.rates'; did you mean 'rate'?" in message
 
 
 def test_a_missing_key_is_named_in_full() -> None:

@@ -93,7 +93,9 @@ def summarise(rejected: list[Rejected], limit: int = 5) -> str:
 
 def _read_rows(path: Path, required: tuple[str, ...]) -> list[Row]:
     try:
-        table = pd.read_csv(path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True)
+        table = pd.read_csv(
+            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True, skip_blank_lines=False
+        )
     except FileNotFoundError:
         raise InputError(
             f"{path}: no such file; source 'table' needs it, or set source.folder to where it is"
@@ -127,7 +129,7 @@ def _check_class(label: str, classes: tuple[str, ...], class_column: str) -> str
 def _inside(folder: Path, name: str) -> Path:
     path = folder / name
     if not name or not path.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"file '{name}' is empty or leaves the data folder")
+        raise InputError(f"file '{name}' is empty or leaves the data folder; name a file inside it")
     return path
 
 
@@ -172,9 +174,11 @@ def _read_mask(folder: Path, row: Row, image: Grey, padding_px: int) -> Mask:
 
 
 def inscribed_ellipse(shape_px: tuple[int, ...], padding_px: int) -> Mask:
-    """Mask of shape ``shape_px`` with the ellipse that touches all sides of the box left after the padding."""
+    """Mask of shape ``shape_px``: the ellipse inscribed in the box left after the padding, reaching all its sides."""
     height, width = shape_px
     y, x = np.ogrid[:height, :width]
-    radius_y, radius_x = height / 2 - padding_px, width / 2 - padding_px
-    inside = ((y + 0.5 - height / 2) / radius_y) ** 2 + ((x + 0.5 - width / 2) / radius_x) ** 2 <= 1
-    return np.asarray(inside, dtype=bool)
+    down = np.abs(y + 0.5 - height / 2) / (height / 2 - padding_px)
+    across = np.abs(x + 0.5 - width / 2) / (width / 2 - padding_px)
+    # By the centres of pixels alone, the tips of an elongated ellipse would be lost: the two axes are added.
+    axes = (np.abs(x + 0.5 - width / 2) <= 0.5) & (down < 1) | (np.abs(y + 0.5 - height / 2) <= 0.5) & (across < 1)
+    return np.asarray((down**2 + across**2 <= 1) | axes, dtype=bool)

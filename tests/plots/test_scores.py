@@ -5,12 +5,13 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_rgba
 from matplotlib.container import BarContainer
 from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 
-from lipnet.plots.figure import save
-from lipnet.plots.scores import class_measures, confusion_matrices
+from lipnet.plots.figure import COLOURS, save
+from lipnet.plots.scores import LABELS, class_measures, confusion_matrices
 
 COUNTS = np.array([[90.0, 10.0], [1.5, 0.5]])
 SHARES = np.array([[0.9, 0.1], [0.75, 0.25]])
@@ -36,7 +37,7 @@ def _folds() -> pd.DataFrame:
 
 
 def _measures() -> Figure:
-    return class_measures(_folds(), ["", "Empty"], ["mcc", "tpr", "f1"], ["cnn", "svm"], "encapsulation")
+    return class_measures(_folds(), ["", "Empty"], ["cnn", "svm"], "encapsulation")
 
 
 def _matrices() -> Figure:
@@ -69,9 +70,10 @@ def test_a_panel_shows_the_measures_that_its_class_has() -> None:
     figure = _measures()
     assert [ax.get_title() for ax in figure.axes] == ["all classes", "Empty"]
     ticks = [[label.get_text() for label in ax.get_xticklabels()] for ax in figure.axes]
-    assert ticks == [["mcc"], ["tpr", "f1"]]
+    order = list(LABELS)
+    assert ticks == [[LABELS["mcc"]], [LABELS[name] for name in sorted(["tpr", "f1"], key=order.index)]]
     assert [[len(bars) for bars in _bars(figure, panel)] for panel in (0, 1)] == [[1, 1], [2, 2]]
-    assert [text.get_text() for text in figure.axes[0].get_legend().get_texts()] == ["cnn", "svm"]
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["cnn", "svm"]
 
 
 def test_bars_are_means_over_folds_and_whiskers_their_sd() -> None:
@@ -86,6 +88,11 @@ def test_bars_of_one_measure_stand_side_by_side_around_the_tick() -> None:
     cnn, svm = (bars[0] for bars in _bars(_measures(), 0))
     assert cnn.get_x() + cnn.get_width() == pytest.approx(svm.get_x())
     assert svm.get_x() == pytest.approx(0)
+
+
+def test_a_classifier_keeps_its_colour_where_others_are_left_out() -> None:
+    figure = class_measures(_folds(), [""], ["svm"], "encapsulation")
+    assert _bars(figure, 0)[0][0].get_facecolor() == to_rgba(COLOURS[1])
 
 
 @pytest.mark.parametrize("draw", [_measures, _matrices])

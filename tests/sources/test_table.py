@@ -1,0 +1,319 @@
+"""Source table: good rows become particles, and every fault of a row is named with its cure."""
+
+import math
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from lipnet.errors import InputError
+from lipnet.particles import Particle, bounding_box
+from lipnet.sources.table import Rejected, inscribed_ellipse, read_particles, summarise
+
+CLASSES = ("Full", "Empty")
+IMAGE = np.arange(120, dtype=np.uint8).reshape(10, 12)
+MASK = np.zeros((10, 12), np.uint8)
+MASK[3:7, 4:9] = 255
+
+
+@pytest.fixture
+def folder(tmp_path: Path) -> Path:
+    data = tmp_path / "data"
+    (data / "images").mkdir(parents=True)
+    Image.fromarray(IMAGE).save(data / "images" / "a.png")
+    Image.fromarray(255 - IMAGE).save(data / "images" / "b.png")
+    Image.fromarray(MASK).save(data / "mask.png")
+    Image.fromarray(IMAGE).save(tmp_path / "outside.png")
+    return data
+
+
+def _table(folder: Path, *lines: str) -> None:
+    (folder / "particles.csv").write_text("\n".join(lines) + "\n", encoding="utf-8")
+
+
+def _read(folder: Path, *lines: str, **options: Any) -> list[Particle | Rejected]:
+    _table(folder, *lines)
+    return list(read_particles(folder, CLASSES, **{"class_column": "class", "feature_columns": (), **options}))
+
+
+def _one(folder: Path, **cells: str) -> Particle | Rejected:
+    row = {"id": "p1", "image": "images/a.png", "class": "Full", **cells}
+    features = [name for name in row if name in ("density", "width")]
+    [result] = _read(folder, ",".join(row), ",".join(row.values()), feature_columns=features)
+    return result
+
+
+def _particle(folder: Path, **cells: str) -> Particle:
+    result = _one(folder, **cells)
+    assert isinstance(result, Particle), result
+    return result
+
+
+def _reason(folder: Path, **cells: str) -> str:
+    result = _one(folder, **cells)
+    assert isinstance(result, Rejected)
+    assert (result.row, result.id) == (2, cells.get("id", "p1"))
+    return result.reason
+
+
+def test_a_full_row_becomes_a_particle(folder: Path) -> None:
+    particle = _particle(
+        folder, mask="mask.png", group="m7", pixel_size_nm="1.25", padding_px="3", density="-1.5e2", width="7"
+    )
+    assert (particle.id, particle.label, particle.group) == ("p1", "Full", "m7")
+    assert (particle.pixel_size_nm, particle.padding_px, particle.mask_estimated) == (1.25, 3, False)
+    assert particle.features == {"density": -150.0, "width": 7.0}
+    np.testing.assert_array_equal(particle.image, IMAGE)
+    np.testing.assert_array_equal(particle.mask, MASK > 0)
+
+
+def test_a_bare_row_gets_an_ellipse_a_group_of_its_own_and_no_pixel_size(folder: Path) -> None:
+    one, two = _read(folder, "id,image,class", "a,images/a.png,Full", "b,images/b.png,Empty")
+    assert isinstance(one, Particle)
+    assert isinstance(two, Particle)
+    assert one.group != two.group
+    assert one.mask_estimated
+    assert math.isnan(one.pixel_size_nm)
+    assert (one.padding_px, one.features) == (0, {})
+    np.testing.assert_array_equal(one.mask, inscribed_ellipse((10, 12), 0))
+
+
+def test_empty_cells_count_as_not_given(folder: Path) -> None:
+    particle = _particle(folder, mask="", group="", pixel_size_nm="", padding_px="")
+    assert particle.mask_estimated
+    assert math.isnan(particle.pixel_size_nm)
+    assert particle.padding_px == 0
+
+
+def test_a_short_row_counts_as_empty_cells(folder: Path) -> None:
+    [result] = _read(folder, "id,image,class,mask,group", "a,images/a.png,Full")
+    assert isinstance(result, Particle)
+    assert result.mask_estimated
+
+
+def test_names_stay_text(folder: Path) -> None:
+    lines = ["id,image,class,group", "001,images/a.png,NA,1", "NA,images/a.png,1,None", "1,images/a.png,1,nan"]
+    _table(folder, *lines)
+    found = list(read_particles(folder, ("NA", "1"), "class", ()))
+    assert [(p.id, p.label, p.group) for p in found if isinstance(p, Particle)] == [
+        ("001", "NA", "1"),
+        ("NA", "1", "None"),
+        ("1", "1", "nan"),
+    ]
+
+
+def test_the_class_column_may_have_another_name_and_non_ascii_classes(folder: Path) -> None:
+    _table(folder, "id,image,Füllung", "ä 1,images/a.png,halb voll")
+    [found] = read_particles(folder, ("halb voll", "leer"), "Füllung", ())
+    assert isinstance(found, Particle)
+    assert (found.id, found.label) == ("ä 1", "halb voll")
+
+
+def test_a_byte_order_mark_and_blanks_after_commas_do_not_matter(folder: Path) -> None:
+    (folder / "particles.csv").write_text("id, image, class\np1, images/a.png, Full\n", encoding="utf-8-sig")
+    [found] = read_particles(folder, CLASSES, "class", ())
+    assert isinstance(found, Particle)
+    assert (found.id, found.label) == ("p1", "Full")
+
+
+def test_results_come_in_order_and_a_bad_row_does_not_stop_the_others(folder: Path) -> None:
+    found = _read(folder, "id,image,class", "a,images/a.png,Full", "b,gone.png,Full", "c,images/b.png,Empty")
+    assert [type(result) for result in found] == [Particle, Rejected, Particle]
+    assert found[1] == Rejected(3, "b", "gone.png", "gone.png: no such file")
+
+
+def test_progress_sees_every_row(folder: Path) -> None:
+    seen: list[str] = []
+    _table(folder, "id,image,class", "a,images/a.png,Full", "b,images/b.png,Empty")
+
+    def progress(rows: list[dict[str, str]]) -> list[dict[str, str]]:
+        seen.extend(row["id"] for row in rows)
+        return rows
+
+    assert len(list(read_particles(folder, CLASSES, "class", (), progress))) == 2
+    assert seen == ["a", "b"]
+
+
+def test_no_table_is_named_with_the_cure(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"particles\.csv: no such file; .* set source\.folder"):
+        list(read_particles(folder, CLASSES, "class", ()))
+
+
+@pytest.mark.parametrize("content", [b"", b"id,image,class\n\xe4,a.png,Full\n", b'id,image,class\n"a,b\n'])
+def test_a_table_that_is_no_csv_in_utf_8_is_refused(folder: Path, content: bytes) -> None:
+    (folder / "particles.csv").write_bytes(content)
+    with pytest.raises(InputError, match=r"particles\.csv: not a CSV table in UTF-8"):
+        list(read_particles(folder, CLASSES, "class", ()))
+
+
+def test_missing_columns_are_all_named_with_the_present_ones(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"column image, density is missing; it has id, class, picture$"):
+        _read(folder, "id,class,picture", "a,Full,images/a.png", feature_columns=("density",))
+
+
+def test_rows_longer_than_the_header_are_refused(folder: Path) -> None:
+    with pytest.raises(InputError, match="rows have more fields than the header; remove commas"):
+        _read(folder, "id,image,class", "a,images/a.png,Full,", "b,images/b.png,Empty,")
+
+
+def test_one_row_longer_than_the_others_is_named(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"not a CSV table in UTF-8 .*line 3"):
+        _read(folder, "id,image,class", "a,images/a.png,Full", "b,images/b.png,Empty,x")
+
+
+def test_an_unknown_class_is_named_with_the_known_ones_and_the_cure(folder: Path) -> None:
+    reason = _reason(folder, **{"class": "full"})
+    assert reason == "class 'full' is not one of Full, Empty; correct the row or list it in `classes`"
+
+
+def test_a_missing_image_is_named(folder: Path) -> None:
+    assert _reason(folder, image="images/gone.png") == "gone.png: no such file"
+
+
+def test_a_truncated_png_is_named(folder: Path) -> None:
+    path = folder / "images" / "a.png"
+    path.write_bytes(path.read_bytes()[:50])
+    assert _reason(folder).startswith("a.png: damaged or not an image")
+
+
+def test_nan_in_an_image_is_named(folder: Path) -> None:
+    tifffile.imwrite(folder / "a.tif", np.full((10, 12), np.nan, np.float32))
+    assert _reason(folder, image="a.tif") == "a.tif: has NaN or infinite values"
+
+
+def test_an_unknown_format_is_named_with_the_known_ones(folder: Path) -> None:
+    (folder / "a.bmp").write_bytes(b"BM")
+    assert _reason(folder, image="a.bmp") == "a.bmp: format '.bmp' is not read; use PNG, JPEG, TIFF or MRC"
+
+
+def test_a_missing_mask_is_named_as_the_file_at_fault(folder: Path) -> None:
+    result = _one(folder, mask="gone.png")
+    assert result == Rejected(2, "p1", "gone.png", "gone.png: no such file")
+
+
+def test_a_mask_of_another_size_is_named_with_both_sizes(folder: Path) -> None:
+    Image.fromarray(MASK[:9]).save(folder / "mask.png")
+    reason = _reason(folder, mask="mask.png")
+    assert reason == "mask.png: the mask is (9, 12) px but the image is (10, 12) px"
+
+
+def test_an_empty_mask_is_named(folder: Path) -> None:
+    Image.fromarray(np.zeros_like(MASK)).save(folder / "mask.png")
+    assert _reason(folder, mask="mask.png") == "mask.png: the mask is empty"
+
+
+def test_a_duplicate_id_is_named_with_its_first_row(folder: Path) -> None:
+    lines = ["a,images/a.png,Full", "b,images/a.png,Full", "b,images/b.png,Empty", "b,images/b.png,Empty"]
+    found = _read(folder, "id,image,class", *lines)
+    assert [result.id for result in found if isinstance(result, Particle)] == ["a", "b"]
+    assert [(result.row, result.reason) for result in found if isinstance(result, Rejected)] == [
+        (4, "id 'b' is a duplicate of row 3; ids must be unique"),
+        (5, "id 'b' is a duplicate of row 3; ids must be unique"),
+    ]
+
+
+def test_an_empty_id_is_refused(folder: Path) -> None:
+    assert _reason(folder, id="") == "the id is empty"
+
+
+@pytest.mark.parametrize("value", ["nan", "NaN", "inf", "-inf", "dense", "", "1;5"])
+def test_a_feature_that_is_no_finite_number_is_named_with_its_value(folder: Path, value: str) -> None:
+    assert _reason(folder, density=value) == f"density is '{value}', not a finite number"
+
+
+@pytest.mark.parametrize("value", ["-1.5", "0"])
+def test_a_pixel_size_must_be_positive(folder: Path, value: str) -> None:
+    assert _reason(folder, pixel_size_nm=value) == f"pixel_size_nm is {float(value)}; it must be positive"
+
+
+@pytest.mark.parametrize("value", ["2 nm", "nan"])
+def test_a_pixel_size_must_be_a_number(folder: Path, value: str) -> None:
+    assert _reason(folder, pixel_size_nm=value) == f"pixel_size_nm is '{value}', not a finite number"
+
+
+@pytest.mark.parametrize("value", ["5", "100", "-1", "1.5"])
+def test_padding_must_be_whole_and_leave_some_of_the_image(folder: Path, value: str) -> None:
+    reason = _reason(folder, padding_px=value)
+    assert reason == f"padding_px is {value}; it must be a whole number that leaves some of the image"
+
+
+def test_the_largest_padding_still_leaves_a_mask(folder: Path) -> None:
+    particle = _particle(folder, padding_px="4")
+    assert particle.padding_px == 4
+    assert bounding_box(particle.mask) == (slice(4, 6), slice(4, 8))
+
+
+@pytest.mark.parametrize("column", ["image", "mask"])
+@pytest.mark.parametrize("name", ["../outside.png", "images/../../outside.png", "{parent}/outside.png"])
+def test_files_outside_the_data_folder_are_refused(folder: Path, column: str, name: str) -> None:
+    name = name.format(parent=folder.parent)
+    assert (folder / name).is_file()
+    assert (
+        _reason(folder, **{column: name}) == f"file '{name}' is empty or leaves the data folder; name a file inside it"
+    )
+
+
+def test_links_out_of_the_data_folder_are_refused(folder: Path) -> None:
+    (folder / "link.png").symlink_to(folder.parent / "outside.png")
+    assert (
+        _reason(folder, image="link.png") == "file 'link.png' is empty or leaves the data folder; name a file inside it"
+    )
+
+
+def test_a_path_that_stays_inside_is_read(folder: Path) -> None:
+    np.testing.assert_array_equal(_particle(folder, image="images/../images/a.png").image, IMAGE)
+
+
+def test_an_empty_image_name_is_refused(folder: Path) -> None:
+    assert _reason(folder, image="") == "file '' is empty or leaves the data folder; name a file inside it"
+
+
+@settings(deadline=None)
+@given(height=st.integers(1, 30), padding=st.integers(0, 9), data=st.data())
+def test_the_ellipse_touches_all_sides_of_the_box_left_by_the_padding(height: int, padding: int, data: Any) -> None:
+    width = data.draw(st.integers((height + 1) // 2, 2 * height))  # the tips of much longer ones fall between pixels
+    mask = inscribed_ellipse((height + 2 * padding, width + 2 * padding), padding)
+    assert mask.shape == (height + 2 * padding, width + 2 * padding)
+    assert bounding_box(mask) == (slice(padding, height + padding), slice(padding, width + padding))
+    np.testing.assert_array_equal(mask, mask[::-1, ::-1])
+
+
+def test_the_ellipse_of_an_elongated_box_reaches_its_ends() -> None:
+    assert bounding_box(inscribed_ellipse((2, 40), 0)) == (slice(0, 2), slice(0, 40))
+
+
+@pytest.mark.parametrize("shape_px", [(1, 1), (1, 40), (2, 40), (41, 2), (3, 100)])
+def test_the_ellipse_is_never_empty(shape_px: tuple[int, int]) -> None:
+    assert inscribed_ellipse(shape_px, 0).sum() >= 0.5 * shape_px[0] * shape_px[1]
+
+
+def test_the_ellipse_has_the_area_of_an_ellipse() -> None:
+    assert inscribed_ellipse((100, 60), 10).sum() == pytest.approx(np.pi * 40 * 20, rel=0.01)
+
+
+def test_the_summary_ranks_reasons_and_names_the_first_row_of_each() -> None:
+    rejected = [
+        Rejected(5, "a", "m/x.png", "x.png: no such file"),
+        Rejected(7, "b", "z.png", "z.png: the mask is empty"),
+        Rejected(9, "c", "m/y.png", "y.png: no such file"),
+    ]
+    assert summarise(rejected).splitlines() == [
+        "  2 x <file>: no such file (first: row 5, m/x.png)",
+        "  1 x <file>: the mask is empty (first: row 7, z.png)",
+    ]
+
+
+def test_the_summary_stops_at_its_limit() -> None:
+    rejected = [Rejected(row, "a", "x.png", f"reason {row}") for row in range(2, 12)]
+    assert len(summarise(rejected).splitlines()) == 5
+    assert len(summarise(rejected, limit=3).splitlines()) == 3
+
+
+def test_the_summary_of_an_empty_file_name_is_readable() -> None:
+    reason = "file '' is empty or leaves the data folder; name a file inside it"
+    assert summarise([Rejected(2, "a", "", reason)]) == f"  1 x {reason} (first: row 2, )"

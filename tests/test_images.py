@@ -1,0 +1,254 @@
+"""Images: known files give known grey levels, and a file that cannot be used is named with the reason."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import mrcfile
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from lipnet.errors import InputError
+from lipnet.images import read_grey, read_mask
+
+RAMP = np.arange(256, dtype=np.uint8).reshape(8, 32)
+
+
+def _png(path: Path, pixels: Any, mode: str | None = None) -> Path:
+    image = Image.fromarray(pixels)
+    (image.convert(mode) if mode else image).save(path)
+    return path
+
+
+def _tiff(path: Path, pixels: Any, **options: Any) -> Path:
+    tifffile.imwrite(path, pixels, **options)
+    return path
+
+
+def _mrc(path: Path, pixels: Any) -> Path:
+    with mrcfile.new(path) as mrc:
+        mrc.set_data(pixels)
+    return path
+
+
+def _palette(path: Path, **options: Any) -> Path:
+    image = Image.new("P", (3, 1))
+    image.putdata([0, 1, 2])
+    image.putpalette([200, 200, 200, 0, 0, 0, 0, 255, 0])
+    image.save(path, **options)
+    return path
+
+
+def test_8_bit_png_is_kept_exactly(tmp_path: Path) -> None:
+    found = read_grey(_png(tmp_path / "a.png", RAMP))
+    assert found.dtype == np.uint8
+    np.testing.assert_array_equal(found, RAMP)
+
+
+def test_8_bit_levels_are_not_stretched(tmp_path: Path) -> None:
+    assert read_grey(_png(tmp_path / "a.png", RAMP[3:4])).tolist() == [list(range(96, 128))]
+
+
+def test_8_bit_tiff_is_kept_exactly(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(read_grey(_tiff(tmp_path / "a.tif", RAMP)), RAMP)
+
+
+def test_suffixes_may_be_upper_case(tmp_path: Path) -> None:
+    np.testing.assert_array_equal(read_grey(_png(tmp_path / "a.PNG", RAMP)), RAMP)
+
+
+@pytest.mark.parametrize("suffix", ["png", "tif"])
+def test_colour_becomes_luminance(tmp_path: Path, suffix: str) -> None:
+    colours = [[255, 0, 0], [0, 255, 0], [0, 0, 255], [255, 255, 255], [90, 90, 90], [10, 200, 30]]
+    pixels = np.array([colours], dtype=np.uint8)
+    path = tmp_path / f"a.{suffix}"
+    found = read_grey(_png(path, pixels) if suffix == "png" else _tiff(path, pixels, photometric="rgb"))
+    assert found.dtype == np.uint8
+    # 0.2125 R + 0.7154 G + 0.0721 B
+    assert found.tolist() == [[54, 182, 18, 255, 90, 147]]
+
+
+def test_transparency_is_left_out(tmp_path: Path) -> None:
+    colour = np.array([[[255, 0, 0, 0], [0, 255, 0, 128], [90, 90, 90, 255]]], dtype=np.uint8)
+    assert read_grey(_png(tmp_path / "rgba.png", colour)).tolist() == [[54, 182, 90]]
+    np.testing.assert_array_equal(read_grey(_png(tmp_path / "la.png", RAMP, "LA")), RAMP)
+
+
+def test_palette_gives_the_luminance_of_its_colours(tmp_path: Path) -> None:
+    assert read_grey(_palette(tmp_path / "a.png")).tolist() == [[200, 0, 182]]
+
+
+def test_palette_with_transparency_gives_the_same(tmp_path: Path) -> None:
+    assert read_grey(_palette(tmp_path / "a.png", transparency=b"\x00\x80\xff")).tolist() == [[200, 0, 182]]
+
+
+def test_1_bit_is_black_and_white(tmp_path: Path) -> None:
+    bits = np.array([[True, False, True], [False, False, True]])
+    expected = [[255, 0, 255], [0, 0, 255]]
+    assert read_grey(_png(tmp_path / "a.png", bits)).tolist() == expected
+    assert read_grey(_tiff(tmp_path / "a.tif", bits)).tolist() == expected
+
+
+def test_jpeg_is_read_within_its_compression(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpg"
+    Image.fromarray(RAMP).save(path, quality=95)
+    found = read_grey(path)
+    assert found.dtype == np.uint8
+    assert np.abs(found.astype(int) - RAMP).max() <= 8
+
+
+def test_colour_jpeg_is_read_as_grey(tmp_path: Path) -> None:
+    path = tmp_path / "a.jpeg"
+    Image.fromarray(np.full((8, 8, 3), [0, 255, 0], np.uint8)).save(path, quality=95)
+    assert np.abs(read_grey(path).astype(int) - 182).max() <= 3
+
+
+@pytest.mark.parametrize(
+    ("name", "pixels"),
+    [
+        ("a.png", np.array([[100, 300], [200, 500]], np.uint16)),
+        ("a.tif", np.array([[100, 300], [200, 500]], np.uint16)),
+        ("a.tiff", np.array([[-1.0, 1.0], [0.0, 3.0]], np.float32)),
+        ("a.mrc", np.array([[-1.0, 1.0], [0.0, 3.0]], np.float32)),
+        ("a.mrc", np.array([[-100, 100], [0, 300]], np.int16)),
+    ],
+    ids=["16-bit PNG", "16-bit TIFF", "float TIFF", "float MRC", "signed MRC"],
+)
+def test_without_an_agreed_white_the_range_is_stretched(tmp_path: Path, name: str, pixels: Any) -> None:
+    writers: dict[str, Callable[[Path, Any], Path]] = {".png": _png, ".mrc": _mrc}
+    path = tmp_path / name
+    found = read_grey(writers.get(path.suffix, _tiff)(path, pixels))
+    assert found.dtype == np.uint16
+    # minimum -> 0, a quarter of the range -> 16384, half -> 32768, maximum -> 65535
+    assert found.tolist() == [[0, 32768], [16384, 65535]]
+
+
+def test_an_mrc_stack_of_one_section_is_that_section(tmp_path: Path) -> None:
+    section = np.arange(48, dtype=np.int16).reshape(6, 8)
+    found = read_grey(_mrc(tmp_path / "a.mrc", section[None]))
+    np.testing.assert_array_equal(found, np.round(section / 47 * 65535))
+
+
+def test_16_bit_colour_is_stretched_luminance(tmp_path: Path) -> None:
+    pixels = np.array([[[0, 0, 0], [0, 1000, 0], [1000, 1000, 1000]]], np.uint16)
+    found = read_grey(_tiff(tmp_path / "a.tif", pixels, photometric="rgb"))
+    assert found.tolist() == [[0, round(0.7154 * 65535), 65535]]
+
+
+def test_a_constant_16_bit_image_is_black(tmp_path: Path) -> None:
+    found = read_grey(_tiff(tmp_path / "a.tif", np.full((3, 4), 700, np.uint16)))
+    assert (found.dtype, found.shape, found.max()) == (np.uint16, (3, 4), 0)
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_values_that_are_no_numbers_are_refused(tmp_path: Path, value: float) -> None:
+    pixels = np.ones((4, 4), np.float32)
+    pixels[1, 2] = value
+    with pytest.raises(InputError, match=r"a\.tif: has NaN or infinite values"):
+        read_grey(_tiff(tmp_path / "a.tif", pixels))
+
+
+@pytest.mark.parametrize("read", [read_grey, read_mask])
+def test_several_pages_are_refused(tmp_path: Path, read: Callable[[Path], Any]) -> None:
+    path = _tiff(tmp_path / "a.tif", np.ones((5, 8, 9), np.uint8), photometric="minisblack")
+    with pytest.raises(InputError, match=r"a\.tif: expected one grey or colour image, found .* \(5, 8, 9\)"):
+        read(path)
+
+
+def test_an_mrc_volume_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"a\.mrc: expected one grey or colour image, found .* \(5, 8, 9\)"):
+        read_grey(_mrc(tmp_path / "a.mrc", np.ones((5, 8, 9), np.float32)))
+
+
+@pytest.mark.parametrize("name", ["a.gif", "a"])
+def test_an_unknown_suffix_is_refused_with_the_known_ones(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"GIF89a")
+    with pytest.raises(InputError, match=r"is not read; use PNG, JPEG, TIFF or MRC"):
+        read_grey(tmp_path / name)
+
+
+def test_a_missing_file_is_named(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match=r"^a\.png: no such file$"):
+        read_grey(tmp_path / "a.png")
+
+
+def test_a_folder_is_no_image(tmp_path: Path) -> None:
+    (tmp_path / "a.png").mkdir()
+    with pytest.raises(InputError, match=r"^a\.png: no such file$"):
+        read_grey(tmp_path / "a.png")
+
+
+@pytest.mark.parametrize("share", [0.0, 0.02, 0.5, 0.8])
+@pytest.mark.parametrize("name", ["a.png", "a.jpg", "a.tif", "zlib.tif", "a.mrc"])
+def test_truncated_files_are_named_as_damaged(tmp_path: Path, name: str, share: float) -> None:
+    path = tmp_path / name
+    noise = np.random.default_rng(0).integers(0, 256, (40, 40)).astype(np.uint8)
+    if path.suffix == ".tif":
+        _tiff(path, noise, compression="zlib" if name == "zlib.tif" else None)
+    elif path.suffix == ".mrc":
+        _mrc(path, noise.astype(np.float32))
+    else:
+        _png(path, noise)
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(len(whole) * share)])
+    with pytest.raises(InputError, match=rf"^{name}: damaged or not an image"):
+        read_grey(path)
+
+
+@pytest.mark.parametrize("suffix", ["png", "jpg", "tif", "mrc"])
+def test_text_under_the_name_of_an_image_is_refused(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"a.{suffix}"
+    path.write_text("id,image,class\n" * 100)
+    with pytest.raises(InputError, match=rf"^a\.{suffix}: damaged or not an image"):
+        read_grey(path)
+
+
+def test_a_mask_is_true_wherever_the_file_is_not_zero(tmp_path: Path) -> None:
+    levels = np.array([[0, 1, 255], [7, 0, 0]])
+    expected = [[False, True, True], [True, False, False]]
+    assert read_mask(_png(tmp_path / "a.png", levels.astype(np.uint8))).tolist() == expected
+    assert read_mask(_png(tmp_path / "b.png", levels > 0)).tolist() == expected
+    assert read_mask(_tiff(tmp_path / "a.tif", levels.astype(np.float32))).tolist() == expected
+    assert read_mask(_mrc(tmp_path / "a.mrc", levels.astype(np.int16))).tolist() == expected
+
+
+def test_a_mask_may_be_an_mrc_stack_of_one_section(tmp_path: Path) -> None:
+    section = np.arange(48, dtype=np.int16).reshape(6, 8)
+    np.testing.assert_array_equal(read_mask(_mrc(tmp_path / "a.mrc", section[None])), section > 0)
+
+
+def test_a_mask_may_be_drawn_in_any_colour(tmp_path: Path) -> None:
+    colours = np.array([[[0, 0, 1], [0, 0, 0], [255, 0, 0]]], dtype=np.uint8)
+    assert read_mask(_png(tmp_path / "a.png", colours)).tolist() == [[True, False, True]]
+
+
+@pytest.mark.parametrize("mode", ["LA", "RGBA"])
+def test_the_opacity_of_a_mask_does_not_count(tmp_path: Path, mode: str) -> None:
+    levels = np.array([[0, 255], [255, 0]], np.uint8)
+    assert read_mask(_png(tmp_path / "a.png", levels, mode)).tolist() == [[False, True], [True, False]]
+
+
+def test_compressed_tiff_is_read(tmp_path: Path) -> None:
+    pixels = np.arange(600, dtype=np.uint16).reshape(20, 30).astype(np.uint8)
+    tifffile.imwrite(tmp_path / "lzw.tif", pixels, compression="lzw")
+    np.testing.assert_array_equal(read_grey(tmp_path / "lzw.tif"), pixels)
+
+
+def test_tiff_whose_zero_is_white_is_turned_round(tmp_path: Path) -> None:
+    pixels = np.arange(200, dtype=np.uint8).reshape(10, 20)
+    tifffile.imwrite(tmp_path / "negative.tif", pixels, photometric="miniswhite")
+    np.testing.assert_array_equal(read_grey(tmp_path / "negative.tif"), 255 - pixels)
+
+
+def test_tiff_with_a_colour_table_or_several_series_is_refused(tmp_path: Path) -> None:
+    pixels = np.arange(200, dtype=np.uint8).reshape(10, 20)
+    table = np.zeros((3, 256), np.uint16)
+    tifffile.imwrite(tmp_path / "table.tif", pixels, photometric="palette", colormap=table)
+    with tifffile.TiffWriter(tmp_path / "two.tif") as two:
+        two.write(pixels)
+        two.write(pixels[:5])
+    for name in ("table.tif", "two.tif"):
+        with pytest.raises(InputError, match=f"{name}: has several images or a colour table"):
+            read_grey(tmp_path / name)
