@@ -10,6 +10,7 @@ from pydantic import Field
 from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from lipnet.errors import InputError
+from lipnet.seeds import derive
 from lipnet.settings import Settings
 
 # StratifiedGroupKFold is greedy; of this many shuffles the one with the most even classes is kept.
@@ -82,7 +83,7 @@ def _check_classes(
 
 
 def _shuffled(labels: NDArray[np.int64], n_folds: int, seed: int, repeat: int) -> NDArray[np.int64]:
-    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=_state(seed, repeat, 0))
+    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=derive(seed, repeat, 0))
     return _to_assignment(splitter.split(labels, labels), len(labels))
 
 
@@ -91,7 +92,7 @@ def _most_even(
 ) -> NDArray[np.int64]:
     candidates = []
     for attempt in range(CANDIDATES):
-        splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=_state(seed, repeat, attempt))
+        splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=derive(seed, repeat, attempt))
         candidates.append(_to_assignment(splitter.split(labels, labels, groups), len(labels)))
     return min(candidates, key=lambda folds: unevenness(labels, folds, n_folds))
 
@@ -102,10 +103,6 @@ def unevenness(labels: NDArray[np.int64], folds: NDArray[np.int64], n_folds: int
     np.add.at(counts, (labels, folds), 1)
     expected = counts.sum(axis=1, keepdims=True) / n_folds
     return float((((counts - expected) / expected) ** 2).sum())
-
-
-def _state(*key: int) -> int:
-    return int(np.random.SeedSequence(key).generate_state(1)[0])
 
 
 def _to_assignment(splits: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]], n: int) -> NDArray[np.int64]:

@@ -52,6 +52,18 @@ def pick(params: dict[str, Any], *keys: str) -> Any:
     return value
 
 
+def seed_of(params: dict[str, Any]) -> int:
+    """The seed of the run.
+
+    Raises:
+        InputError: it is missing or not a whole number from 0.
+    """
+    seed = pick(params, "seed")
+    if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
+        raise InputError(f"params.yaml: seed = {seed!r}: it must be a whole number from 0")
+    return seed
+
+
 def parse(settings_type: type[SettingsT], section: Any, name: str) -> SettingsT:
     """Turn one section of params.yaml into its settings record.
 

@@ -15,6 +15,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
 
 from lipnet.errors import InputError
+from lipnet.seeds import derive
 from lipnet.settings import Settings
 
 
@@ -143,7 +144,7 @@ def _inner_decisions(
     if len(np.unique(groups)) == 1:  # nothing can be kept apart, so rows are
         groups = np.arange(len(groups))
     n_splits = min(task.settings.calibration_folds, len(np.unique(groups)))
-    splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=task.seed % 2**32)
+    splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=derive(task.seed))
     decisions = np.empty((len(y), n_classes * (n_classes - 1) // 2))
     for inner, held_out in splitter.split(x, y, groups):
         _, decisions[held_out] = _decide(_fit(x[inner], y[inner], task.settings), x[held_out], n_classes)

@@ -22,6 +22,7 @@ from lipnet.augment import AugmentSettings, draw_maps
 from lipnet.balance import TrainingSet, epoch_rows
 from lipnet.errors import InputError
 from lipnet.networks import NetworkSettings, RegularisationSettings
+from lipnet.seeds import derive
 from lipnet.settings import Settings
 
 if TYPE_CHECKING:
@@ -143,7 +144,7 @@ def _compiled(task: FoldTask) -> "keras.Model":
         keras.ops.zeros(1)  # starts the backend, which talks about devices that are not there
     # Automatic names, which stand in the files, count on from model to model: begin anew, whatever this process did.
     keras.utils.clear_session()
-    keras.utils.set_random_seed(_derive(task.seed, task.fold))
+    keras.utils.set_random_seed(derive(task.seed, task.fold))
     n_classes = len(task.training_set.class_weights)
     model = networks.build(task.network, n_classes, task.training.regularisation)
     optimiser = task.training.optimiser
@@ -171,10 +172,6 @@ def _silent_start() -> Iterator[None]:
         os.dup2(saved, 2)
         os.close(saved)
         os.close(nowhere)
-
-
-def _derive(*key: int) -> int:
-    return int(np.random.SeedSequence(key).generate_state(1)[0])
 
 
 def _train_epoch(model: "keras.Model", task: FoldTask, training_set: TrainingSet, epoch: int) -> tuple[float, float]:
@@ -207,7 +204,7 @@ def _prepare_dropout(model: "keras.Model", task: FoldTask, epoch: int) -> None:
     # Seeding anew in every epoch makes an epoch depend on its number alone, not on what ran before it.
     for number, layer in enumerate(model.layers):
         if hasattr(layer, "seed_generator"):
-            layer.seed_generator.state.assign([_derive(task.seed, task.fold, epoch, number), 0])
+            layer.seed_generator.state.assign([derive(task.seed, task.fold, epoch, number), 0])
         if hasattr(layer, "scale") and "dropout" in layer.name:
             layer.scale.assign(task.training.regularisation.dropout_decay**epoch)
 
@@ -310,7 +307,7 @@ def split_validation(task: FoldTask) -> tuple[TrainingSet, NDArray[np.int64]]:
     if len(np.unique(groups)) == 1:  # nothing can be kept apart, so rows are
         groups = np.arange(len(groups))
     n_parts = min(task.training.epochs.validation_parts, len(np.unique(groups)))
-    splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=_derive(task.seed, task.fold))
+    splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=derive(task.seed, task.fold))
     _, held_out = next(splitter.split(rows, task.labels[rows], groups))
     validation = rows[held_out]
     whole = task.training_set

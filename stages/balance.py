@@ -9,48 +9,44 @@ from lipnet import artificial, augment, balance, crops, files, particles
 from lipnet.plots import figure
 from lipnet.plots.particles import grid
 from lipnet.problems import classes_of, encode
-from lipnet.settings import parse, pick
+from lipnet.seeds import derive
+from lipnet.settings import parse, pick, seed_of
 from lipnet.sources.settings import SourceSettings
 from stages.command import bar, run
-from stages.tables import each_fold
+from stages.tables import read_folds
 
 N_PREVIEWS = 9
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write the training sets of all folds, and the preview (thesis, Figure 11)."""
-    problem, classes, seed = arguments.problem, classes_of(params, arguments.problem), pick(params, "seed")
+    problem, classes, seed = arguments.problem, classes_of(params, arguments.problem), seed_of(params)
     settings = parse(balance.BalanceSettings, pick(params, "balance"), "balance")
     policy = parse(augment.AugmentSettings, pick(params, "augment"), "augment")
     labels = encode(files.read_table(arguments.table)["label"], classes)
     arrays = files.read_arrays(arguments.crops)
     images = {int(name.removeprefix("px")): pixels for name, pixels in arrays.items()}
     training_sets = []
-    for number, (_, _, train, _) in bar(list(enumerate(each_fold(arguments.folds))), f"{problem}: balancing"):
-        rng = np.random.default_rng((seed, number))
-        maker = _artificial_maker(params, problem, classes, seed, number)
-        training_sets.append(balance.balance(train, labels, images, settings, rng, maker))
+    for fold in bar(read_folds(arguments.folds), f"{problem}: balancing"):
+        rng = np.random.default_rng((seed, fold.number))
+        # Another seed than ingest's: examples that are test rows there must not come back here as training examples.
+        maker = _artificial_maker(params, problem, classes, derive(seed, fold.number, 1))
+        training_sets.append(balance.balance(fold.train, labels, images, settings, rng, maker))
     files.write_arrays(arguments.training_sets, balance.to_arrays(training_sets))
     figure.save(_preview(training_sets[0], labels, images[min(images)], classes, policy, seed), arguments.picture)
     counts = zip(classes, training_sets[0].class_counts(labels).tolist(), strict=True)
     print(f"{problem}: examples in an epoch of fold 0: {', '.join(f'{name} {count}' for name, count in counts)}")
 
 
-def _artificial_maker(params: dict[str, Any], problem: str, classes: list[str], seed: int, fold: int) -> Any:
+def _artificial_maker(params: dict[str, Any], problem: str, classes: list[str], seed: int) -> Any:
     source = parse(SourceSettings, pick(params, "source"), "source")
     cropping = parse(crops.CropSettings, pick(params, "crop"), "crop")
 
     def make(label: int, n: int) -> balance.Images:
-        # Another seed than ingest's: examples that are test rows there must not come back here as training examples.
-        made = artificial.render_examples(problem, classes[label], n, source.artificial, hash_seed(seed, fold))
+        made = artificial.render_examples(problem, classes[label], n, source.artificial, seed)
         return crops.crop_all(particles.pack(made), cropping, range(n), [item.id for item in made])
 
     return make
-
-
-def hash_seed(seed: int, fold: int) -> int:
-    """A seed for the artificial examples of a fold, unlike the seed of the data set itself."""
-    return int(np.random.SeedSequence((seed, fold, 1)).generate_state(1)[0])
 
 
 def _preview(

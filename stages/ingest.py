@@ -16,7 +16,7 @@ from lipnet.particles import Particle
 from lipnet.plots import figure
 from lipnet.plots.particles import grid
 from lipnet.problems import classes_of
-from lipnet.settings import Settings, parse, pick
+from lipnet.settings import Settings, parse, pick, seed_of
 from lipnet.sources import table
 from lipnet.sources.settings import SourceSettings
 from lipnet.sources.table import Rejected
@@ -38,7 +38,7 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     limits = parse(IngestSettings, pick(params, "ingest"), "ingest")
     measures = parse(features.FeatureSettings, pick(params, "features"), "features")
     if source.kind == "artificial":
-        results = _simulate(problem, source, pick(params, "seed"))
+        results = _simulate(problem, source, seed_of(params))
     else:
         results = _read(problem, classes, source, arguments.folder)
     accepted = [item for item in results if isinstance(item, Particle)]

@@ -9,7 +9,7 @@ import pandas as pd
 from lipnet import files, folds
 from lipnet.errors import InputError
 from lipnet.problems import classes_of, encode
-from lipnet.settings import parse, pick
+from lipnet.settings import parse, pick, seed_of
 from stages.command import run
 
 
@@ -20,7 +20,7 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     table = files.read_table(arguments.table)
     labels, groups = encode(table["label"], classes), pd.factorize(table["group"])[0]
     try:
-        assigned = folds.assign(labels, groups, classes, settings, pick(params, "seed"))
+        assigned = folds.assign(labels, groups, classes, settings, seed_of(params))
     except InputError as error:
         raise InputError(f"{arguments.table}: {error}") from None
     wide = pd.DataFrame({f"repeat{number}": row for number, row in enumerate(assigned)})

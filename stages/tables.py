@@ -1,7 +1,7 @@
 """The fold table as the stages after split read it."""
 
-from collections.abc import Iterator
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -9,10 +9,23 @@ from numpy.typing import NDArray
 from lipnet import files
 
 
-def each_fold(path: Path) -> Iterator[tuple[int, int, NDArray[np.int64], NDArray[np.int64]]]:
-    """Repeat, fold, training rows and test rows of every fold of every repeat, in order."""
+class Fold(NamedTuple):
+    """One fold of one repeat; ``number`` counts over all repeats; ``train`` and ``test`` are rows of the table."""
+
+    number: int
+    repeat: int
+    fold: int
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def read_folds(path: Path) -> list[Fold]:
+    """All folds of all repeats, in order."""
     table = files.read_table(path)
-    for repeat, column in enumerate(name for name in table.columns if name != "id"):
-        folds = table[column].to_numpy()
-        for fold in range(folds.max() + 1):
-            yield repeat, fold, np.flatnonzero(folds != fold), np.flatnonzero(folds == fold)
+    folds: list[Fold] = []
+    for repeat, name in enumerate(name for name in table.columns if name != "id"):
+        assigned = table[name].to_numpy()
+        for fold in range(assigned.max() + 1):
+            train, test = np.flatnonzero(assigned != fold), np.flatnonzero(assigned == fold)
+            folds.append(Fold(len(folds), repeat, fold, train, test))
+    return folds

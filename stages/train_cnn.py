@@ -16,16 +16,16 @@ from lipnet.plots import figure
 from lipnet.plots.learning import learning_curves
 from lipnet.predictions import FoldPredictions, to_table
 from lipnet.problems import classes_of, encode
-from lipnet.settings import parse, pick
+from lipnet.settings import parse, pick, seed_of
 from lipnet.training import FoldTask, TrainingSettings, train_fold
 from stages.command import run
-from stages.tables import each_fold
+from stages.tables import read_folds
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write weights and architecture of every fold, the out-of-fold predictions, and the learning curves."""
     problem, classes = arguments.problem, classes_of(params, arguments.problem)
-    model, seed = pick(params, "model"), pick(params, "seed")
+    model, seed = pick(params, "model"), seed_of(params)
     network = parse(NetworkSettings, pick(params, "networks", model), f"networks.{model}")
     training = parse(TrainingSettings, pick(params, "train_cnn"), "train_cnn")
     policy = parse(AugmentSettings, pick(params, "augment"), "augment")
@@ -33,21 +33,20 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     labels, groups = encode(table["label"], classes), pd.factorize(table["group"])[0]
     images = crops.of_size(files.read_arrays(arguments.crops), network.size_px)
     training_sets = balance.from_arrays(files.read_arrays(arguments.training_sets))
-    folds = list(each_fold(arguments.folds))
+    folds = read_folds(arguments.folds)
     report = partial(_report, f"{problem} {model}", len(folds))
     tasks = [
-        FoldTask(number, images, labels, groups, test, training_set, network, training, policy, seed, report)
-        for number, ((_, _, _, test), training_set) in enumerate(zip(folds, training_sets, strict=True))
+        FoldTask(fold.number, images, labels, groups, fold.test, training_set, network, training, policy, seed, report)
+        for fold, training_set in zip(folds, training_sets, strict=True)
     ]
     results = run_all(train_fold, tasks, training.threads_per_fold)
 
-    for number, result in enumerate(results):
-        files.write_bytes(arguments.models / f"fold{number}.weights.h5", result.weights)
     files.write_text(arguments.models / "architecture.json", results[0].architecture + "\n")
-    parts = [
-        FoldPredictions(repeat, fold, test, result.probabilities.argmax(axis=1), result.probabilities)
-        for (repeat, fold, _, test), result in zip(folds, results, strict=True)
-    ]
+    parts = []
+    for fold, result in zip(folds, results, strict=True):
+        files.write_bytes(arguments.models / f"fold{fold.number}.weights.h5", result.weights)
+        predicted = result.probabilities.argmax(axis=1)
+        parts.append(FoldPredictions(fold.repeat, fold.fold, fold.test, predicted, result.probabilities))
     files.write_table(arguments.predictions, to_table(parts, table["id"].to_numpy(dtype=np.str_), labels, classes))
     history = pd.DataFrame([record for result in results for record in result.history])
     files.write_table(arguments.history, history)

@@ -40,8 +40,8 @@ def sections_read(path: Path) -> set[str]:
             continue
         if node.func.id == "pick" and isinstance(node.args[1], ast.Constant):
             found.add(str(node.args[1].value))
-        elif node.func.id == "classes_of":
-            found.add("classes")
+        elif node.func.id in {"classes_of", "seed_of"}:
+            found.add(node.func.id.removesuffix("_of"))
     return found
 
 

@@ -6,7 +6,7 @@ import pytest
 from pydantic import Field, ValidationError
 
 from lipnet.errors import InputError
-from lipnet.settings import Settings, parse, pick, read_params
+from lipnet.settings import Settings, parse, pick, read_params, seed_of
 
 REPOSITORY = Path(__file__).parent.parent
 
@@ -138,3 +138,10 @@ def test_params_must_be_a_mapping(tmp_path: Path, content: bytes) -> None:
 def test_the_projects_own_params_can_be_read() -> None:
     params = read_params(REPOSITORY / "params.yaml")
     assert pick(params, "classes", "lamellarity") == ["Unilamellar", "Multilamellar", "Uncertain"]
+
+
+@pytest.mark.parametrize("wrong", [-1, 1.5, "7", True, None])
+def test_a_seed_that_is_no_whole_number_from_0_is_refused(wrong: object) -> None:
+    assert seed_of({"seed": 0}) == 0
+    with pytest.raises(InputError, match=r"seed = .*: it must be a whole number from 0"):
+        seed_of({"seed": wrong})
