@@ -2,28 +2,29 @@
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 LOCK ?= requirements.lock# requirements-gpu.lock for an NVIDIA GPU
 BIN := .venv/bin
+INSTALLED := .venv/$(LOCK).installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
 .PHONY: repro test lint typecheck format lock clean
 
-repro: .venv/installed  ## run the pipeline: every stage whose inputs changed
+repro: $(INSTALLED)  ## run the pipeline: every stage whose inputs changed
 	dvc repro
 
-test: .venv/installed
+test: $(INSTALLED)
 	python -m pytest
 
-lint: .venv/installed
+lint: $(INSTALLED)
 	ruff check .
 	ruff format --check .
 
-typecheck: .venv/installed
+typecheck: $(INSTALLED)
 	mypy
 
-format: .venv/installed
+format: $(INSTALLED)
 	ruff check --fix .
 	ruff format .
 
-.venv/installed: $(LOCK)
+$(INSTALLED): $(LOCK)
 	$(PYTHON) -m venv .venv
 	python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
 	touch $@

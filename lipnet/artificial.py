@@ -10,7 +10,8 @@ Lengths inside this module are in pixels of the particle's micrograph unless a n
 canvas as path length times density, in nm of membrane.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
 from itertools import chain
 from typing import Annotated, NamedTuple
 
@@ -23,13 +24,14 @@ from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
 
 from lipnet.errors import InputError
 from lipnet.particles import Mask, Particle
+from lipnet.seeds import derive, generator
 from lipnet.settings import Settings
 
 Floats = NDArray[np.float32]
 
-PROPORTIONS: dict[str, dict[str, float]] = {  # thesis, Tables 1 and 2
-    "lamellarity": {"Unilamellar": 0.8729, "Multilamellar": 0.1212, "Uncertain": 0.0059},
-    "encapsulation": {"Full": 0.9734, "Empty": 0.0065, "Uncertain": 0.0201},
+CLASSES = {  # what can be drawn; the ambiguous class comes last
+    "lamellarity": ("Unilamellar", "Multilamellar", "Uncertain"),
+    "encapsulation": ("Full", "Empty", "Uncertain"),
 }
 
 DIAMETER_NM = {  # median of each class; the spread below makes the classes overlap
@@ -75,7 +77,7 @@ class ArtificialSettings(Settings):
 
     Attributes:
         n_particles: particles of a problem, all classes together.
-        proportions: share of each class of each problem; those of the thesis's data by default.
+        proportions: share of each class of each problem; a class that is left out is not drawn.
         min_per_class: classes with fewer particles than this by their natural proportion are raised to it.
         particles_per_micrograph: mean size of a group.
         padding_px: surrounding on each side of a particle's bounding box.
@@ -87,7 +89,7 @@ class ArtificialSettings(Settings):
     """
 
     n_particles: int = Field(ge=1)
-    proportions: dict[str, dict[str, Annotated[float, Field(ge=0)]]] = PROPORTIONS
+    proportions: dict[str, dict[str, Annotated[float, Field(ge=0)]]]
     min_per_class: int = Field(ge=0)
     particles_per_micrograph: int = Field(ge=1)
     padding_px: int = Field(ge=0)
@@ -106,7 +108,7 @@ class MicrographPlan(NamedTuple):
         number: number of the micrograph, from 0.
         labels: class of each of its particles.
         first_number: number of its first particle, from 1.
-        seed: the words that seed its random generator.
+        seed: of its random generator.
         prefix: put before ids and groups, so that extra examples never share a name with the data.
     """
 
@@ -114,7 +116,7 @@ class MicrographPlan(NamedTuple):
     number: int
     labels: tuple[str, ...]
     first_number: int
-    seed: tuple[int, ...]
+    seed: int
     prefix: str = ""
 
 
@@ -190,14 +192,52 @@ def class_counts(problem: str, settings: ArtificialSettings) -> dict[str, int]:
     return dict(zip(shares, counts.tolist(), strict=True))
 
 
-def make_particles(problem: str, settings: ArtificialSettings, seed: int) -> Iterator[Particle]:
+def check_classes(problem: str, classes: Iterable[str]) -> None:
+    """Refuse what cannot be drawn.
+
+    Raises:
+        InputError: the generator does not know the problem or one of the classes.
+    """
+    if problem not in CLASSES:
+        known = ", ".join(CLASSES)
+        raise InputError(f"source artificial draws {known}, not '{problem}', which needs source.kind: table")
+    unknown = [name for name in classes if name not in CLASSES[problem]]
+    if unknown:
+        known = ", ".join(CLASSES[problem])
+        raise InputError(f"source artificial draws the classes {known} of {problem}, not {', '.join(unknown)}")
+
+
+def restrict(settings: ArtificialSettings, problem: str, classes: list[str]) -> ArtificialSettings:
+    """The settings that draw only some classes of one problem.
+
+    Raises:
+        InputError: a class cannot be drawn or has no share in the proportions.
+    """
+    check_classes(problem, classes)
+    given = settings.proportions.get(problem, {})
+    without = [name for name in classes if name not in given]
+    if without:
+        where = f"source.artificial.proportions.{problem}"
+        raise InputError(f"params.yaml: {where}: give {', '.join(without)} a share")
+    return settings.model_copy(update={"proportions": {problem: {name: given[name] for name in classes}}})
+
+
+def make_particles(
+    problem: str, settings: ArtificialSettings, seed: int, map_all: Callable[..., Iterable[list[Particle]]] = map
+) -> Iterator[Particle]:
     """Yield all particles of a problem, in the order of their ids.
+
+    Args:
+        problem: a key of ``CLASSES``.
+        settings: size and difficulty.
+        seed: of the run.
+        map_all: ``map``, or a parallel function in its place.
 
     Raises:
         InputError: as class_counts.
     """
-    plans = plan_micrographs(problem, settings, seed)
-    return chain.from_iterable(render_micrograph(plan, settings) for plan in plans)
+    render = partial(render_micrograph, settings=settings)
+    return chain.from_iterable(map_all(render, plan_micrographs(problem, settings, seed)))
 
 
 def plan_micrographs(problem: str, settings: ArtificialSettings, seed: int) -> list[MicrographPlan]:
@@ -209,8 +249,8 @@ def plan_micrographs(problem: str, settings: ArtificialSettings, seed: int) -> l
         InputError: as class_counts.
     """
     counts = class_counts(problem, settings)
-    stream = (seed, list(PROPORTIONS).index(problem))
-    rng = np.random.default_rng(stream)
+    stream = (seed, list(CLASSES).index(problem))
+    rng = generator("order of classes", *stream)
     labels = rng.permutation(np.repeat(list(counts), list(counts.values()))).tolist()
     return _plan(problem, labels, settings, stream, prefix="")
 
@@ -221,11 +261,9 @@ def render_examples(problem: str, label: str, n: int, settings: ArtificialSettin
     Raises:
         InputError: the generator does not know the problem or the class.
     """
-    classes = _classes(problem)
-    if label not in classes:
-        raise InputError(f"artificial: {problem} has no class '{label}'; known: {', '.join(classes)}")
-    number = 1 + classes.index(label)
-    stream = (seed, list(PROPORTIONS).index(problem), number)
+    check_classes(problem, [label])
+    number = 1 + CLASSES[problem].index(label)
+    stream = (seed, list(CLASSES).index(problem), number)
     plans = _plan(problem, [label] * n, settings, stream, prefix=f"X{number}")
     return [particle for plan in plans for particle in render_micrograph(plan, settings)]
 
@@ -290,33 +328,25 @@ def transfer_function(shape: tuple[int, int], pixel_size_nm: float, defocus_nm: 
     return np.asarray(2 * factors, dtype=np.float32)
 
 
-def _classes(problem: str) -> list[str]:
-    if problem not in PROPORTIONS:
-        known = ", ".join(PROPORTIONS)
-        raise InputError(f"artificial: unknown problem '{problem}'; known: {known}; others need source.kind: table")
-    return list(PROPORTIONS[problem])
-
-
 def _shares(problem: str, settings: ArtificialSettings) -> dict[str, float]:
-    classes = _classes(problem)
-    given = settings.proportions.get(problem, PROPORTIONS[problem])
+    given = settings.proportions.get(problem, {})
+    check_classes(problem, given)
     total = sum(given.values())
-    if set(given) != set(classes) or total <= 0:
-        wanted = ", ".join(classes)
-        raise InputError(f"source.artificial.proportions.{problem}: give a share to each of {wanted}, not all 0")
-    return {name: given[name] / total for name in classes}
+    if total <= 0:
+        raise InputError(f"params.yaml: source.artificial.proportions.{problem}: give some class a share above 0")
+    return {name: given[name] / total for name in CLASSES[problem] if name in given}
 
 
 def _plan(
     problem: str, labels: list[str], settings: ArtificialSettings, stream: tuple[int, ...], prefix: str
 ) -> list[MicrographPlan]:
-    rng = np.random.default_rng((*stream, 0))
+    rng = generator("sizes of micrographs", *stream)
     plans: list[MicrographPlan] = []
     start = 0
     while start < len(labels):
         stop = start + 1 + int(rng.poisson(settings.particles_per_micrograph - 1))
         number = len(plans)
-        seed = (*stream, 1, number)
+        seed = derive("micrograph", *stream, number)
         plans.append(MicrographPlan(problem, number, tuple(labels[start:stop]), start + 1, seed, prefix))
         start = stop
     return plans
@@ -362,7 +392,7 @@ def _liposome(label: str, outline: Outline, settings: ArtificialSettings, pixel_
 
 def _doubtful(problem: str, outline: Outline, settings: ArtificialSettings, pixel_nm: float, rng: Generator) -> Scene:
     """A liposome that an expert would not assign: overlapped, covered by ice, torn, or (drug) half filled."""
-    sure = list(PROPORTIONS[problem])[:2]
+    sure = CLASSES[problem][:2]
     base = _liposome(sure[int(rng.random() < 0.4)], outline, settings, pixel_nm, rng)
     causes = DOUBTS[problem]
     cause = rng.choice(list(causes), p=list(causes.values()))
@@ -382,7 +412,7 @@ def _doubtful(problem: str, outline: Outline, settings: ArtificialSettings, pixe
 
 
 def _overlapped(
-    base: Liposome, sure: list[str], settings: ArtificialSettings, pixel_nm: float, rng: Generator
+    base: Liposome, sure: tuple[str, ...], settings: ArtificialSettings, pixel_nm: float, rng: Generator
 ) -> Scene:
     outline = base.shells[0]
     radius = outline.radius * rng.uniform(0.6, 1.0)
@@ -448,7 +478,7 @@ def _surroundings(
 ) -> Scene:
     """Liposomes of any class and pieces of ice that intrude on the surrounding; they are not part of the mask."""
     liposomes, ice = [], []
-    labels = list(PROPORTIONS[problem])[:2]  # the unambiguous ones
+    labels = CLASSES[problem][:2]  # the unambiguous ones
     inner = _extent(scene.masked)
     for _ in range(rng.poisson(2.0)):
         label = labels[int(rng.random() < 0.2)]

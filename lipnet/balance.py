@@ -72,7 +72,7 @@ def balance(
     counts = np.bincount(labels[train], minlength=n_classes)
     rows, synthetic, synthetic_labels = train, _empty(images), np.empty(0, np.int64)
     if settings.method == "oversample":
-        rows = _oversample(train, labels, counts, rng)
+        rows = oversample(train, labels, rng)
     elif settings.method == "smote":
         synthetic, synthetic_labels = _smote(train, labels, counts, images, settings.smote_neighbours, rng)
     elif settings.method == "artificial":
@@ -91,13 +91,16 @@ def _empty(images: Images) -> Images:
     return {size: np.empty((0, size, size), np.uint8) for size in images}
 
 
-def _oversample(
-    train: NDArray[np.int64], labels: NDArray[np.int64], counts: NDArray[np.int64], rng: np.random.Generator
-) -> NDArray[np.int64]:
+def oversample(train: NDArray[np.int64], labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
+    """Repeat rows until every class present has as many as the largest (4.8.1).
+
+    Each row of a class is repeated equally often; what is left to fill is drawn without replacement.
+    """
+    counts = np.bincount(labels[train])
     parts = []
-    for label, count in enumerate(counts):
+    for label in np.flatnonzero(counts):
         members = train[labels[train] == label]
-        whole, rest = divmod(int(counts.max()), int(count))
+        whole, rest = divmod(int(counts.max()), int(counts[label]))
         parts += [np.tile(members, whole), rng.choice(members, rest, replace=False)]
     return np.concatenate(parts)
 

@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from lipnet.errors import InputError
-from lipnet.metrics import mean_sd
+from lipnet.metrics import OVERALL, PER_CLASS, mean_sd
 from lipnet.settings import Settings
 
 
@@ -19,6 +19,7 @@ class CompareSettings(Settings):
 
     first: str
     second: str
+    primary: list[str] = Field(min_length=1)
     confidence: float = Field(gt=0, lt=1)
 
 
@@ -66,16 +67,21 @@ def compare(folds: pd.DataFrame, settings: CompareSettings) -> pd.DataFrame:
 
     Returns:
         A row per class ("" for overall) and measure: mean and sd of each classifier, difference (first minus second)
-        with interval low .. high, p, p_holm (Holm's correction over all rows), and the number of folds where both are
-        defined.
+        with interval low .. high, p, p_holm (Holm's correction over the rows of the primary measures; NaN elsewhere),
+        and the number of folds where both are defined.
 
     Raises:
-        InputError: one of the two was not evaluated.
+        InputError: one of the two classifiers, was not evaluated, or a primary measure is unknown.
     """
     for name in (settings.first, settings.second):
         if name not in set(folds["classifier"]):
             known = ", ".join(sorted(set(folds["classifier"])))
             raise InputError(f"params.yaml: compare names the classifier '{name}', but evaluated were: {known}")
+    measures = dict.fromkeys([*OVERALL, *PER_CLASS])
+    unknown = [name for name in settings.primary if name not in measures]
+    if unknown:
+        known = ", ".join(measures)
+        raise InputError(f"params.yaml: compare.primary: no measure {', '.join(unknown)}; known: {known}")
     rows = []
     for (label, measure), part in folds.groupby(["class", "measure"], sort=False):
         wide = part.pivot_table(index=["repeat", "fold"], columns="classifier", values="value", dropna=False)
@@ -97,7 +103,8 @@ def compare(folds: pd.DataFrame, settings: CompareSettings) -> pd.DataFrame:
             }
         )
     table = pd.DataFrame(rows)
-    table.insert(len(table.columns) - 1, "p_holm", _holm(table["p"].to_numpy()))
+    of_primary = table["measure"].isin(settings.primary)
+    table.insert(len(table.columns) - 1, "p_holm", _holm(table["p"].where(of_primary).to_numpy()))
     return table
 
 
@@ -110,7 +117,9 @@ def _holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
 
 
 def verdict(row: pd.Series, settings: CompareSettings) -> str:
-    """One row of ``compare`` in words, after Holm's correction."""
+    """One row of ``compare`` in words, after Holm's correction; only primary measures are judged."""
+    if row["measure"] not in settings.primary:
+        return ""
     if not np.isfinite(row["p_holm"]):
         return "undefined"
     if row["p_holm"] >= 1 - settings.confidence:
@@ -126,8 +135,8 @@ def to_markdown(table: pd.DataFrame, problem: str, settings: CompareSettings) ->
         f"## {problem}",
         "",
         f"| class | measure | {settings.first} | {settings.second} | difference [{percent} % interval] "
-        "| p | p (Holm) | verdict |",
-        "|---|---|---|---|---|---|---|---|",
+        "| folds | p | p (Holm) | verdict |",
+        "|---|---|---|---|---|---|---|---|---|",
     ]
     for _, row in table.iterrows():
         first, second = (
@@ -136,14 +145,16 @@ def to_markdown(table: pd.DataFrame, problem: str, settings: CompareSettings) ->
         interval = f"{_number(row['difference'], '+')} [{_number(row['low'], '+')}, {_number(row['high'], '+')}]"
         cells = [
             row["class"] or "all",
-            row["measure"],
+            "log_loss (lower is better)" if row["measure"] == "log_loss" else row["measure"],
             first,
             second,
             interval,
+            str(row["folds"]),
             _number(row["p"]),
-            _number(row["p_holm"]),
+            _number(row["p_holm"]) if row["measure"] in settings.primary else "",
+            verdict(row, settings),
         ]
-        lines.append(f"| {' | '.join(cells)} | {verdict(row, settings)} |")
+        lines.append(f"| {' | '.join(cells)} |")
     return "\n".join(lines) + "\n"
 
 

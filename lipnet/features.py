@@ -1,6 +1,7 @@
 """Hand-crafted particle features (thesis, sections 3 and 4.1), measured from an image and its mask.
 
-Lengths are in nm where every particle has a pixel size, and in px otherwise; the column names say which.
+The area is in nm2 where every particle has a pixel size, and in px2 otherwise; its name says which. Moments and the
+distances of the edge density profile are in px.
 """
 
 from collections.abc import Iterable
@@ -33,7 +34,7 @@ def measure_all(
 
     Args:
         store: n particles.
-        pixel_sizes_nm: shape (n,), NaN where unknown; a single NaN makes every length a length in px.
+        pixel_sizes_nm: shape (n,), NaN where unknown; a single NaN makes every area an area in px2.
         settings: bins and ranges.
         order: the particles to measure; ``range(n)``, or the same inside a progress bar.
 
@@ -109,19 +110,20 @@ def grey_histogram(image: NDArray[np.float64], mask: Mask, bins: int) -> NDArray
     return counts / mask.sum()
 
 
+NOT_FEATURES = ("id", "label", "group", "padding_px", "pixel_size_nm", "mask_estimated")
+
+
 def select_columns(table: pd.DataFrame, names: Iterable[str]) -> list[str]:
-    """Columns of ``table`` that the feature names stand for: the column so called, or all that begin with ``name_``.
+    """Columns of a particle table that feature names stand for: the column so called, or all that begin with ``name_``.
 
     Raises:
         InputError: a name matches no column.
     """
+    known = [column for column in table.columns if column not in NOT_FEATURES]
     selected: list[str] = []
     for name in names:
-        exact = [column for column in table.columns if column == name]
-        matches = exact or [column for column in table.columns if column.startswith(f"{name}_")]
+        matches = [name] if name in known else [column for column in known if column.startswith(f"{name}_")]
         if not matches:
-            raise InputError(
-                f"params.yaml: feature '{name}' is not in the feature table; known: {', '.join(table.columns)}"
-            )
+            raise InputError(f"params.yaml: feature '{name}' is not in the feature table; known: {', '.join(known)}")
         selected += [column for column in matches if column not in selected]
     return selected

@@ -46,20 +46,6 @@ def write_json(path: Path, content: Any) -> None:
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
-def read_json(path: Path) -> Any:
-    """Read JSON.
-
-    Raises:
-        InputError: the file is missing or is not JSON.
-    """
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; run `dvc repro`") from None
-    except json.JSONDecodeError as error:
-        raise InputError(f"{path}: not valid JSON ({error}); delete it and run `dvc repro`") from None
-
-
 def write_table(path: Path, table: pd.DataFrame) -> None:
     """Write a table as CSV without its index; floats are written with all their digits."""
     write_text(path, table.to_csv(index=False, lineterminator="\n"))

@@ -83,7 +83,7 @@ def _check_classes(
 
 
 def _shuffled(labels: NDArray[np.int64], n_folds: int, seed: int, repeat: int) -> NDArray[np.int64]:
-    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=derive(seed, repeat, 0))
+    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=derive("shuffled folds", seed, repeat))
     return _to_assignment(splitter.split(labels, labels), len(labels))
 
 
@@ -92,7 +92,9 @@ def _most_even(
 ) -> NDArray[np.int64]:
     candidates = []
     for attempt in range(CANDIDATES):
-        splitter = StratifiedGroupKFold(n_folds, shuffle=True, random_state=derive(seed, repeat, attempt))
+        splitter = StratifiedGroupKFold(
+            n_folds, shuffle=True, random_state=derive("grouped folds", seed, repeat, attempt)
+        )
         candidates.append(_to_assignment(splitter.split(labels, labels, groups), len(labels)))
     return min(candidates, key=lambda folds: unevenness(labels, folds, n_folds))
 

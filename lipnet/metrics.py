@@ -133,7 +133,8 @@ def _score_rows(predictions: Predictions, test: NDArray[np.bool_], key: dict[str
 def class_table(predictions: Predictions, confidence: float) -> pd.DataFrame:
     """Ratios of each class from counts pooled over the folds, with Wilson intervals: what holds for rare classes.
 
-    With repeats, counts are averaged over them: a particle that was predicted five times is still one particle.
+    With repeats, counts are averaged over them: a particle that was predicted five times is still one particle. The
+    intervals take particles as independent; where those of one group resemble each other, they are too narrow.
 
     Columns: class, measure (tpr, tnr, ppv, npv), numerator, denominator, value, low, high.
     """
@@ -159,6 +160,19 @@ def class_table(predictions: Predictions, confidence: float) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
+def pairs(predictions: Predictions) -> pd.DataFrame:
+    """Names of the true and the predicted class, a row a prediction: actual, predicted."""
+    names = np.array(predictions.classes)
+    return pd.DataFrame({"actual": names[predictions.true], "predicted": names[predictions.predicted]})
+
+
+def pooled_confusion(predictions: Predictions) -> pd.DataFrame:
+    """Confusion counts over all folds and repeats, every pair of classes: actual, predicted, count."""
+    counts = confusion_matrix(predictions.true, predictions.predicted, len(predictions.classes))
+    named = pd.DataFrame(counts, index=predictions.classes, columns=predictions.classes)
+    return named.rename_axis("actual").melt(var_name="predicted", value_name="count", ignore_index=False).reset_index()
+
+
 def mean_confusion(predictions: Predictions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
     """Mean over folds of the confusion matrix as counts and normalised by true class, each of shape (K, K)."""
     n_classes = len(predictions.classes)
@@ -182,9 +196,14 @@ def mean_sd(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def spread(values: NDArray[np.float64]) -> dict[str, float | None]:
-    """``mean_sd`` as metrics.json shows it: rounded to 4 decimals, None where undefined."""
+    """``mean_sd`` as metrics.json shows it: rounded to 4 decimals, None where undefined.
+
+    Where some folds are undefined, ``folds`` says how many are not.
+    """
     names = ("mean", "sd")
-    return {name: round(x, 4) if np.isfinite(x) else None for name, x in zip(names, mean_sd(values), strict=True)}
+    record = {name: round(x, 4) if np.isfinite(x) else None for name, x in zip(names, mean_sd(values), strict=True)}
+    defined = int(np.isfinite(values).sum())
+    return record if defined == len(values) else {**record, "folds": defined}
 
 
 def summary(folds: pd.DataFrame, classes: list[str]) -> dict[str, Any]:

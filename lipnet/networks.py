@@ -3,9 +3,9 @@
 Keras 3 code that names no backend. Keras is imported where a network is built, so that reading settings costs nothing.
 """
 
-from typing import TYPE_CHECKING, Any, Literal, Self
+from typing import TYPE_CHECKING, Annotated, Any, Literal, Self
 
-from pydantic import Field, model_validator
+from pydantic import Field, PositiveInt, model_validator
 
 from lipnet.settings import Settings
 
@@ -21,20 +21,22 @@ class NetworkSettings(Settings):
         blocks: channels of the 3 x 3 convolutions, block by block; each block ends by halving the side.
         halve: by 2 x 2 max-pooling, or by a 3 x 3 convolution of stride 2 (Springenberg et al. 2015).
         top: ``dense`` flattens into one hidden layer; ``average`` is a 1 x 1 convolution to K channels, averaged.
-        dense_units: width of that hidden layer.
+        dense_units: width of that hidden layer; for the top ``dense`` only.
     """
 
     size_px: int = Field(ge=4)
-    blocks: list[list[int]] = Field(min_length=1)
+    blocks: list[Annotated[list[PositiveInt], Field(min_length=1)]] = Field(min_length=1)
     halve: Literal["pool", "stride"]
     top: Literal["dense", "average"]
-    dense_units: int = Field(ge=1)
+    dense_units: PositiveInt | None = None
 
     @model_validator(mode="after")
-    def _leaves_something(self) -> Self:
+    def _fits_together(self) -> Self:
         least = 2 ** len(self.blocks)
         if self.size_px < least:
             raise ValueError(f"{len(self.blocks)} blocks halve the side to nothing; size_px must be at least {least}")
+        if (self.top == "dense") != (self.dense_units is not None):
+            raise ValueError("dense_units goes with top: dense, and with no other")
         return self
 
 

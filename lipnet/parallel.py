@@ -35,7 +35,7 @@ def run_all(function: Callable[[Task], Result], tasks: Iterable[Task], threads_p
 def _workers(threads_per_task: int) -> int:
     wanted = os.environ.get(WORKERS_VARIABLE)
     if wanted is None:
-        return max((os.cpu_count() or 1) // threads_per_task, 1)
+        return max(joblib.cpu_count() // threads_per_task, 1)
     if not wanted.isdecimal() or int(wanted) < 1:
         raise InputError(
             f"environment variable {WORKERS_VARIABLE} is '{wanted}'; set a whole number from 1, or unset it"

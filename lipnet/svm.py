@@ -4,12 +4,12 @@ import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import numpy as np
 from libsvm import svmutil
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import AfterValidator, Field
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
@@ -19,10 +19,20 @@ from lipnet.seeds import derive
 from lipnet.settings import Settings
 
 
+def _not_the_network(name: str) -> str:
+    if name == "cnn":
+        raise ValueError("that is the network's name")
+    return name
+
+
+# A name becomes a file name and a key of the metrics.
+SvmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$"), AfterValidator(_not_the_network)]
+
+
 class SvmSettings(Settings):
     """Section ``train_svm`` of params.yaml."""
 
-    features: dict[str, list[str]] = Field(min_length=1)
+    features: dict[SvmName, Annotated[list[str], Field(min_length=1)]] = Field(min_length=1)
     cost: float = Field(gt=0)
     gamma: float | None = Field(gt=0)
     class_weights: bool
@@ -144,7 +154,7 @@ def _inner_decisions(
     if len(np.unique(groups)) == 1:  # nothing can be kept apart, so rows are
         groups = np.arange(len(groups))
     n_splits = min(task.settings.calibration_folds, len(np.unique(groups)))
-    splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=derive(task.seed))
+    splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=derive("calibration", task.seed))
     decisions = np.empty((len(y), n_classes * (n_classes - 1) // 2))
     for inner, held_out in splitter.split(x, y, groups):
         _, decisions[held_out] = _decide(_fit(x[inner], y[inner], task.settings), x[held_out], n_classes)

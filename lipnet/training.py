@@ -19,10 +19,10 @@ from sklearn.model_selection import StratifiedGroupKFold
 
 from lipnet import networks
 from lipnet.augment import AugmentSettings, draw_maps
-from lipnet.balance import TrainingSet, epoch_rows
+from lipnet.balance import TrainingSet, epoch_rows, oversample
 from lipnet.errors import InputError
 from lipnet.networks import NetworkSettings, RegularisationSettings
-from lipnet.seeds import derive
+from lipnet.seeds import derive, generator
 from lipnet.settings import Settings
 
 if TYPE_CHECKING:
@@ -144,7 +144,7 @@ def _compiled(task: FoldTask) -> "keras.Model":
         keras.ops.zeros(1)  # starts the backend, which talks about devices that are not there
     # Automatic names, which stand in the files, count on from model to model: begin anew, whatever this process did.
     keras.utils.clear_session()
-    keras.utils.set_random_seed(derive(task.seed, task.fold))
+    keras.utils.set_random_seed(derive("network", task.seed, task.fold))
     n_classes = len(task.training_set.class_weights)
     model = networks.build(task.network, n_classes, task.training.regularisation)
     optimiser = task.training.optimiser
@@ -175,7 +175,7 @@ def _silent_start() -> Iterator[None]:
 
 
 def _train_epoch(model: "keras.Model", task: FoldTask, training_set: TrainingSet, epoch: int) -> tuple[float, float]:
-    rng = np.random.default_rng((task.seed, task.fold, epoch))
+    rng = generator("epoch", task.seed, task.fold, epoch)
     _prepare_dropout(model, task, epoch)
     rows = epoch_rows(training_set, task.labels, rng)
     labels = np.concatenate([task.labels, training_set.synthetic_labels])
@@ -204,7 +204,7 @@ def _prepare_dropout(model: "keras.Model", task: FoldTask, epoch: int) -> None:
     # Seeding anew in every epoch makes an epoch depend on its number alone, not on what ran before it.
     for number, layer in enumerate(model.layers):
         if hasattr(layer, "seed_generator"):
-            layer.seed_generator.state.assign([derive(task.seed, task.fold, epoch, number), 0])
+            layer.seed_generator.state.assign([derive("dropout", task.seed, task.fold, epoch, number), 0])
         if hasattr(layer, "scale") and "dropout" in layer.name:
             layer.scale.assign(task.training.regularisation.dropout_decay**epoch)
 
@@ -300,20 +300,32 @@ def _choose_epochs(task: FoldTask) -> tuple[int, list[dict[str, Any]]]:
 def split_validation(task: FoldTask) -> tuple[TrainingSet, NDArray[np.int64]]:
     """Part the training rows of a fold: a training set without the validation rows, and those rows; groups stay whole.
 
-    Synthetic examples are left out: SMOTE may have made them from validation rows.
+    Synthetic examples are left out, because SMOTE may have made them from validation rows; repeats of the fitting rows
+    stand in for them, so that class shares and length of an epoch are those of the training that follows.
+
+    Raises:
+        InputError: the fitting rows lack a class.
     """
     rows = np.unique(task.training_set.rows)
     groups = task.groups[rows]
     if len(np.unique(groups)) == 1:  # nothing can be kept apart, so rows are
         groups = np.arange(len(groups))
     n_parts = min(task.training.epochs.validation_parts, len(np.unique(groups)))
-    splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=derive(task.seed, task.fold))
+    splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=derive("validation", task.seed, task.fold))
     _, held_out = next(splitter.split(rows, task.labels[rows], groups))
     validation = rows[held_out]
     whole = task.training_set
+    fitting = whole.rows[~np.isin(whole.rows, validation)]
+    if len(np.unique(task.labels[fitting])) < len(whole.class_weights):
+        raise InputError(
+            f"fold {task.fold}: early stopping took all groups of a class for validation; raise "
+            "train_cnn.epochs.validation_parts or use choose: fixed"
+        )
+    if len(whole.synthetic_labels):
+        fitting = oversample(fitting, task.labels, generator("validation", task.seed, task.fold))
     return (
         TrainingSet(
-            rows=whole.rows[~np.isin(whole.rows, validation)],
+            rows=fitting,
             synthetic={},
             synthetic_labels=np.empty(0, np.int64),
             class_weights=whole.class_weights,

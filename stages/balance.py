@@ -9,7 +9,7 @@ from lipnet import artificial, augment, balance, crops, files, particles
 from lipnet.plots import figure
 from lipnet.plots.particles import grid
 from lipnet.problems import classes_of, encode
-from lipnet.seeds import derive
+from lipnet.seeds import derive, generator
 from lipnet.settings import parse, pick, seed_of
 from lipnet.sources.settings import SourceSettings
 from stages.command import bar, run
@@ -28,9 +28,9 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     images = {int(name.removeprefix("px")): pixels for name, pixels in arrays.items()}
     training_sets = []
     for fold in bar(read_folds(arguments.folds), f"{problem}: balancing"):
-        rng = np.random.default_rng((seed, fold.number))
+        rng = generator("balance", seed, fold.number)
         # Another seed than ingest's: examples that are test rows there must not come back here as training examples.
-        maker = _artificial_maker(params, problem, classes, derive(seed, fold.number, 1))
+        maker = _artificial_maker(params, problem, classes, derive("artificial examples", seed, fold.number))
         training_sets.append(balance.balance(fold.train, labels, images, settings, rng, maker))
     files.write_arrays(arguments.training_sets, balance.to_arrays(training_sets))
     figure.save(_preview(training_sets[0], labels, images[min(images)], classes, policy, seed), arguments.picture)
@@ -57,7 +57,7 @@ def _preview(
     policy: augment.AugmentSettings,
     seed: int,
 ) -> Any:
-    rng = np.random.default_rng(seed)
+    rng = generator("preview", seed)
     rows = []
     for label in range(len(classes)):
         original = images[training_set.rows[labels[training_set.rows] == label][0]].astype(np.float32) / 255

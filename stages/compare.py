@@ -15,8 +15,12 @@ INTRODUCTION = """\
 # {first} against {second}
 
 Mean ± standard deviation over the test folds, and the difference ({first} minus {second}) with its interval and p-value
-by the corrected resampled t-test (Nadeau and Bengio 2003). Holm's correction counts all rows of a problem; the verdict
-uses it. A measure that is 0/0 in a fold is left out of that fold.
+by the corrected resampled t-test (Nadeau and Bengio 2003), over the folds where both are defined (a ratio 0/0 is not).
+The verdict rests on p after Holm's correction over the primary measures of a problem ({primary}); the other
+rows describe. "No difference shown" does not mean that there is none: few folds show large differences only.
+
+A network trained on a balanced set states probabilities for balanced classes, an SVM here for the natural proportions.
+So their log losses cannot be compared; average precision, which only ranks the particles, can.
 
 """
 
@@ -25,7 +29,10 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write the comparison as CSV and Markdown, and one picture a problem (Figure 22)."""
     settings = parse(comparison.CompareSettings, pick(params, "compare"), "compare")
     everything = files.read_table(arguments.folds)
-    tables, text = [], INTRODUCTION.format(first=settings.first, second=settings.second)
+    tables, text = (
+        [],
+        INTRODUCTION.format(first=settings.first, second=settings.second, primary=", ".join(settings.primary)),
+    )
     for problem, folds in everything.groupby("problem", sort=False):
         table = comparison.compare(folds, settings)
         tables.append(table.assign(problem=problem))

@@ -26,22 +26,25 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write metrics.json, the measures per fold, the pooled counts per class, and pictures."""
     settings = parse(EvaluateSettings, pick(params, "evaluate"), "evaluate")
     summary: dict[str, Any] = {}
-    folds, classes = [], []
-    for problem in pick(params, "problems"):
+    folds, classes, confusion = [], [], []
+    problems = pick(params, "problems")
+    if not problems:
+        raise InputError("params.yaml: problems: name at least one problem")
+    for problem in problems:
         predictions = _read_all(arguments.predictions / problem)
         summary[problem] = {}
         for name, item in predictions.items():
             key = {"problem": problem, "classifier": name}
             folds.append(metrics.fold_table(item).assign(**key))
             classes.append(metrics.class_table(item, settings.confidence).assign(**key))
+            confusion.append(metrics.pooled_confusion(item).assign(**key))
             summary[problem][name] = metrics.summary(folds[-1], item.classes)
-            actual = pd.DataFrame({"actual": item.true, "predicted": item.predicted})
-            named = actual.map(lambda index, names=item.classes: names[index])
-            files.write_table(arguments.confusion / f"{problem}_{name}.csv", named)
+            files.write_table(arguments.pairs / f"{problem}.{name}.csv", metrics.pairs(item))
         _draw(problem, predictions, pd.concat(folds), arguments.pictures)
     files.write_json(arguments.metrics, summary)
     files.write_table(arguments.folds, _keys_first(pd.concat(folds)))
     files.write_table(arguments.classes, _keys_first(pd.concat(classes)))
+    files.write_table(arguments.confusion, _keys_first(pd.concat(confusion)))
 
 
 def _read_all(folder: Path) -> dict[str, Predictions]:
@@ -66,4 +69,4 @@ def _draw(problem: str, predictions: dict[str, Predictions], folds: pd.DataFrame
 
 
 if __name__ == "__main__":
-    run(__doc__, False, ["predictions", "metrics", "folds", "classes", "confusion", "pictures"], main)
+    run(__doc__, False, ["predictions", "metrics", "folds", "classes", "confusion", "pairs", "pictures"], main)

@@ -2,7 +2,6 @@
 
 from argparse import Namespace
 from functools import partial
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
@@ -38,7 +37,7 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     limits = parse(IngestSettings, pick(params, "ingest"), "ingest")
     measures = parse(features.FeatureSettings, pick(params, "features"), "features")
     if source.kind == "artificial":
-        results = _simulate(problem, source, seed_of(params))
+        results = _simulate(problem, classes, source, seed_of(params))
     else:
         results = _read(problem, classes, source, arguments.folder)
     accepted = [item for item in results if isinstance(item, Particle)]
@@ -50,6 +49,9 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     sizes_nm = known["pixel_size_nm"].to_numpy()
     measured = features.measure_all(store, sizes_nm, measures, bar(range(len(store)), f"{problem}: features"))
     given = pd.DataFrame([item.features for item in accepted])
+    clash = [name for name in given if name in known]
+    if clash:
+        raise InputError(f"params.yaml: source.feature_columns: ingest itself writes a column {clash[0]}; rename yours")
     measured = measured.drop(columns=[name for name in given if name in measured])
     files.write_arrays(arguments.store, particles.to_arrays(store))
     files.write_table(arguments.table, pd.concat([known, given, measured], axis=1))
@@ -59,10 +61,9 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     print(f"{problem}: {len(accepted)} particles ({counts}) in {n_groups} groups, {len(rejected)} rejected")
 
 
-def _simulate(problem: str, source: SourceSettings, seed: int) -> list[Particle | Rejected]:
-    plans = artificial.plan_micrographs(problem, source.artificial, seed)
-    render = partial(artificial.render_micrograph, settings=source.artificial)
-    return list(chain.from_iterable(run_all(render, plans)))
+def _simulate(problem: str, classes: list[str], source: SourceSettings, seed: int) -> list[Particle | Rejected]:
+    settings = artificial.restrict(source.artificial, problem, classes)
+    return list(artificial.make_particles(problem, settings, seed, run_all))
 
 
 def _read(problem: str, classes: list[str], source: SourceSettings, folder: Path) -> list[Particle | Rejected]:
@@ -73,6 +74,8 @@ def _read(problem: str, classes: list[str], source: SourceSettings, folder: Path
 
 def _check(accepted: list[Particle], rejected: list[Rejected], limits: IngestSettings, arguments: Namespace) -> None:
     total = len(accepted) + len(rejected)
+    if not total:
+        raise InputError(f"{arguments.folder / table.TABLE_NAME}: the table has no rows")
     if not accepted or len(rejected) > limits.max_rejected_fraction * total:
         raise InputError(
             f"{len(rejected)} of {total} rows rejected; ingest.max_rejected_fraction allows "

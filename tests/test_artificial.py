@@ -2,6 +2,8 @@
 
 import pickle
 from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import Any
 
 import numpy as np
 import pytest
@@ -10,13 +12,14 @@ from hypothesis import strategies as st
 from pydantic import ValidationError
 
 from lipnet.artificial import (
-    PROPORTIONS,
+    CLASSES,
     ArtificialSettings,
     class_counts,
     make_particles,
     plan_micrographs,
     render_examples,
     render_micrograph,
+    restrict,
     shell_projection,
     transfer_function,
 )
@@ -25,6 +28,10 @@ from lipnet.particles import Particle
 
 SETTINGS = ArtificialSettings(
     n_particles=60,
+    proportions={
+        "lamellarity": {"Unilamellar": 0.8729, "Multilamellar": 0.1212, "Uncertain": 0.0059},
+        "encapsulation": {"Full": 0.9734, "Empty": 0.0065, "Uncertain": 0.0201},
+    },
     min_per_class=10,
     particles_per_micrograph=5,
     padding_px=20,
@@ -52,15 +59,15 @@ def _width_px(particle: Particle) -> int:
     return int(particle.image.shape[1]) - 2 * particle.padding_px
 
 
-@given(st.sampled_from(list(PROPORTIONS)), st.integers(1, 20_000), st.integers(0, 3_000))
+@given(st.sampled_from(list(CLASSES)), st.integers(1, 20_000), st.integers(0, 3_000))
 def test_class_counts_sum_to_n_and_respect_the_floor(problem: str, n: int, floor: int) -> None:
     settings = _with(n_particles=n, min_per_class=floor)
-    if floor * len(PROPORTIONS[problem]) > n:
+    if floor * len(CLASSES[problem]) > n:
         with pytest.raises(InputError, match="min_per_class"):
             class_counts(problem, settings)
         return
     counts = class_counts(problem, settings)
-    assert list(counts) == list(PROPORTIONS[problem])
+    assert list(counts) == list(CLASSES[problem])
     assert sum(counts.values()) == n
     assert min(counts.values()) >= floor
 
@@ -108,7 +115,7 @@ def test_another_seed_gives_other_images() -> None:
     assert not np.array_equal(one.image, other.image)
 
 
-@pytest.mark.parametrize("problem", PROPORTIONS)
+@pytest.mark.parametrize("problem", CLASSES)
 def test_particles_have_the_planned_classes_and_unique_ids(problem: str) -> None:
     particles = list(make_particles(problem, SETTINGS, seed=0))
     assert Counter(particle.label for particle in particles) == class_counts(problem, SETTINGS)
@@ -117,7 +124,7 @@ def test_particles_have_the_planned_classes_and_unique_ids(problem: str) -> None
     assert ids == sorted(set(ids))
 
 
-@pytest.mark.parametrize("problem", PROPORTIONS)
+@pytest.mark.parametrize("problem", CLASSES)
 def test_images_are_the_box_of_the_mask_and_its_surrounding(problem: str) -> None:
     for particle in make_particles(problem, SETTINGS, seed=0):
         rows, columns = (np.flatnonzero(particle.mask.any(axis=axis)) for axis in (1, 0))
@@ -170,11 +177,11 @@ def test_examples_are_of_one_class_and_share_nothing_with_the_data() -> None:
 
 
 def test_unknown_problem_and_class_are_named() -> None:
-    with pytest.raises(InputError, match=r"'Half'; known: Full, Empty, Uncertain"):
+    with pytest.raises(InputError, match="draws the classes Full, Empty, Uncertain of encapsulation, not Half"):
         render_examples("encapsulation", "Half", 1, SETTINGS, seed=0)
-    with pytest.raises(InputError, match="unknown problem 'shape'"):
+    with pytest.raises(InputError, match=r"not 'shape', which needs source\.kind: table"):
         render_examples("shape", "Full", 1, SETTINGS, seed=0)
-    with pytest.raises(InputError, match="unknown problem 'shape'"):
+    with pytest.raises(InputError, match=r"not 'shape', which needs source\.kind: table"):
         plan_micrographs("shape", SETTINGS, seed=0)
 
 
@@ -192,7 +199,32 @@ def test_proportions_of_ones_own_are_followed_and_need_not_sum_to_one():
     assert class_counts("lamellarity", own) == {"Unilamellar": 20, "Multilamellar": 10, "Uncertain": 10}
 
 
-def test_proportions_that_lack_a_class_are_refused_by_name():
-    own = _with(proportions={"lamellarity": {"Unilamellar": 1.0}})
-    with pytest.raises(InputError, match=r"proportions\.lamellarity: give a share to each of Unilamellar, Multilam"):
-        class_counts("lamellarity", own)
+def test_a_class_without_a_share_is_not_drawn() -> None:
+    own = _with(proportions={"lamellarity": {"Unilamellar": 3.0, "Multilamellar": 1.0}}, min_per_class=0)
+    assert class_counts("lamellarity", own) == {"Unilamellar": 45, "Multilamellar": 15}
+
+
+def test_proportions_must_name_classes_that_can_be_drawn() -> None:
+    with pytest.raises(InputError, match=r"draws the classes Unilamellar, Multilamellar, Uncertain of lam.*, not X"):
+        class_counts("lamellarity", _with(proportions={"lamellarity": {"X": 1.0}}))
+    with pytest.raises(InputError, match=r"proportions\.lamellarity: give some class a share above 0"):
+        class_counts("lamellarity", _with(proportions={"lamellarity": {"Unilamellar": 0.0}}))
+
+
+def test_restricted_settings_draw_the_listed_classes_only() -> None:
+    own = restrict(SETTINGS, "encapsulation", ["Full", "Empty"])
+    assert set(class_counts("encapsulation", own)) == {"Full", "Empty"}
+    with pytest.raises(InputError, match="not Half"):
+        restrict(SETTINGS, "encapsulation", ["Full", "Half"])
+    without_share = _with(proportions={"encapsulation": {"Full": 1.0}})
+    with pytest.raises(InputError, match="give Empty a share"):
+        restrict(without_share, "encapsulation", ["Full", "Empty"])
+
+
+def test_a_parallel_map_gives_the_same_particles() -> None:
+    def backwards(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
+        return [function(item) for item in reversed(list(items))][::-1]
+
+    expected = make_particles("lamellarity", SETTINGS, 3)
+    got = make_particles("lamellarity", SETTINGS, 3, backwards)
+    assert all(_same(one, other) for one, other in zip(expected, got, strict=True))

@@ -10,7 +10,7 @@ from statsmodels.stats.multitest import multipletests
 from lipnet.comparison import CompareSettings, compare, corrected_t_test, to_markdown, verdict
 from lipnet.errors import InputError
 
-SETTINGS = CompareSettings(first="cnn", second="svm", confidence=0.95)
+SETTINGS = CompareSettings(first="cnn", second="svm", primary=["mcc", "tpr", "ppv"], confidence=0.95)
 DIFFERENCES = [0.1, 0.2, 0.3, 0.2]
 
 
@@ -118,7 +118,7 @@ def test_a_measure_undefined_everywhere_keeps_its_row() -> None:
     assert verdict(table.iloc[1], SETTINGS) == "undefined"
 
 
-def test_holm_is_over_all_defined_rows() -> None:
+def test_holm_is_over_the_defined_rows_of_the_primary_measures() -> None:
     values = {
         ("", "accuracy"): _plus(0.1, 0.2, 0.3, 0.2),
         ("", "mcc"): _plus(0.1, 0.11, 0.12, 0.13),
@@ -127,17 +127,22 @@ def test_holm_is_over_all_defined_rows() -> None:
     }
     table = compare(_folds(values), SETTINGS)
     assert list(zip(table["class"], table["measure"], strict=True)) == list(values)
-    defined = table[table["p"].notna()]
-    assert len(defined) == 3
-    expected = multipletests(defined["p"], method="holm")[1]
-    assert defined["p_holm"].to_numpy() == pytest.approx(expected)
-    assert defined["p_holm"].min() == pytest.approx(3 * defined["p"].min())
+    judged = table[table["measure"].isin(["mcc", "tpr"])]
+    expected = multipletests(judged["p"], method="holm")[1]
+    assert judged["p_holm"].to_numpy() == pytest.approx(expected)
+    assert judged["p_holm"].min() == pytest.approx(2 * judged["p"].min())
+    assert table.loc[table["measure"].isin(["accuracy", "ppv"]), "p_holm"].isna().all()
 
 
 @pytest.mark.parametrize("fault", [{"first": "cmm"}, {"second": "forest"}])
 def test_an_unknown_classifier_is_named_with_those_there_are(fault: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=f"'{next(iter(fault.values()))}'.*evaluated were: cnn, svm"):
         compare(_folds({("", "mcc"): _plus(*DIFFERENCES)}), SETTINGS.model_copy(update=fault))
+
+
+def test_an_unknown_primary_measure_is_named_with_those_there_are() -> None:
+    with pytest.raises(InputError, match="no measure f2; known: accuracy, balanced_accuracy, macro_f1, mcc"):
+        compare(_folds({("", "mcc"): _plus(*DIFFERENCES)}), SETTINGS.model_copy(update={"primary": ["mcc", "f2"]}))
 
 
 @pytest.mark.parametrize(
@@ -151,7 +156,9 @@ def test_an_unknown_classifier_is_named_with_those_there_are(fault: dict[str, An
     ],
 )
 def test_verdict(difference: float, p_holm: float, expected: str) -> None:
-    assert verdict(pd.Series({"difference": difference, "p_holm": p_holm}), SETTINGS) == expected
+    row = {"measure": "mcc", "difference": difference, "p_holm": p_holm}
+    assert verdict(pd.Series(row), SETTINGS) == expected
+    assert verdict(pd.Series({**row, "measure": "accuracy"}), SETTINGS) == ""
 
 
 def test_markdown_has_a_line_for_every_row() -> None:
@@ -159,16 +166,20 @@ def test_markdown_has_a_line_for_every_row() -> None:
         ("", "mcc"): _plus(*DIFFERENCES),
         ("Empty", "tpr"): _plus(0.0, 0.0, 0.0, 0.0),
         ("Empty", "ppv"): ([np.nan] * 4, [0.5] * 4),
+        ("", "log_loss"): _plus(*DIFFERENCES),
     }
     text = to_markdown(compare(_folds(values), SETTINGS), "encapsulation", SETTINGS)
     lines = text.splitlines()
     assert lines[0] == "## encapsulation"
     assert lines[2].startswith("| class | measure | cnn | svm | difference [95 % interval] |")
-    assert {line.count("|") for line in lines[2:]} == {9}
+    assert {line.count("|") for line in lines[2:]} == {10}
     assert lines[4:] == [
-        "| all | mcc | 0.650 ± 0.173 | 0.450 ± 0.129 | +0.200 [+0.016, +0.384] | 0.041 | 0.081 | no difference shown |",
-        "| Empty | tpr | 0.450 ± 0.129 | 0.450 ± 0.129 | +0.000 [+0.000, +0.000] | 1.000 | 1.000 "
+        "| all | mcc | 0.650 ± 0.173 | 0.450 ± 0.129 | +0.200 [+0.016, +0.384] | 4 | 0.041 | 0.081 "
         "| no difference shown |",
-        "| Empty | ppv | undefined ± undefined | 0.500 ± 0.000 | undefined [undefined, undefined] | undefined "
+        "| Empty | tpr | 0.450 ± 0.129 | 0.450 ± 0.129 | +0.000 [+0.000, +0.000] | 4 | 1.000 | 1.000 "
+        "| no difference shown |",
+        "| Empty | ppv | undefined ± undefined | 0.500 ± 0.000 | undefined [undefined, undefined] | 0 | undefined "
         "| undefined | undefined |",
+        "| all | log_loss (lower is better) | 0.650 ± 0.173 | 0.450 ± 0.129 | +0.200 [+0.016, +0.384] | 4 | 0.041 "
+        "|  |  |",
     ]

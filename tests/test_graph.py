@@ -1,6 +1,7 @@
 """dvc.yaml against the code: stages, dependencies and parameters are what the imports and the reading of params say."""
 
 import ast
+import shlex
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_parameters_are_the_sections_that_the_stage_reads(stage):
 
 @pytest.mark.parametrize("stage", STAGES)
 def test_every_path_on_the_command_line_is_a_declared_dependency_or_output(stage):
-    words = GRAPH[stage]["cmd"].split()
+    words = shlex.split(GRAPH[stage]["cmd"])
     paths = {word for word in words if "/" in word}
     declared = set(GRAPH[stage]["deps"])
     for kind in ("outs", "metrics", "plots"):

@@ -21,6 +21,8 @@ from lipnet.metrics import (
     fold_table,
     matthews,
     mean_confusion,
+    pairs,
+    pooled_confusion,
     score,
     spread,
     summary,
@@ -143,8 +145,8 @@ def test_undefined_ratios_are_nan_and_none_in_the_summary() -> None:
     assert np.isnan([overall["balanced_accuracy"], overall["macro_f1"]]).all()
     assert overall["accuracy"] == 0.75
     record = summary(fold_table(predictions), NAMES)
-    assert record["Uncertain"] == {name: {"mean": None, "sd": None} for name in HEADLINE}
-    assert record["macro_f1"] == {"mean": None, "sd": None}
+    assert record["Uncertain"] == {name: {"mean": None, "sd": None, "folds": 0} for name in HEADLINE}
+    assert record["macro_f1"] == {"mean": None, "sd": None, "folds": 0}
     assert record["accuracy"] == {"mean": 0.75, "sd": None}
     assert "NaN" not in json.dumps(record)
     table = class_table(predictions, 0.95).set_index(["class", "measure"])
@@ -223,10 +225,11 @@ def test_mean_confusion_counts_folds_of_different_repeats_apart() -> None:
     assert counts.sum() == pytest.approx(8 / 4)
 
 
-def test_spread_leaves_undefined_folds_out_and_rounds() -> None:
-    assert spread(np.array([0.1, np.nan, 0.4])) == {"mean": 0.25, "sd": 0.2121}
-    assert spread(np.array([np.nan, 1 / 3])) == {"mean": 0.3333, "sd": None}
-    assert spread(np.array([np.nan])) == {"mean": None, "sd": None}
+def test_spread_leaves_undefined_folds_out_says_how_many_are_left_and_rounds() -> None:
+    assert spread(np.array([0.1, 0.4])) == {"mean": 0.25, "sd": 0.2121}
+    assert spread(np.array([0.1, np.nan, 0.4])) == {"mean": 0.25, "sd": 0.2121, "folds": 2}
+    assert spread(np.array([np.nan, 1 / 3])) == {"mean": 0.3333, "sd": None, "folds": 1}
+    assert spread(np.array([np.nan])) == {"mean": None, "sd": None, "folds": 0}
 
 
 def test_summary_holds_mean_and_sd_over_folds() -> None:
@@ -236,4 +239,13 @@ def test_summary_holds_mean_and_sd_over_folds() -> None:
     assert record["accuracy"] == {"mean": round(values.mean(), 4), "sd": round(values.std(ddof=1), 4)}
     assert tuple(record["Uncertain"]) == HEADLINE
     # True in two folds of repeat 0 and 1: found once, missed once.
-    assert record["Uncertain"]["tpr"] == {"mean": 0.5, "sd": 0.7071}
+    assert record["Uncertain"]["tpr"] == {"mean": 0.5, "sd": 0.7071, "folds": 2}
+
+
+def test_pooled_confusion_counts_every_pair_of_classes_and_pairs_name_every_row() -> None:
+    counts = pooled_confusion(TWO_REPEATS).set_index(["actual", "predicted"])["count"]
+    named = pairs(TWO_REPEATS)
+    assert len(counts) == len(NAMES) ** 2
+    assert counts.sum() == len(named) == len(TWO_REPEATS.true)
+    for (actual, predicted), count in counts.items():
+        assert ((named["actual"] == actual) & (named["predicted"] == predicted)).sum() == count

@@ -38,7 +38,8 @@ def _build(network: NetworkSettings = TINY, n_classes: int = 3, **changes: Any) 
 
 
 def _tiny(**changes: Any) -> NetworkSettings:
-    return NetworkSettings.model_validate({**TINY.model_dump(), **changes})
+    row = {**TINY.model_dump(), **changes}
+    return NetworkSettings.model_validate(row | ({"dense_units": None} if row["top"] == "average" else {}))
 
 
 def _images(n: int, size_px: int) -> NDArray[np.float32]:
@@ -108,7 +109,11 @@ def test_the_smallest_input_survives_every_halving(blocks: list[list[int]], smal
 
 
 @pytest.mark.parametrize(
-    "fault", [{"size_px": 3}, {"blocks": []}, {"halve": "mean"}, {"top": "none"}, {"dense_units": 0}, {"blocks": 32}]
+    "fault",
+    [
+        *({"size_px": 3}, {"halve": "mean"}, {"top": "none"}, {"dense_units": 0}, {"dense_units": None}),
+        *({"blocks": wrong} for wrong in (32, [], [[]], [[0]], [[4], []])),
+    ],
 )
 def test_impossible_rows_are_refused(fault: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):

@@ -208,3 +208,9 @@ def test_class_weights_make_a_rare_class_found_more_often() -> None:
 def test_impossible_settings_are_refused(fault: dict[str, Any]) -> None:
     with pytest.raises(ValidationError):
         _settings(**fault)
+
+
+@pytest.mark.parametrize("name", ["cnn", "a/b", "", "a.b"])
+def test_an_svm_may_not_take_the_networks_name_nor_one_that_paths_cannot_take(name: str) -> None:
+    with pytest.raises(ValidationError, match="the network's name" if name == "cnn" else "pattern"):
+        _settings(features={name: ["area"]})

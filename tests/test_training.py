@@ -115,7 +115,7 @@ def _differs(task: FoldTask) -> bool:
     "training_settings",
     [
         _settings(epochs__fixed=5),
-        _settings(epochs__fixed=5, optimiser__name="sgd"),
+        _settings(epochs__fixed=8, optimiser__name="sgd"),
         _settings(epochs__fixed=5, regularisation__batch_norm=True, regularisation__weight_decay=0.001),
     ],
     ids=["adam", "sgd", "batch_norm"],
@@ -222,8 +222,6 @@ def test_split_validation_parts_the_training_rows_by_whole_groups() -> None:
     repeated = np.concatenate([TRAIN, TRAIN[:9]])
     whole = _training_set(
         repeated,
-        synthetic={SIZE: np.zeros((5, SIZE, SIZE), np.uint8)},
-        synthetic_labels=np.zeros(5, np.int64),
         class_weights=np.array([1.0, 2.0, 3.0]),
         drop_fraction=0.2,
     )
@@ -236,12 +234,28 @@ def test_split_validation_parts_the_training_rows_by_whole_groups() -> None:
     assert set(LABELS[validation]) == {0, 1, 2}
     _, times = np.unique(fitting.rows, return_counts=True)
     assert len(fitting.rows) == len(repeated[~np.isin(repeated, validation)]) > len(times)
-    assert len(fitting.synthetic_labels) == 0
-    assert fitting.synthetic == {}
     assert_array_equal(fitting.class_weights, [1, 2, 3])
     assert fitting.drop_fraction == 0.2
     assert_array_equal(split_validation(task)[1], validation)
     assert not np.array_equal(split_validation(replace(task, fold=1))[1], validation)
+
+
+def test_where_there_are_synthetic_examples_repeats_of_the_fitting_rows_stand_in_for_them() -> None:
+    synthetic = {SIZE: np.zeros((5, SIZE, SIZE), np.uint8)}
+    few = np.concatenate([TRAIN[LABELS[TRAIN] != 2], TRAIN[LABELS[TRAIN] == 2][::3]])  # class 2 is rarer
+    whole = _training_set(few, synthetic=synthetic, synthetic_labels=np.full(5, 2))
+    fitting, validation = split_validation(_task(training_set=whole))
+    assert fitting.synthetic == {}
+    assert not set(validation) & set(fitting.rows)
+    counts = fitting.class_counts(LABELS)
+    assert (counts == counts.max()).all()
+
+
+def test_early_stopping_that_takes_a_whole_class_for_validation_says_what_to_change() -> None:
+    coarse = np.where(LABELS == 2, 0, 1 + np.arange(N))  # all of class 2 is one group
+    with pytest.raises(InputError, match=r"took all groups of a class for validation; raise train_cnn\.epochs"):
+        for fold in range(20):  # some fold draws it
+            split_validation(_task(groups=coarse, fold=fold))
 
 
 @pytest.mark.parametrize("group_size", [24, N])

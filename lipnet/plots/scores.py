@@ -78,7 +78,7 @@ def class_measures(folds: pd.DataFrame, classes: Sequence[str], classifiers: Seq
                 label=classifier,
             )
         ax.set_xticks(range(len(shown)), [LABELS[measure] for measure in shown], rotation=40, ha="right")
-        ax.set(title=label or "all classes", ylim=(0, 1.05))
+        ax.set(title=label or "all classes", ylim=(min(0, ax.get_ylim()[0]), 1.05))  # MCC and kappa may be negative
     figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside right center")
     figure.suptitle(title)
     return figure

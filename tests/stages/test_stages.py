@@ -1,0 +1,163 @@
+"""The stages in one process on a tiny problem: protocols, balancing methods and ways to choose epochs run through."""
+
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import yaml
+from PIL import Image
+
+from lipnet import balance as balancing
+from lipnet import files
+from lipnet.errors import InputError
+from lipnet.predictions import from_table
+from stages import balance, compare, crop, evaluate, ingest, split, train_cnn, train_svm
+
+ROOT = Path(__file__).parents[2]
+# Keras writes weights through an interface of NumPy that is going away.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+
+
+def make_params(**changes: Any) -> dict[str, Any]:
+    """The project's params, made tiny; changes name keys as section__key."""
+    params: dict[str, Any] = yaml.safe_load((ROOT / "params.yaml").read_text())
+    params["problems"] = ["lamellarity"]
+    params["networks"]["lipnet4"] = {"size_px": 8, "blocks": [[4]], "halve": "pool", "top": "dense", "dense_units": 8}
+    tiny = {
+        "crop__sizes_px": [8],
+        "split__folds": 2,
+        "train_cnn__epochs__fixed": 1,
+        "train_svm__calibration_folds": 2,
+        "source__artificial__n_particles": 48,
+        "source__artificial__min_per_class": 12,
+        "source__artificial__particles_per_micrograph": 2,
+        "source__artificial__padding_px": 4,
+    }
+    for name, value in {**tiny, **changes}.items():
+        *sections, key = name.split("__")
+        target = params
+        for section in sections:
+            target = target[section]
+        target[key] = value
+    return params
+
+
+PATHS = {
+    ingest: ["folder", "store", "table", "rejected", "picture"],
+    crop: ["store", "table", "crops", "picture"],
+    split: ["table", "folds", "counts"],
+    balance: ["table", "crops", "folds", "training_sets", "picture"],
+    train_cnn: ["table", "crops", "folds", "training_sets", "cnn_models", "cnn", "history", "picture"],
+    train_svm: ["table", "folds", "svm_models", "svm"],
+}
+
+
+def run(stage: Any, folder: Path, params: dict[str, Any]) -> None:
+    paths = {name: folder / name for name in PATHS[stage]}
+    paths["picture"] = folder / f"{stage.__name__}.png"
+    names = {"cnn_models": "models", "svm_models": "models", "cnn": "predictions", "svm": "predictions"}
+    arguments = {names.get(name, name): path for name, path in paths.items()}
+    stage.main(params, Namespace(problem="lamellarity", **arguments))
+
+
+def run_all(folder: Path, params: dict[str, Any]) -> None:
+    for stage in PATHS:
+        run(stage, folder, params)
+
+
+@pytest.fixture(autouse=True)
+def one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIPNET_WORKERS", "1")  # a second process would start TensorFlow once more
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"split__repeats": 2, "balance__method": "undersample"},
+        {"split__protocol": "shuffled", "balance__method": "smote", "train_cnn__regularisation__dropout_decay": 0.5},
+        {"split__protocol": "thesis", "balance__method": "artificial", "augment__transforms": []},
+        {"balance__method": "class_weights", "crop__scale": "constant", "train_cnn__epochs__choose": "early_stopping"},
+    ],
+    ids=["repeats", "smote", "artificial", "early_stopping"],
+)
+def test_settings_run_through_all_stages_and_every_particle_is_predicted(tmp_path: Path, changes: Any) -> None:
+    params = make_params(train_cnn__epochs__most=2, **changes)
+    run_all(tmp_path, params)
+    table = files.read_table(tmp_path / "table")
+    for path in (tmp_path / "cnn", tmp_path / "svm" / "svm.csv", tmp_path / "svm" / "size_only.csv"):
+        predictions = from_table(files.read_table(path), path.name)  # refuses a particle twice or not at all
+        assert set(predictions.ids) == set(table["id"])
+        assert len(predictions.ids) == len(table) * params["split"]["repeats"]
+    weights = list((tmp_path / "cnn_models").glob("*.weights.h5"))
+    assert len(weights) == params["split"]["folds"] * params["split"]["repeats"]
+
+
+def test_no_training_set_holds_a_test_row_whatever_the_method(tmp_path: Path) -> None:
+    for method in ("none", "oversample", "undersample", "smote", "artificial", "class_weights"):
+        params = make_params(balance__method=method)
+        for stage in (ingest, crop, split, balance):
+            run(stage, tmp_path, params)
+        folds = files.read_table(tmp_path / "folds")["repeat0"].to_numpy()
+        for fold, training_set in enumerate(balancing.from_arrays(files.read_arrays(tmp_path / "training_sets"))):
+            assert set(folds[training_set.rows]) == {1 - fold}, method
+
+
+def test_evaluate_and_compare_read_predictions_of_all_problems_and_classifiers(tmp_path: Path) -> None:
+    params = make_params(compare__first="b", compare__second="a")
+    rng = np.random.default_rng(0)
+    for problem in ("one", "two"):
+        for name in ("a", "b"):
+            probabilities = rng.dirichlet([1, 1], 40).round(6)
+            probabilities[:, 1] = 1 - probabilities[:, 0]
+            rows = {"id": [f"p{i}" for i in range(40)], "repeat": 0, "fold": np.arange(40) % 4}
+            rows |= {"label": ["X", "Y"] * 20, "predicted": np.where(probabilities[:, 0] > 0.5, "X", "Y")}
+            rows |= {"p_X": probabilities[:, 0], "p_Y": probabilities[:, 1]}
+            files.write_table(tmp_path / "predictions" / problem / f"{name}.csv", pd.DataFrame(rows))
+    params["problems"] = ["one", "two"]
+    outputs = ["predictions", "metrics", "folds", "classes", "confusion", "pairs", "pictures"]
+    evaluate.main(params, Namespace(**{name: tmp_path / name for name in outputs}))
+    compare.main(params, Namespace(**{name: tmp_path / name for name in ("folds", "table", "text", "pictures")}))
+    text = (tmp_path / "text").read_text()
+    assert "# b against a" in text and "## one" in text and "## two" in text
+    assert set(files.read_table(tmp_path / "confusion")["problem"]) == {"one", "two"}
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 6
+
+
+def test_evaluate_says_so_where_there_is_nothing_to_read(tmp_path: Path) -> None:
+    arguments = Namespace(predictions=tmp_path)
+    with pytest.raises(InputError, match="no predictions; run `dvc repro`"):
+        evaluate.main(make_params(), arguments)
+    with pytest.raises(InputError, match="name at least one problem"):
+        evaluate.main({**make_params(), "problems": []}, arguments)
+
+
+def test_ingest_draws_only_the_listed_classes(tmp_path: Path) -> None:
+    params = make_params()
+    params["classes"]["lamellarity"] = ["Unilamellar", "Multilamellar"]
+    run(ingest, tmp_path, params)
+    assert set(files.read_table(tmp_path / "table")["label"]) == {"Unilamellar", "Multilamellar"}
+
+
+def write_source(folder: Path, text: str) -> dict[str, Any]:
+    folder.mkdir()
+    (folder / "particles.csv").write_text(text)
+    return make_params(source__kind="table")
+
+
+def test_ingest_refuses_an_empty_table_by_name(tmp_path: Path) -> None:
+    params = write_source(tmp_path / "folder", "id,image,class\n")
+    with pytest.raises(InputError, match=r"particles\.csv: the table has no rows"):
+        run(ingest, tmp_path, params)
+
+
+def test_ingest_refuses_a_feature_column_that_it_writes_itself(tmp_path: Path) -> None:
+    store = tmp_path / "folder"
+    store.mkdir()
+    Image.fromarray(np.full((9, 9), 7, np.uint8)).save(store / "a.png")
+    (store / "particles.csv").write_text("id,image,class,width_px\n1,a.png,Uncertain,9\n")
+    params = make_params(source__kind="table", source__feature_columns=["width_px"])
+    with pytest.raises(InputError, match="ingest itself writes a column width_px; rename yours"):
+        run(ingest, tmp_path, params)
