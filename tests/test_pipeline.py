@@ -15,6 +15,7 @@ from lipnet.artificial import ArtificialSettings, make_particles
 
 ROOT = Path(__file__).parents[1]
 SMALL = {
+    "problems": ["lamellarity"],
     "source.artificial.n_particles": 90,
     "source.artificial.min_per_class": 15,
     "source.artificial.particles_per_micrograph": 3,
@@ -28,6 +29,7 @@ TINY_NETWORK = {"size_px": 28, "blocks": [[4]], "halve": "pool", "top": "dense",
 
 def run(folder: Path, *command: str) -> subprocess.CompletedProcess[str]:
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    environment["LIPNET_WORKERS"] = "1"  # each further process would start TensorFlow once more
     for role in ("AUTHOR", "COMMITTER"):
         environment |= {f"GIT_{role}_NAME": "test", f"GIT_{role}_EMAIL": "test@example.invalid"}
     return subprocess.run(command, cwd=folder, env=environment, capture_output=True, text=True, check=False)
@@ -93,20 +95,16 @@ def test_a_second_repro_runs_nothing(project):
 
 
 def test_outputs_are_where_a_reviewer_looks(project):
-    for problem in ("lamellarity", "encapsulation"):
-        for name in ("particles", "crops", "augmentation", "learning", "comparison"):
-            assert (project / f"plots/{name}/{problem}.png").stat().st_size > 1000
-        assert {path.stem for path in (project / f"data/predictions/{problem}").rglob("*.csv")} == {
-            "cnn",
-            "svm",
-            "size_only",
-        }
+    for name in ("particles", "crops", "augmentation", "learning", "comparison"):
+        assert (project / f"plots/{name}/lamellarity.png").stat().st_size > 1000
+    names = {path.stem for path in (project / "data/predictions/lamellarity").rglob("*.csv")}
+    assert names == {"cnn", "svm", "size_only"}
     assert not list((project / "plots").rglob(".gitignore"))
 
 
 def test_changing_the_model_reruns_training_evaluation_and_comparison_only(project):
     output = succeed(project, "dvc", "exp", "run", "-S", "model=lipnet2")
-    assert stages_run(output) == ["train_cnn", "train_cnn", "evaluate", "compare"]
+    assert stages_run(output) == ["train_cnn", "evaluate", "compare"]
     diff = succeed(project, "dvc", "params", "diff", "--md")
     assert "| model" in diff and "lipnet2" in diff
 
@@ -115,7 +113,7 @@ def test_metrics_diff_has_rows_by_problem_and_classifier(project):
     path = project / "metrics/metrics.json"
     path.write_text(path.read_text().replace('"macro_f1": {\n        "mean": ', '"macro_f1": {\n        "mean": 1'))
     diff = succeed(project, "dvc", "metrics", "diff", "--md")
-    for row in ("lamellarity.cnn.macro_f1.mean", "encapsulation.svm.macro_f1.mean"):
+    for row in ("lamellarity.cnn.macro_f1.mean", "lamellarity.svm.macro_f1.mean"):
         assert row in diff
 
 
