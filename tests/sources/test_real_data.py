@@ -1,0 +1,21 @@
+"""The table source on a real public set, where it is at hand: dirt is met, named, and nothing is lost."""
+
+from pathlib import Path
+
+import pytest
+
+from lipnet.particles import Particle
+from lipnet.sources.table import Rejected, read_particles
+
+FOLDER = Path(__file__).parents[3] / "shared" / "realdata" / "em_vesicles"
+
+
+@pytest.mark.skipif(not FOLDER.is_dir(), reason="the real data are not part of the project")
+def test_every_row_of_the_vesicles_is_either_read_or_rejected_for_its_empty_mask() -> None:
+    results = list(read_particles(FOLDER, ["Dense", "Clear", "Halo"], "class", []))
+    rejected = [item for item in results if isinstance(item, Rejected)]
+    accepted = [item for item in results if isinstance(item, Particle)]
+    assert len(accepted) + len(rejected) == 1966
+    assert {item.reason.split(": ")[1] for item in rejected} == {"the mask is empty"}
+    assert all(item.image.shape == (31, 31) and item.pixel_size_nm == 8.0 for item in accepted)
+    assert not any(item.mask_estimated for item in accepted)
