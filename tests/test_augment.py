@@ -127,7 +127,7 @@ def test_a_rotation_of_90_degrees_is_rot90() -> None:
     assert_allclose(quarter, by_hand, atol=1e-4)
 
 
-@settings(deadline=None, max_examples=40)
+@settings(max_examples=40)
 @given(st.permutations(ALL), st.integers(0, 1000))
 def test_a_point_goes_through_the_composed_map_as_through_one_map_after_another(order: list[str], seed: int) -> None:
     composed = _draw(8, *order, seed=seed)

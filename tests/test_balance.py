@@ -60,7 +60,7 @@ def test_none_keeps_the_training_rows_as_they_are() -> None:
     assert {size: crops.shape for size, crops in training_set.synthetic.items()} == {4: (0, 4, 4), 6: (0, 6, 6)}
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(st.lists(st.integers(1, 30), min_size=2, max_size=5), st.integers(0, 99))
 def test_oversampling_equalises_counts_with_training_rows_spread_evenly(counts: list[int], seed: int) -> None:
     labels = np.repeat(np.arange(len(counts)), np.array(counts) + 1)

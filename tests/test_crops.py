@@ -4,7 +4,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import ValidationError
 
@@ -88,7 +88,6 @@ def test_reduction_is_anti_aliased() -> None:
     assert np.abs(crop[:, 1:-1] - 127.5).max() < 12
 
 
-@settings(deadline=None)
 @given(level=st.integers(0, 255), height=st.integers(1, 50), width=st.integers(1, 50), size=st.integers(1, 32))
 def test_a_constant_image_stays_constant(level: int, height: int, width: int, size: int) -> None:
     grey = np.full((height, width), level / 255, np.float32)

@@ -113,7 +113,7 @@ def test_moments_of_two_weighted_points_are_known() -> None:
     )
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(top=st.integers(0, 40), left=st.integers(0, 40))
 def test_features_do_not_depend_on_the_place_of_the_particle(top: int, left: int) -> None:
     patch = _noise(31, 31)
@@ -219,7 +219,7 @@ def test_the_histogram_counts_shares_under_the_mask_alone() -> None:
     assert grey_histogram(image, mask, 2).tolist() == [0.75, 0.25]
 
 
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=25)
 @given(seed=st.integers(0, 1000), bins=st.integers(2, 64))
 def test_the_histogram_sums_to_1(seed: int, bins: int) -> None:
     image = np.random.default_rng(seed).random((20, 20))

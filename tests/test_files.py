@@ -48,7 +48,7 @@ ROWS = st.lists(
 )
 
 
-@settings(max_examples=60, deadline=None)
+@settings(max_examples=60)
 @given(rows=ROWS)
 def test_tables_come_back_exactly(tmp_path_factory: pytest.TempPathFactory, rows: list[tuple[Any, ...]]) -> None:
     table = pd.DataFrame(rows, columns=["id", "label", "count", "value"])
@@ -106,7 +106,7 @@ JSON = st.recursive(
 )
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(content=JSON)
 def test_json_comes_back_exactly(tmp_path_factory: pytest.TempPathFactory, content: Any) -> None:
     path = tmp_path_factory.getbasetemp() / "content.json"

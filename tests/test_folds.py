@@ -42,7 +42,7 @@ labels_and_folds = st.integers(2, 5).flatmap(
 )
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(labels_and_folds, st.integers(0, 1000))
 def test_shuffled_folds_have_their_share_of_every_class(case: tuple[NDArray[np.int64], int], seed: int) -> None:
     labels, n_folds = case
@@ -52,7 +52,7 @@ def test_shuffled_folds_have_their_share_of_every_class(case: tuple[NDArray[np.i
         assert (counts.max(axis=1) - counts.min(axis=1)).max() <= 1
 
 
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 @given(labels_and_folds, st.integers(2, 4), st.integers(0, 1000))
 def test_grouped_folds_keep_groups_whole(case: tuple[NDArray[np.int64], int], size: int, seed: int) -> None:
     labels, n_folds = case
@@ -113,7 +113,7 @@ def test_thesis_protocol_cuts_each_class_into_contiguous_blocks_in_table_order()
     assert_array_equal(found, _assign(labels, np.zeros(9, int), n_folds=3, protocol="thesis", seed=99))
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(labels_and_folds)
 def test_thesis_blocks_are_ordered_and_even(case: tuple[NDArray[np.int64], int]) -> None:
     labels, n_folds = case

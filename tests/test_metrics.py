@@ -66,7 +66,7 @@ def _cases(draw: st.DrawFn) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArr
     return true, predicted, rng.dirichlet(np.ones(n_classes), len(true)).clip(1e-4)
 
 
-@settings(deadline=None, max_examples=100)
+@settings(max_examples=100)
 @given(_cases())
 def test_measures_agree_with_scikit_learn(
     case: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]],
@@ -100,7 +100,7 @@ def test_measures_agree_with_scikit_learn(
     assert set(per_class) == set(PER_CLASS)
 
 
-@settings(deadline=None, max_examples=50)
+@settings(max_examples=50)
 @given(_cases())
 def test_confusion_matrix_has_true_classes_in_rows(
     case: tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float64]],

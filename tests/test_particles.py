@@ -26,7 +26,7 @@ def _particles(draw: st.DrawFn, types: tuple[type, ...] = (np.uint8, np.uint16))
     return [_particle(draw(hnp.arrays(dtype, shape)), draw(hnp.arrays(bool, shape))) for shape in shapes]
 
 
-@settings(max_examples=50, deadline=None)
+@settings(max_examples=50)
 @given(_particles())
 def test_packing_and_storing_keeps_every_pixel(particles: list[Particle]) -> None:
     store = from_arrays(to_arrays(pack(particles)), "store.npz")
@@ -38,7 +38,7 @@ def test_packing_and_storing_keeps_every_pixel(particles: list[Particle]) -> Non
         np.testing.assert_array_equal(store.mask(index), particle.mask)
 
 
-@settings(max_examples=30, deadline=None)
+@settings(max_examples=30)
 @given(_particles((np.uint8,)), _particles((np.uint16,)))
 def test_8_bit_beside_16_bit_is_widened_to_the_same_meaning(narrow: list[Particle], wide: list[Particle]) -> None:
     store = pack(narrow + wide)
