@@ -106,7 +106,6 @@ def test_bounding_box_of_an_empty_mask_is_refused() -> None:
         bounding_box(np.zeros((3, 3), bool))
 
 
-@settings(deadline=None)
 @given(hnp.arrays(bool, SHAPES).filter(lambda mask: mask.any()))
 def test_bounding_box_holds_all_of_the_mask_and_touches_it_on_four_sides(mask: Any) -> None:
     inside = mask[bounding_box(mask)]

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
@@ -273,7 +273,6 @@ def test_an_empty_image_name_is_refused(folder: Path) -> None:
     assert _reason(folder, image="") == "file '' is empty or leaves the data folder; name a file inside it"
 
 
-@settings(deadline=None)
 @given(height=st.integers(1, 30), padding=st.integers(0, 9), data=st.data())
 def test_the_ellipse_touches_all_sides_of_the_box_left_by_the_padding(height: int, padding: int, data: Any) -> None:
     width = data.draw(st.integers((height + 1) // 2, 2 * height))  # the tips of much longer ones fall between pixels
