@@ -10,9 +10,7 @@ Lengths inside this module are in pixels of the particle's micrograph unless a n
 canvas as path length times density, in nm of membrane.
 """
 
-from collections.abc import Callable, Iterable, Iterator
-from functools import partial
-from itertools import chain
+from collections.abc import Iterable, Iterator
 from typing import Annotated, NamedTuple
 
 import numpy as np
@@ -23,7 +21,7 @@ from pyfastnoiselite.pyfastnoiselite import FastNoiseLite, FractalType, NoiseTyp
 from scipy.fft import fftfreq, irfft2, next_fast_len, rfft2, rfftfreq
 
 from lipnet.errors import InputError
-from lipnet.particles import Mask, Particle
+from lipnet.particles import Mask, Particle, bounding_box
 from lipnet.seeds import derive, generator
 from lipnet.settings import Settings
 
@@ -222,22 +220,19 @@ def restrict(settings: ArtificialSettings, problem: str, classes: list[str]) -> 
     return settings.model_copy(update={"proportions": {problem: {name: given[name] for name in classes}}})
 
 
-def make_particles(
-    problem: str, settings: ArtificialSettings, seed: int, map_all: Callable[..., Iterable[list[Particle]]] = map
-) -> Iterator[Particle]:
+def make_particles(problem: str, settings: ArtificialSettings, seed: int) -> Iterator[Particle]:
     """Yield all particles of a problem, in the order of their ids.
 
     Args:
         problem: a key of ``CLASSES``.
         settings: size and difficulty.
         seed: of the run.
-        map_all: ``map``, or a parallel function in its place.
 
     Raises:
         InputError: as class_counts.
     """
-    render = partial(render_micrograph, settings=settings)
-    return chain.from_iterable(map_all(render, plan_micrographs(problem, settings, seed)))
+    for plan in plan_micrographs(problem, settings, seed):
+        yield from render_micrograph(plan, settings)
 
 
 def plan_micrographs(problem: str, settings: ArtificialSettings, seed: int) -> list[MicrographPlan]:
@@ -624,8 +619,8 @@ def _expose(thickness_nm: Floats, optics: Optics, rng: Generator) -> NDArray[np.
 
 
 def _padded_box(mask: Mask, padding_px: int) -> tuple[slice, slice]:
-    rows, columns = np.flatnonzero(mask.any(axis=1)), np.flatnonzero(mask.any(axis=0))
+    rows, columns = bounding_box(mask)
     return (
-        slice(int(rows[0]) - padding_px, int(rows[-1]) + 1 + padding_px),
-        slice(int(columns[0]) - padding_px, int(columns[-1]) + 1 + padding_px),
+        slice(rows.start - padding_px, rows.stop + padding_px),
+        slice(columns.start - padding_px, columns.stop + padding_px),
     )

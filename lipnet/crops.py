@@ -1,6 +1,6 @@
 """Network inputs cut from particles: with surrounding, cropped or masked (thesis, section 8.5)."""
 
-from collections.abc import Iterable
+from collections.abc import Sequence
 from typing import Any, Literal
 
 import numpy as np
@@ -67,15 +67,12 @@ def _resize(grey: NDArray[np.float32], shape_px: tuple[int, int]) -> NDArray[np.
     return np.round(np.clip(resized, 0.0, 1.0) * 255).astype(np.uint8)
 
 
-def crop_all(
-    store: ParticleStore, settings: CropSettings, order: Iterable[int], ids: list[str]
-) -> dict[int, NDArray[np.uint8]]:
-    """Crops of all particles at every size.
+def crop_all(store: ParticleStore, settings: CropSettings, ids: Sequence[str]) -> dict[int, NDArray[np.uint8]]:
+    """Crops of all particles of a store at every size.
 
     Args:
         store: n particles.
         settings: mode, scale and sizes.
-        order: the particles to crop, ``range(n)``, or the same inside a progress bar.
         ids: names of the n particles, for messages.
 
     Returns:
@@ -85,7 +82,7 @@ def crop_all(
         InputError: at constant scale, a particle is larger than the field; the message names it.
     """
     crops = {size: np.empty((len(store), size, size), np.uint8) for size in settings.sizes_px}
-    for index in order:
+    for index in range(len(store)):
         part = cut(store.image(index), store.mask(index), settings.mode)
         grey = (part / store.white).astype(np.float32)
         for size, images in crops.items():
@@ -94,6 +91,11 @@ def crop_all(
             except ValueError as error:
                 raise InputError(f"particle '{ids[index]}': {error}; raise crop.field_px or use scale: fit") from None
     return crops
+
+
+def join(parts: Sequence[dict[int, NDArray[np.uint8]]]) -> dict[int, NDArray[np.uint8]]:
+    """Crops of several stores, end to end."""
+    return {size: np.concatenate([part[size] for part in parts]) for size in parts[0]}
 
 
 def to_arrays(crops: dict[int, NDArray[np.uint8]]) -> dict[str, NDArray[np.uint8]]:

@@ -5,18 +5,19 @@ Every write goes to a temporary neighbour first and is then renamed, so that a k
 
 import json
 import os
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from itertools import groupby
 from pathlib import Path
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile, ZipInfo
 
 import numpy as np
 import pandas as pd
 
 from lipnet.errors import InputError
 
-TEXT_COLUMNS = ("id", "label", "group", "predicted", "problem", "classifier", "class", "measure", "actual")
+TEXT_COLUMNS = ("id", "first_id", "label", "group", "predicted", "problem", "classifier", "class", "measure", "actual")
 
 
 @contextmanager
@@ -28,6 +29,21 @@ def _replacing(path: Path) -> Iterator[Path]:
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextmanager
+def unchanged(path: Path) -> Iterator[None]:
+    """Read a file of the user within this, and be sure that nobody else wrote to it meanwhile.
+
+    Raises:
+        InputError: its size or time of change differ afterwards.
+        OSError: there is no such file.
+    """
+    before = path.stat()
+    yield
+    after = path.stat()
+    if any(getattr(before, name) != getattr(after, name) for name in ("st_mtime_ns", "st_size", "st_ino")):
+        raise InputError(f"{path.name}: changed while it was read; wait until it is complete and run `dvc repro` again")
 
 
 def write_bytes(path: Path, content: bytes) -> None:
@@ -80,10 +96,37 @@ def read_arrays(path: Path) -> dict[str, Any]:
     Raises:
         InputError: the file is missing, truncated or not an .npz file of plain arrays.
     """
+    with _open_arrays(path) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def write_blocks(path: Path, blocks: Iterable[dict[str, Any]]) -> None:
+    """Write a series of named arrays as one .npz file, one block in memory at a time: 00000_pixels, 00000_masks ..."""
+    with _replacing(path) as temporary, ZipFile(temporary, "w") as archive:
+        for number, block in enumerate(blocks):
+            for name, array in block.items():
+                # A ZipInfo made by hand has a fixed date, so that bytes depend on the arrays alone.
+                with archive.open(ZipInfo(f"{number:05d}_{name}.npy"), "w", force_zip64=True) as member:
+                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+
+
+def read_blocks(path: Path) -> Iterator[dict[str, Any]]:
+    """Yield what ``write_blocks`` wrote, one block in memory at a time.
+
+    Raises:
+        InputError: as for ``read_arrays``.
+    """
+    with _open_arrays(path) as archive:
+        for _, names in groupby(archive.files, key=lambda name: name.split("_")[0]):
+            yield {name.partition("_")[2]: archive[name] for name in names}
+
+
+@contextmanager
+def _open_arrays(path: Path) -> Iterator[Any]:
     try:
         # Opened here because NumPy leaves the file of a truncated archive open.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
-            return {name: archive[name] for name in archive.files}
+            yield archive
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run `dvc repro`") from None
     except (BadZipFile, ValueError, TypeError, OSError, EOFError) as error:

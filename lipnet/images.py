@@ -1,5 +1,11 @@
-"""Reading of one microscopy image from PNG, JPEG, TIFF or MRC as grey levels."""
+"""Reading of microscopy images and label masks from PNG, JPEG, TIFF, MRC and .npy as arrays.
 
+What a file claims of its size is checked before anything of that size is made; nothing here can run code of a file.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -11,11 +17,17 @@ from PIL import Image
 from skimage.color import rgb2gray
 
 from lipnet.errors import InputError
+from lipnet.files import unchanged
 from lipnet.particles import Grey, Mask
 
-_PILLOW_SUFFIXES = {".png", ".jpg", ".jpeg"}
+MAX_PIXELS = 2**28  # of one image: 16,384 x 16,384
+Image.MAX_IMAGE_PIXELS = None  # Pillow warns below the size of large micrographs; the limit above takes its place
+
+_JPEG_SUFFIXES = {".jpg", ".jpeg"}
+_PILLOW_SUFFIXES = {".png", *_JPEG_SUFFIXES}
 _TIFF_SUFFIXES = {".tif", ".tiff"}
 _MRC_SUFFIXES = {".mrc"}
+IMAGE_SUFFIXES = _PILLOW_SUFFIXES | _TIFF_SUFFIXES | _MRC_SUFFIXES
 
 
 def read_grey(path: Path) -> Grey:
@@ -27,47 +39,160 @@ def read_grey(path: Path) -> Grey:
     Raises:
         InputError: missing, damaged, of an unknown format, not a single 2-D image, or with NaN among its values.
     """
-    raw = _as_grey(_read_raw(path), path)
-    if raw.dtype == np.uint8:
-        return raw
-    return _stretch(raw, path)
+    with _decoding(path):
+        raw = _read_raw(path)
+    return _to_grey(raw, path, clip_percent=0)
 
 
 def read_mask(path: Path) -> Mask:
-    """Read one mask of shape (height_px, width_px): True wherever the file is not zero.
+    """Read one mask of shape (height_px, width_px): True wherever the file is not 0, or of a JPEG, at least half white.
 
     Raises:
         InputError: as for ``read_grey``.
     """
-    raw = _one_image(_read_raw(path), path)
-    return np.asarray(raw.any(axis=2) if raw.ndim == 3 else raw != 0)
+    with _decoding(path):
+        raw = _one_image(_read_raw(path), path)
+    # The compression of a JPEG rings around every edge.
+    on = raw >= 128 if path.suffix.lower() in _JPEG_SUFFIXES else raw != 0
+    return np.asarray(on.any(axis=2) if raw.ndim == 3 else on)
 
 
-def _read_raw(path: Path) -> NDArray[Any]:
-    suffix = path.suffix.lower()
+def count_pages(path: Path) -> int:
+    """Number of images in a TIFF or MRC stack; 1 for PNG and JPEG.
+
+    Raises:
+        InputError: missing, damaged or of an unknown format.
+    """
+    with _decoding(path):
+        if path.suffix.lower() in _TIFF_SUFFIXES:
+            with tifffile.TiffFile(path) as tiff:
+                return len(tiff.pages) if len(tiff.pages) > 1 else _planes(tiff)
+        if path.suffix.lower() in _MRC_SUFFIXES:
+            return int(_mrc_shape(path)[0])
+        _check_suffix(path, IMAGE_SUFFIXES)
+        return 1
+
+
+def read_pages(path: Path, clip_percent: float) -> Iterator[Grey]:
+    """Yield every image of a file as grey levels of shape (height_px, width_px), one in memory at a time.
+
+    8-bit images keep their levels. Each 16-bit or float image is stretched to the range of uint16 from its percentile
+    ``clip_percent`` to 100 - ``clip_percent``: a few hot pixels would flatten all others.
+
+    Raises:
+        InputError: as for ``read_grey``.
+    """
+    with _decoding(path):
+        for raw in _raw_pages(path):
+            yield _to_grey(raw, path, clip_percent)
+
+
+def read_label_pages(path: Path) -> Iterator[NDArray[np.int64]]:
+    """Yield every label mask of a TIFF, MRC, PNG or .npy file, shape (height_px, width_px): 0 is background.
+
+    Colour tables are passed over: what counts are the indices.
+
+    Raises:
+        InputError: as for ``read_grey``; also for colours, fractions and negative numbers, and for pickled objects, as
+            in the _seg.npy of Cellpose.
+    """
+    with _decoding(path):
+        for raw in _raw_labels(path):
+            yield _to_labels(raw, path)
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
     if not path.is_file():
         raise InputError(f"{path.name}: no such file")
     try:
-        if suffix in _PILLOW_SUFFIXES:
-            raw = _read_pillow(path)
-        elif suffix in _TIFF_SUFFIXES:
-            raw = _read_tiff(path)
-        elif suffix in _MRC_SUFFIXES:
-            with mrcfile.open(path, permissive=False) as mrc:
-                raw = np.array(mrc.data)
-        else:
-            raise InputError(f"{path.name}: format '{suffix}' is not read; use PNG, JPEG, TIFF or MRC")
+        with unchanged(path):
+            yield
     except InputError:
         raise
     except Exception as error:  # what the decoders throw at a damaged file is not documented: zlib.error, struct.error
         raise InputError(f"{path.name}: damaged or not an image ({error})") from None
-    if raw.size == 0:
-        raise InputError(f"{path.name}: the image has no pixels")
-    return raw
+
+
+def _read_raw(path: Path) -> NDArray[Any]:
+    suffix = path.suffix.lower()
+    _check_suffix(path, IMAGE_SUFFIXES)
+    if suffix in _PILLOW_SUFFIXES:
+        return _read_pillow(path)
+    return _read_tiff(path) if suffix in _TIFF_SUFFIXES else _read_mrc(path)
+
+
+def _raw_pages(path: Path) -> Iterator[NDArray[Any]]:
+    suffix = path.suffix.lower()
+    if suffix in _TIFF_SUFFIXES:
+        yield from _read_tiff_pages(path, colour_tables=False)
+    elif suffix in _MRC_SUFFIXES:
+        yield from _read_mrc(path).reshape(_mrc_shape(path))
+    else:
+        yield _read_raw(path)
+
+
+def _raw_labels(path: Path) -> Iterator[NDArray[Any]]:
+    suffix = path.suffix.lower()
+    _check_suffix(path, {".npy", ".png", *_TIFF_SUFFIXES, *_MRC_SUFFIXES})
+    if suffix == ".npy":
+        yield from _read_npy(path)
+    elif suffix == ".png":
+        with Image.open(path) as image:
+            _check_size(path, image.size)
+            yield np.asarray(image)
+    elif suffix in _TIFF_SUFFIXES:
+        yield from _read_tiff_pages(path, colour_tables=True)
+    else:
+        yield from _raw_pages(path)
+
+
+def _check_suffix(path: Path, known: set[str]) -> None:
+    if path.suffix.lower() not in known:
+        formats = "PNG, TIFF, MRC or .npy" if ".npy" in known else "PNG, JPEG, TIFF or MRC"
+        raise InputError(f"{path.name}: format '{path.suffix.lower()}' is not read; use {formats}")
+
+
+def _check_size(path: Path, shape: Sequence[int]) -> None:
+    if math.prod(map(int, shape)) > MAX_PIXELS:
+        claimed = " x ".join(map(str, shape))
+        raise InputError(f"{path.name}: claims {claimed} px; more than {MAX_PIXELS} are not read")
+
+
+def _read_npy(path: Path) -> NDArray[Any]:
+    try:
+        # Mapped, not loaded: a header that claims more than the file holds is found out without making room for it.
+        raw = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        if "Python objects" in str(error) or "pickle" in str(error):
+            raise InputError(
+                f"{path.name}: holds pickled objects, which are not opened; save plain label masks as TIFF or PNG (in "
+                "Cellpose: --save_tif or --save_png)"
+            ) from None
+        raise
+    _check_size(path, raw.shape[-2:])
+    return raw[None] if raw.ndim == 2 else raw
+
+
+def _read_mrc(path: Path) -> NDArray[Any]:
+    _check_size(path, _mrc_shape(path))
+    with mrcfile.open(path, permissive=False) as mrc:
+        return np.array(mrc.data)
+
+
+def _mrc_shape(path: Path) -> tuple[int, int, int]:
+    """Number of sections, height and width that the header claims, found to fit into the file."""
+    with mrcfile.open(path, header_only=True, permissive=False) as mrc:
+        shape = (int(mrc.header.nz), int(mrc.header.ny), int(mrc.header.nx))
+        size = mrcfile.utils.data_dtype_from_header(mrc.header).itemsize
+    if min(shape) < 1 or math.prod(shape) * size > path.stat().st_size:
+        raise ValueError(f"the header claims {' x '.join(map(str, shape))} px, which the file does not hold")
+    return shape
 
 
 def _read_pillow(path: Path) -> NDArray[Any]:
     with Image.open(path) as image:
+        _check_size(path, image.size)
         image.load()
         if image.mode in {"P", "PA"} or image.mode == "1":
             return np.asarray(image.convert("RGBA" if image.mode != "1" else "L"))
@@ -81,10 +206,55 @@ def _read_tiff(path: Path) -> NDArray[Any]:
         meaning = tiff.pages.first.photometric
         if len(tiff.series) > 1 or meaning == tifffile.PHOTOMETRIC.PALETTE:
             raise InputError(f"{path.name}: has several images or a colour table; save one grey or RGB image")
+        _check_size(path, tiff.series[0].shape)
+        _check_size(path, tiff.pages.first.chunks)
         raw = tiff.asarray()
+    return _white_is_high(raw, meaning)
+
+
+def _read_tiff_pages(path: Path, colour_tables: bool) -> Iterator[NDArray[Any]]:
+    with tifffile.TiffFile(path) as tiff:
+        if len(tiff.pages) == 1 and _planes(tiff) > 1:  # how ImageJ writes large stacks: one header, planes end to end
+            series = tiff.series[0]
+            _check_size(path, series.shape[-2:])
+            yield from tiff.asarray(out="memmap").reshape(-1, *series.shape[-2:])
+            return
+        for number in range(len(tiff.pages)):
+            page: Any = tiff.pages.get(number)
+            if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not colour_tables:
+                raise InputError(f"{path.name}: has a colour table; save grey or RGB images")
+            _check_size(path, page.shape)
+            _check_size(path, page.chunks)
+            yield _white_is_high(page.asarray(), page.photometric)
+
+
+def _planes(tiff: Any) -> int:
+    """Number of equal grey images in a file of one page."""
+    series = tiff.series[0]
+    return 1 if tiff.pages.first.samplesperpixel > 1 else math.prod(series.shape[:-2])
+
+
+def _white_is_high(raw: NDArray[Any], meaning: int) -> NDArray[Any]:
     if meaning == tifffile.PHOTOMETRIC.MINISWHITE and np.issubdtype(raw.dtype, np.unsignedinteger):
-        raw = np.iinfo(raw.dtype).max - raw
+        return np.iinfo(raw.dtype).max - raw
     return raw
+
+
+def _to_grey(raw: NDArray[Any], path: Path, clip_percent: float) -> Grey:
+    if raw.size == 0:
+        raise InputError(f"{path.name}: the image has no pixels")
+    grey = _as_grey(raw, path)
+    return grey if grey.dtype == np.uint8 else _stretch(grey, path, clip_percent)
+
+
+def _to_labels(raw: NDArray[Any], path: Path) -> NDArray[np.int64]:
+    if raw.ndim != 2 or raw.size == 0:
+        raise InputError(f"{path.name}: expected label masks of whole numbers, found an array of shape {raw.shape}")
+    if not np.issubdtype(raw.dtype, np.number) and raw.dtype != np.bool_:
+        raise InputError(f"{path.name}: expected label masks of whole numbers, found {raw.dtype}")
+    if np.iscomplexobj(raw) or not np.isfinite(raw).all() or (raw < 0).any() or (raw != np.floor(raw)).any():
+        raise InputError(f"{path.name}: labels must be whole numbers from 0")
+    return np.asarray(raw, dtype=np.int64)
 
 
 def _as_grey(raw: NDArray[Any], path: Path) -> NDArray[Any]:
@@ -108,11 +278,12 @@ def _one_image(raw: NDArray[Any], path: Path) -> NDArray[Any]:
     return raw
 
 
-def _stretch(raw: NDArray[Any], path: Path) -> Grey:
+def _stretch(raw: NDArray[Any], path: Path, clip_percent: float) -> Grey:
     values = raw.astype(np.float64)
     if not np.isfinite(values).all():
         raise InputError(f"{path.name}: has NaN or infinite values")
-    low, high = values.min(), values.max()
+    low, high = np.percentile(values, [clip_percent, 100 - clip_percent])
     if high == low:
         return np.zeros(values.shape, np.uint16)
-    return np.round((values - low) / (high - low) * 65535).astype(np.uint16)
+    with np.errstate(over="ignore"):  # the range of a float64 image may be infinite
+        return np.round(np.clip((values - low) / (high - low), 0, 1) * 65535).astype(np.uint16)

@@ -1,7 +1,7 @@
 """One door to many processes: the folds of a stage run through it, on this machine or wherever joblib is told to."""
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
 import joblib
@@ -16,7 +16,16 @@ WORKERS_VARIABLE = "LIPNET_WORKERS"
 
 
 def run_all(function: Callable[[Task], Result], tasks: Iterable[Task], threads_per_task: int = 1) -> list[Result]:
-    """Run a pure function over tasks in parallel processes; results come in the order of the tasks.
+    """All results of ``stream``, in the order of the tasks.
+
+    Raises:
+        InputError: LIPNET_WORKERS is not a positive number.
+    """
+    return list(stream(function, tasks, threads_per_task))
+
+
+def stream(function: Callable[[Task], Result], tasks: Iterable[Task], threads_per_task: int = 1) -> Iterator[Result]:
+    """Run a pure function over tasks in parallel processes; yield results in the order of the tasks, as they are done.
 
     As many processes as the cores allow; the environment variable LIPNET_WORKERS sets another number. The number of
     processes never changes a result; the number of threads can, so it is fixed here for every library at work.
@@ -28,8 +37,8 @@ def run_all(function: Callable[[Task], Result], tasks: Iterable[Task], threads_p
     _fix_threads(threads_per_task)
     workers = min(_workers(threads_per_task), max(len(todo), 1))
     with threadpool_limits(threads_per_task):  # for a single worker, which is this process: its libraries have started
-        results: list[Result] = joblib.Parallel(n_jobs=workers)(joblib.delayed(function)(task) for task in todo)
-    return results
+        parallel = joblib.Parallel(n_jobs=workers, return_as="generator")
+        yield from parallel(joblib.delayed(function)(task) for task in todo)
 
 
 def _workers(threads_per_task: int) -> int:

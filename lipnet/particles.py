@@ -1,4 +1,4 @@
-"""A particle, and the packed store that holds all particles of a problem in one file."""
+"""A particle, and the packed store of some particles; a problem's file is a series of such stores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -28,6 +28,7 @@ class Particle:
         padding_px: width of the surrounding on each side of the particle's bounding box.
         pixel_size_nm: side of a pixel in nm; NaN where unknown.
         mask_estimated: the mask was not given but drawn from the bounding box.
+        cut_by_edge: the particle touches the border of its micrograph, so part of it may be missing.
         features: measures of the particle that came with it; they take precedence over computed ones.
     """
 
@@ -39,6 +40,7 @@ class Particle:
     padding_px: int = 0
     pixel_size_nm: float = float("nan")
     mask_estimated: bool = False
+    cut_by_edge: bool = False
     features: dict[str, float] = field(default_factory=dict)
 
 
@@ -96,7 +98,7 @@ def describe(particles: Sequence[Particle]) -> pd.DataFrame:
     """Table of what is known of each particle beside its pixels, one row a particle, in order of the store.
 
     Columns: id, label, group, height_px and width_px (bounding box of the mask), padding_px, pixel_size_nm,
-    mask_estimated.
+    mask_estimated, cut_by_edge (0 or 1).
     """
     boxes = [bounding_box(particle.mask) for particle in particles]
     return pd.DataFrame(
@@ -109,6 +111,7 @@ def describe(particles: Sequence[Particle]) -> pd.DataFrame:
             "padding_px": [particle.padding_px for particle in particles],
             "pixel_size_nm": [particle.pixel_size_nm for particle in particles],
             "mask_estimated": [int(particle.mask_estimated) for particle in particles],
+            "cut_by_edge": [int(particle.cut_by_edge) for particle in particles],
         }
     )
 
@@ -123,6 +126,17 @@ def bounding_box(mask: Mask) -> tuple[slice, slice]:
     if not len(rows):
         raise ValueError("empty mask")
     return slice(int(rows[0]), int(rows[-1]) + 1), slice(int(columns[0]), int(columns[-1]) + 1)
+
+
+def inscribed_ellipse(shape_px: tuple[int, ...], padding_px: int) -> Mask:
+    """Mask of shape ``shape_px``: the ellipse inscribed in the box left after the padding, reaching all its sides."""
+    height, width = shape_px
+    y, x = np.ogrid[:height, :width]
+    down = np.abs(y + 0.5 - height / 2) / (height / 2 - padding_px)
+    across = np.abs(x + 0.5 - width / 2) / (width / 2 - padding_px)
+    # By the centres of pixels alone, the tips of an elongated ellipse would be lost: the two axes are added.
+    axes = (np.abs(x + 0.5 - width / 2) <= 0.5) & (down < 1) | (np.abs(y + 0.5 - height / 2) <= 0.5) & (across < 1)
+    return np.asarray((down**2 + across**2 <= 1) | axes, dtype=bool)
 
 
 def to_arrays(store: ParticleStore) -> dict[str, Any]:

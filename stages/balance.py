@@ -11,7 +11,6 @@ from lipnet.plots.particles import grid
 from lipnet.problems import classes_of, encode
 from lipnet.seeds import derive, generator
 from lipnet.settings import parse, pick, seed_of
-from lipnet.sources.settings import SourceSettings
 from stages.command import bar, run
 from stages.tables import read_folds
 
@@ -39,12 +38,12 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
 
 
 def _artificial_maker(params: dict[str, Any], problem: str, classes: list[str], seed: int) -> Any:
-    source = parse(SourceSettings, pick(params, "source"), "source")
+    drawn = parse(artificial.ArtificialSettings, pick(params, "source", "artificial"), "source.artificial")
     cropping = parse(crops.CropSettings, pick(params, "crop"), "crop")
 
     def make(label: int, n: int) -> balance.Images:
-        made = artificial.render_examples(problem, classes[label], n, source.artificial, seed)
-        return crops.crop_all(particles.pack(made), cropping, range(n), [item.id for item in made])
+        made = artificial.render_examples(problem, classes[label], n, drawn, seed)
+        return crops.crop_all(particles.pack(made), cropping, [item.id for item in made])
 
     return make
 

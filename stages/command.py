@@ -29,6 +29,6 @@ def run(description: str | None, problem: bool, paths: Iterable[str], main: Call
         sys.exit(f"{where}: {error}")
 
 
-def bar(items: Iterable[Any], title: str) -> Any:
+def bar(items: Iterable[Any] | None, title: str, total: int | None = None) -> Any:
     """A progress bar on stderr that stays away for what takes less than two seconds."""
-    return tqdm(items, desc=title, delay=2, mininterval=1, file=sys.stderr)
+    return tqdm(items, desc=title, total=total, delay=2, mininterval=1, file=sys.stderr)

@@ -6,6 +6,7 @@ from typing import Any
 import numpy as np
 
 from lipnet import crops, files, particles
+from lipnet.errors import InputError
 from lipnet.plots import figure
 from lipnet.plots.particles import grid
 from lipnet.settings import parse, pick
@@ -15,19 +16,21 @@ from stages.command import bar, run
 def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write the crops, and a picture with one example per class and mode."""
     settings = parse(crops.CropSettings, pick(params, "crop"), "crop")
-    store = particles.from_arrays(files.read_arrays(arguments.store), str(arguments.store))
     table = files.read_table(arguments.table)
-    order = bar(range(len(store)), f"{arguments.problem}: crops")
-    made = crops.crop_all(store, settings, order, table["id"].tolist())
-    files.write_arrays(arguments.crops, crops.to_arrays(made))
-    figure.save(_examples(store, table["label"].tolist(), settings), arguments.picture)
-
-
-def _examples(store: particles.ParticleStore, labels: list[str], settings: crops.CropSettings) -> Any:
-    classes = sorted(set(labels), key=labels.index)
-    firsts = [labels.index(name) for name in classes]
-    rows = [[_shown(store, index, mode, settings) for mode in crops.MODES] for index in firsts]
-    return grid(rows, classes, crops.MODES)
+    made, examples = [], {}
+    with bar(None, f"{arguments.problem}: crops", len(table)) as progress:
+        for block in files.read_blocks(arguments.store):
+            store = particles.from_arrays(block, str(arguments.store))
+            rows = table.iloc[progress.n : progress.n + len(store)]
+            made.append(crops.crop_all(store, settings, rows["id"].tolist()))
+            for index, name in enumerate(rows["label"]):
+                if name not in examples:
+                    examples[name] = [_shown(store, index, mode, settings) for mode in crops.MODES]
+            progress.update(len(store))
+    if progress.n != len(table):
+        raise InputError(f"{arguments.store}: holds {progress.n} particles but the table {len(table)}; run `dvc repro`")
+    files.write_arrays(arguments.crops, crops.to_arrays(crops.join(made)))
+    figure.save(grid(list(examples.values()), list(examples), crops.MODES), arguments.picture)
 
 
 def _shown(store: particles.ParticleStore, index: int, mode: crops.Mode, settings: crops.CropSettings) -> Any:

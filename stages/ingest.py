@@ -1,6 +1,7 @@
-"""Read or make the particles of a problem: one packed store, a table with features, and the rejected rows."""
+"""Read or make the particles of a problem: packed images, a table with features, rejected rows, pictures, a report."""
 
 from argparse import Namespace
+from collections.abc import Iterable, Iterator
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -8,20 +9,28 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from lipnet import artificial, features, files, particles
+from lipnet import data_report, files, ingest, particles
 from lipnet.errors import InputError
-from lipnet.parallel import run_all
-from lipnet.particles import Particle
-from lipnet.plots import figure
+from lipnet.features import FeatureSettings
+from lipnet.ingest import Part
+from lipnet.parallel import stream
+from lipnet.plots import data, figure
 from lipnet.plots.particles import grid
 from lipnet.problems import classes_of
 from lipnet.settings import Settings, parse, pick, seed_of
-from lipnet.sources import table
+from lipnet.sources.rows import Rejected, reasons, summarise
 from lipnet.sources.settings import SourceSettings
-from lipnet.sources.table import Rejected
+from lipnet.sources.source import open_source
 from stages.command import bar, run
 
 N_EXAMPLES = 10
+PICTURES = {
+    "contact_sheet.png": "The first particles of each class, with their surrounding.",
+    "sizes.png": "Height and width of the particles (thesis, Figure 3).",
+    "size_distribution.png": "Distribution of the size in each class (thesis, Figure 4).",
+    "features.png": "Distribution of each feature in each class.",
+    "profiles.png": "Profiles and grey histogram: mean of each class, and one standard deviation on either side.",
+}
 
 
 class IngestSettings(Settings):
@@ -31,63 +40,79 @@ class IngestSettings(Settings):
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write store, table, rejected rows and a contact sheet."""
+    """Write all that is known of the particles before any of them is cut, split or learnt from."""
     problem, classes = arguments.problem, classes_of(params, arguments.problem)
-    source = parse(SourceSettings, pick(params, "source"), "source")
+    settings = parse(SourceSettings, pick(params, "source"), "source")
     limits = parse(IngestSettings, pick(params, "ingest"), "ingest")
-    measures = parse(features.FeatureSettings, pick(params, "features"), "features")
-    if source.kind == "artificial":
-        results = _simulate(problem, classes, source, seed_of(params))
-    else:
-        results = _read(problem, classes, source, arguments.folder)
-    accepted = [item for item in results if isinstance(item, Particle)]
-    rejected = [item for item in results if isinstance(item, Rejected)]
-    files.write_table(arguments.rejected, pd.DataFrame(rejected, columns=["row", "id", "file", "reason"]))
-    _check(accepted, rejected, limits, arguments)
+    measures = parse(FeatureSettings, pick(params, "features"), "features")
+    source = open_source(problem, classes, arguments.folder, settings, measures, seed_of(params))
 
-    store, known = particles.pack(accepted), particles.describe(accepted)
-    sizes_nm = known["pixel_size_nm"].to_numpy()
-    measured = features.measure_all(store, sizes_nm, measures, bar(range(len(store)), f"{problem}: features"))
-    given = pd.DataFrame([item.features for item in accepted])
-    clash = [name for name in given if name in known]
-    if clash:
-        raise InputError(f"params.yaml: source.feature_columns: ingest itself writes a column {clash[0]}; rename yours")
-    measured = measured.drop(columns=[name for name in given if name in measured])
-    files.write_arrays(arguments.store, particles.to_arrays(store))
-    files.write_table(arguments.table, pd.concat([known, given, measured], axis=1))
-    figure.save(_contact_sheet(accepted, classes), arguments.picture)
-    counts = ", ".join(f"{name} {(known['label'] == name).sum()}" for name in classes)
-    n_groups = known["group"].nunique()
-    print(f"{problem}: {len(accepted)} particles ({counts}) in {n_groups} groups, {len(rejected)} rejected")
+    work = partial(ingest.read_part, read=source.read, measures=measures)
+    parts: list[Part] = []
+    examples: dict[str, list[Any]] = {name: [] for name in classes}
+    streamed = bar(stream(work, source.tasks), f"{problem}: reading and measuring", len(source.tasks))
+    files.write_blocks(arguments.store, _keep(streamed, parts, examples))
+    rejected = [*source.rejected, *(row for part in parts for row in part.rejected)]
+    files.write_table(arguments.rejected, ingest.rejected_table(rejected))
+    _check(sum(len(part.known) for part in parts), rejected, limits, arguments)
+
+    table, duplicates = ingest.join(parts)
+    counts = data_report.count(table, rejected, duplicates)
+    files.write_table(arguments.table, table)
+    files.write_table(arguments.duplicates, duplicates)
+    files.write_json(arguments.counts, counts)
+    _draw(table, classes, examples, arguments.pictures)
+    report = data_report.text(problem, counts, reasons(rejected), PICTURES)
+    files.write_text(arguments.pictures / "report.md", report)
+    print(_headline(problem, counts))
 
 
-def _simulate(problem: str, classes: list[str], source: SourceSettings, seed: int) -> list[Particle | Rejected]:
-    settings = artificial.restrict(source.artificial, problem, classes)
-    return list(artificial.make_particles(problem, settings, seed, run_all))
+def _keep(streamed: Iterable[Part], parts: list[Part], examples: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
+    """Pass the packed images on to be written, one part in memory at a time; keep the tables and a few images."""
+    for part in streamed:
+        parts.append(part._replace(arrays={}))
+        if not part.arrays:
+            continue
+        store = particles.from_arrays(part.arrays, "ingest")
+        for index, name in enumerate(part.known["label"]):
+            if len(examples[name]) < N_EXAMPLES:
+                examples[name].append(store.image(index).copy())
+        yield part.arrays
 
 
-def _read(problem: str, classes: list[str], source: SourceSettings, folder: Path) -> list[Particle | Rejected]:
-    progress = partial(bar, title=f"{problem}: reading")
-    columns = source.feature_columns
-    return list(table.read_particles(folder, classes, source.class_column, columns, progress))
-
-
-def _check(accepted: list[Particle], rejected: list[Rejected], limits: IngestSettings, arguments: Namespace) -> None:
-    total = len(accepted) + len(rejected)
+def _check(n_accepted: int, rejected: list[Rejected], limits: IngestSettings, arguments: Namespace) -> None:
+    faults = [row for row in rejected if row.fault]
+    total = n_accepted + len(faults)
     if not total:
-        raise InputError(f"{arguments.folder / table.TABLE_NAME}: the table has no rows")
-    if not accepted or len(rejected) > limits.max_rejected_fraction * total:
+        raise InputError(f"{arguments.folder}: no particles are listed there")
+    if not n_accepted or len(faults) > limits.max_rejected_fraction * total:
         raise InputError(
-            f"{len(rejected)} of {total} rows rejected; ingest.max_rejected_fraction allows "
-            f"{limits.max_rejected_fraction:.1%}. All are in {arguments.rejected}; mostly:\n{table.summarise(rejected)}"
+            f"{len(faults)} of {total} rows rejected; ingest.max_rejected_fraction allows "
+            f"{limits.max_rejected_fraction:.1%}. All are in {arguments.rejected}; mostly:\n{summarise(faults)}"
         )
 
 
-def _contact_sheet(accepted: list[Particle], classes: list[str]) -> Any:
-    rows = [[item.image for item in accepted if item.label == name][:N_EXAMPLES] for name in classes]
-    shown = [(name, row) for name, row in zip(classes, rows, strict=True) if row]
-    return grid([row for _, row in shown], [name for name, _ in shown], [])
+def _draw(table: pd.DataFrame, classes: list[str], examples: dict[str, list[Any]], folder: Path) -> None:
+    present = [name for name in classes if examples[name]]
+    scalars, families = data.feature_columns(table)
+    pictures = {
+        "contact_sheet.png": grid([examples[name] for name in present], present, []),
+        "sizes.png": data.size_scatter(table, classes),
+        "size_distribution.png": data.size_distribution(table, classes),
+        "features.png": data.feature_distributions(table, classes, scalars),
+        "profiles.png": data.profiles(table, classes, families),
+    }
+    for name, picture in pictures.items():
+        figure.save(picture, folder / name)
+
+
+def _headline(problem: str, counts: dict[str, Any]) -> str:
+    classes = ", ".join(f"{name} {of_class['particles']}" for name, of_class in counts["classes"].items())
+    return (
+        f"{problem}: {counts['particles']} particles ({classes}) in {counts['groups']} groups, "
+        f"{counts['rejected']['total']} rejected, {counts['duplicates']['particles']} duplicates"
+    )
 
 
 if __name__ == "__main__":
-    run(__doc__, True, ["folder", "store", "table", "rejected", "picture"], main)
+    run(__doc__, True, ["folder", "store", "table", "rejected", "duplicates", "counts", "pictures"], main)

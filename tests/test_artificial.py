@@ -2,8 +2,6 @@
 
 import pickle
 from collections import Counter
-from collections.abc import Callable, Iterable
-from typing import Any
 
 import numpy as np
 import pytest
@@ -219,12 +217,3 @@ def test_restricted_settings_draw_the_listed_classes_only() -> None:
     without_share = _with(proportions={"encapsulation": {"Full": 1.0}})
     with pytest.raises(InputError, match="give Empty a share"):
         restrict(without_share, "encapsulation", ["Full", "Empty"])
-
-
-def test_a_parallel_map_gives_the_same_particles() -> None:
-    def backwards(function: Callable[[Any], Any], items: Iterable[Any]) -> list[Any]:
-        return [function(item) for item in reversed(list(items))][::-1]
-
-    expected = make_particles("lamellarity", SETTINGS, 3)
-    got = make_particles("lamellarity", SETTINGS, 3, backwards)
-    assert all(_same(one, other) for one, other in zip(expected, got, strict=True))

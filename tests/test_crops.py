@@ -59,7 +59,7 @@ def test_cutting_keeps_the_type(mode: Mode, dtype: type) -> None:
 def test_an_image_of_the_wanted_size_is_kept_exactly(scale: str) -> None:
     image = np.random.default_rng(0).integers(0, 256, (16, 16)).astype(np.uint8)
     options = _settings(scale=scale, field_px=16)
-    crops = crop_all(_store((image, np.ones((16, 16), bool))), options, range(1), ["a"])
+    crops = crop_all(_store((image, np.ones((16, 16), bool))), options, ["a"])
     np.testing.assert_array_equal(crops[16][0], image)
 
 
@@ -68,7 +68,7 @@ def test_masked_crops_are_zero_outside_the_mask_also_after_resizing() -> None:
     mask[10:50, 10:50] = True
     mask[10:30, 10:30] = False
     image = np.full((60, 60), 200, np.uint8)
-    crop = crop_all(_store((image, mask)), _settings(mode="masked"), range(1), ["a"])[16][0]
+    crop = crop_all(_store((image, mask)), _settings(mode="masked"), ["a"])[16][0]
     assert crop[:7, :7].max() == 0
     assert crop[9:, :].min() == crop[:, 9:].min() == 200
 
@@ -76,7 +76,7 @@ def test_masked_crops_are_zero_outside_the_mask_also_after_resizing() -> None:
 def test_fit_stretches_to_the_square() -> None:
     image = np.zeros((10, 40), np.uint8)
     image[:, 20:] = 255
-    crop = crop_all(_store((image, np.ones((10, 40), bool))), _settings(), range(1), ["a"])[16][0]
+    crop = crop_all(_store((image, np.ones((10, 40), bool))), _settings(), ["a"])[16][0]
     assert crop[:, :7].max() == 0
     assert crop[:, 9:].min() == 255
 
@@ -84,7 +84,7 @@ def test_fit_stretches_to_the_square() -> None:
 def test_reduction_is_anti_aliased() -> None:
     stripes = np.zeros((64, 64), np.uint8)
     stripes[:, ::2] = 255
-    crop = crop_all(_store((stripes, np.ones((64, 64), bool))), _settings(), range(1), ["a"])[16][0]
+    crop = crop_all(_store((stripes, np.ones((64, 64), bool))), _settings(), ["a"])[16][0]
     assert np.abs(crop[:, 1:-1] - 127.5).max() < 12
 
 
@@ -97,7 +97,7 @@ def test_a_constant_image_stays_constant(level: int, height: int, width: int, si
 def test_constant_scale_keeps_relative_size() -> None:
     small, large = ((np.full((side, side), 255, np.uint8), _disc(side, side / 2)) for side in (16, 32))
     options = _settings(mode="masked", scale="constant", field_px=64, sizes_px=[32])
-    crops = crop_all(_store(small, large), options, range(2), ["a", "b"])[32]
+    crops = crop_all(_store(small, large), options, ["a", "b"])[32]
     assert _span(crops[0]) == (8, 8)
     assert _span(crops[1]) == (16, 16)
     assert crops[1].sum() / crops[0].sum() == pytest.approx(4, rel=0.05)
@@ -125,7 +125,7 @@ def test_constant_scale_refuses_a_larger_particle_and_names_it() -> None:
     with pytest.raises(
         InputError, match=r"particle 'big': 65 px across, but crop\.field_px is 64; raise crop\.field_px"
     ):
-        crop_all(_store(*pictures), _settings(scale="constant"), range(2), ["small", "big"])
+        crop_all(_store(*pictures), _settings(scale="constant"), ["small", "big"])
 
 
 @pytest.mark.parametrize("scale", ["fit", "constant"])
@@ -134,8 +134,8 @@ def test_8_and_16_bit_stores_of_one_picture_give_the_same_crops(mode: Mode, scal
     image = np.random.default_rng(1).integers(0, 256, (45, 37)).astype(np.uint8)
     mask = _disc(45, 15)[:, 4:41]
     options = _settings(mode=mode, scale=scale, sizes_px=[16, 28])
-    narrow = crop_all(_store((image, mask)), options, range(1), ["a"])
-    wide = crop_all(_store((image.astype(np.uint16) * 257, mask)), options, range(1), ["a"])
+    narrow = crop_all(_store((image, mask)), options, ["a"])
+    wide = crop_all(_store((image.astype(np.uint16) * 257, mask)), options, ["a"])
     for size in (16, 28):
         assert narrow[size].std() > 5
         assert np.abs(narrow[size].astype(int) - wide[size]).max() <= 1
@@ -143,7 +143,7 @@ def test_8_and_16_bit_stores_of_one_picture_give_the_same_crops(mode: Mode, scal
 
 def test_every_particle_is_cropped_at_every_size_and_in_its_place() -> None:
     pictures = [(np.full((20, 30), level, np.uint8), np.ones((20, 30), bool)) for level in (10, 20, 30)]
-    crops = crop_all(_store(*pictures), _settings(sizes_px=[8, 12]), reversed(range(3)), ["a", "b", "c"])
+    crops = crop_all(_store(*pictures), _settings(sizes_px=[8, 12]), ["a", "b", "c"])
     assert {size: images.shape for size, images in crops.items()} == {8: (3, 8, 8), 12: (3, 12, 12)}
     for images in crops.values():
         assert images.dtype == np.uint8

@@ -10,20 +10,35 @@ from hypothesis import strategies as st
 from scipy.special import ellipe
 from skimage.measure import moments_central
 
+from lipnet.artificial import shell_projection
 from lipnet.errors import InputError
 from lipnet.features import (
+    MAX_SIGNAL_TO_NOISE,
     FeatureSettings,
     central_moments,
     circularity,
+    diameter,
+    distance_to_outline,
     edge_density_profile,
+    edge_grid_px,
     grey_histogram,
+    in_nanometres,
+    internal_segmentation_variance,
+    maximum_width,
     measure_all,
+    outline,
+    perimeter,
+    radial_density_profile,
+    radial_grid_px,
+    resample,
     select_columns,
+    signal_to_noise,
 )
 from lipnet.particles import Particle, ParticleStore, pack
 
-SETTINGS = FeatureSettings(histogram_bins=32, edge_inside_px=12, edge_outside_px=4, edge_bins=16)
-UNKNOWN = np.array([np.nan])
+SETTINGS = FeatureSettings(
+    histogram_bins=32, edge_inside_px=12, edge_outside_px=4, edge_bins=16, radial_bins=32, radial_reach=1.25
+)
 
 
 def _ellipse(height: int, width: int, radius_y: float, radius_x: float) -> Any:
@@ -39,26 +54,66 @@ def _store(image: Any, mask: Any) -> ParticleStore:
     return pack([Particle("a", "A", "g", image, mask)])
 
 
-def _measure(image: Any, mask: Any, sizes_nm: Any = UNKNOWN) -> dict[str, float]:
-    return dict(measure_all(_store(image, mask), sizes_nm, SETTINGS, range(1)).iloc[0])
+def _measure(image: Any, mask: Any, size_nm: float = np.nan) -> dict[str, float]:
+    return dict(in_nanometres(measure_all(_store(image, mask), SETTINGS), np.array([size_nm])).iloc[0])
+
+
+def _tilted(radius_y: float, radius_x: float, degrees: float, y: float = 0.0, x: float = 0.0) -> Any:
+    """An ellipse turned by an angle, (y, x) off the centre of a square image: the pixels that it covers by half."""
+    side, fine = int(2 * max(radius_y, radius_x)) + 9, 5
+    rows, columns = ((np.arange(side * fine) + 0.5) / fine - side / 2 - offset for offset in (y, x))
+    position = (columns[None, :] + 1j * rows[:, None]) * np.exp(-1j * np.deg2rad(degrees))
+    covered = (position.real / radius_x) ** 2 + (position.imag / radius_y) ** 2 <= 1
+    return covered.reshape(side, fine, side, fine).mean(axis=(1, 3)) > 0.5
+
+
+def _distances(side: int) -> Any:
+    axis = np.arange(side) - (side - 1) / 2
+    return np.hypot(axis[:, None], axis[None, :])
 
 
 def _noise(height: int, width: int) -> Any:
     return np.random.default_rng(0).integers(1, 256, (height, width)).astype(np.uint8)
 
 
-@pytest.mark.parametrize(("centre_y", "centre_x"), [(40.5, 40.5), (40.3, 39.9), (40.1, 40.4), (39.75, 40.2)])
-def test_circularity_of_a_disc_is_1(centre_y: float, centre_x: float) -> None:
-    y, x = np.ogrid[:81, :81]
-    assert circularity(np.hypot(y - centre_y, x - centre_x) <= 30) == pytest.approx(1, rel=0.02)
+@settings(max_examples=60)
+@given(
+    radius=st.floats(15, 60),
+    ratio=st.floats(1, 2),
+    degrees=st.floats(0, 180),
+    y=st.floats(-0.5, 0.5),
+    x=st.floats(-0.5, 0.5),
+)
+def test_area_perimeter_and_circularity_of_discs_and_ellipses_are_within_1_percent(
+    radius: float, ratio: float, degrees: float, y: float, x: float
+) -> None:
+    short = radius / ratio
+    exact = 4 * radius * ellipe(1 - (short / radius) ** 2)
+    mask = _tilted(short, radius, degrees, y, x)
+    assert mask.sum() == pytest.approx(np.pi * radius * short, rel=0.01)
+    assert perimeter(outline(mask)) == pytest.approx(exact, rel=0.01)
+    assert circularity(mask) == pytest.approx(4 * np.pi * np.pi * radius * short / exact**2, rel=0.01)
 
 
-@pytest.mark.parametrize(("radius_y", "radius_x"), [(60, 30), (30, 60), (25, 75)])
-def test_circularity_of_an_ellipse(radius_y: float, radius_x: float) -> None:
-    long, short = max(radius_y, radius_x), min(radius_y, radius_x)
-    perimeter = 4 * long * ellipe(1 - (short / long) ** 2)
-    expected = 4 * np.pi * (np.pi * long * short) / perimeter**2
-    assert circularity(_ellipse(171, 171, radius_y, radius_x)) == pytest.approx(expected, rel=0.03)
+@settings(max_examples=30)
+@given(radius=st.floats(15, 60), ratio=st.floats(1, 2), degrees=st.floats(0, 180))
+def test_maximum_width_and_diameter_of_an_ellipse_are_its_long_axis(
+    radius: float, ratio: float, degrees: float
+) -> None:
+    mask = _tilted(radius / ratio, radius, degrees)
+    assert maximum_width(outline(mask)) == pytest.approx(2 * radius, abs=1)
+    assert diameter(mask) == pytest.approx(2 * radius, rel=0.015)
+
+
+def test_maximum_width_of_a_rectangle_is_its_diagonal_and_its_diameter_is_not() -> None:
+    mask = np.pad(np.ones((30, 40), bool), 3)
+    assert maximum_width(outline(mask)) == pytest.approx(50, abs=2)  # its corners are rounded
+    assert diameter(mask) == pytest.approx(4 * 40 / np.sqrt(12), rel=0.01)
+
+
+def test_a_hole_adds_to_the_perimeter() -> None:
+    ring = _disc(91, 40) & ~_disc(91, 20)
+    assert perimeter(outline(ring)) == pytest.approx(2 * np.pi * 60, rel=0.01)
 
 
 def test_circularity_falls_as_an_ellipse_gets_longer() -> None:
@@ -80,16 +135,20 @@ def test_area_is_the_number_of_pixels_without_a_pixel_size() -> None:
 
 
 def test_area_is_in_nm_with_a_pixel_size() -> None:
-    found = _measure(_noise(81, 81), _ellipse(81, 81, 20, 35), np.array([1.5]))
+    found = _measure(_noise(81, 81), _ellipse(81, 81, 20, 35), 1.5)
     assert found["area_nm2"] == pytest.approx(np.pi * 20 * 35 * 1.5**2, rel=0.01)
     assert "area_px2" not in found
 
 
 def test_one_unknown_pixel_size_makes_all_lengths_px() -> None:
     particles = [Particle("a", "A", "g", _noise(30, 30), _disc(30, radius)) for radius in (5, 10)]
-    known = measure_all(pack(particles), np.array([2.0, 3.0]), SETTINGS, range(2))
+    measured = measure_all(pack(particles), SETTINGS)
+    known = in_nanometres(measured, np.array([2.0, 3.0]))
     assert known["area_nm2"].tolist() == [4.0 * _disc(30, 5).sum(), 9.0 * _disc(30, 10).sum()]
-    partly = measure_all(pack(particles), np.array([2.0, np.nan]), SETTINGS, range(2))
+    assert known["length_nm"].tolist() == (measured["diameter_px"] * [2.0, 3.0]).tolist()
+    assert known["perimeter_nm"].tolist() == (measured["perimeter_px"] * [2.0, 3.0]).tolist()
+    assert known["diameter_px"].tolist() == measured["diameter_px"].tolist()
+    partly = in_nanometres(measured, np.array([2.0, np.nan]))
     assert partly["area_px2"].tolist() == [_disc(30, 5).sum(), _disc(30, 10).sum()]
     assert "area_nm2" not in partly
 
@@ -101,7 +160,7 @@ def test_moments_are_those_of_skimage_on_the_whole_masked_image() -> None:
     for p, q in ((2, 0), (0, 2), (3, 0), (0, 3)):
         # The third moments of a symmetric shape nearly cancel: their own scale is that of the absolute third moment.
         scale = abs(expected[p, q]) + 1e3
-        assert found[f"moment_mu{p}{q}"] == pytest.approx(expected[p, q], abs=1e-6 * scale)
+        assert found[f"moment_mu{p}{q}_px{p + q}"] == pytest.approx(expected[p, q], abs=1e-6 * scale)
 
 
 def test_moments_of_two_weighted_points_are_known() -> None:
@@ -109,7 +168,7 @@ def test_moments_of_two_weighted_points_are_known() -> None:
     mask[1, 4] = mask[7, 4] = True
     image[1, 4] = 0.5  # centre of mass at row 5: distances -4 and 2
     assert central_moments(image, mask) == pytest.approx(
-        {"mu20": 0.5 * 16 + 4, "mu02": 0.0, "mu30": 0.5 * -64 + 8, "mu03": 0.0}, abs=1e-9
+        {"mu20_px2": 0.5 * 16 + 4, "mu02_px2": 0.0, "mu30_px3": 0.5 * -64 + 8, "mu03_px3": 0.0}, abs=1e-9
     )
 
 
@@ -121,7 +180,7 @@ def test_features_do_not_depend_on_the_place_of_the_particle(top: int, left: int
     def at(row: int, column: int) -> dict[str, float]:
         image, mask = np.full((71, 71), 90, np.uint8), np.zeros((71, 71), bool)
         image[row : row + 31, column : column + 31] = patch
-        mask[row : row + 31, column : column + 31] = _ellipse(31, 31, 8, 10)  # 5 px and more to its patch's edge
+        mask[row : row + 31, column : column + 31] = _ellipse(31, 31, 7, 8)  # 7 px and more to its patch's edge
         return _measure(image, mask)
 
     assert at(top, left) == pytest.approx(at(20, 20), rel=1e-6, abs=1e-6)
@@ -180,7 +239,7 @@ def test_the_edge_profile_of_a_store_sees_the_rim_but_not_the_far_surrounding() 
 def test_small_particles_have_finite_features(side: int, margin: int) -> None:
     mask = np.pad(np.ones((side, side), bool), margin)
     found = _measure(_noise(*mask.shape), mask)
-    assert len(found) == 6 + 16 + 32
+    assert len(found) == 12 + 16 + 32 + 32
     assert np.isfinite(list(found.values())).all()
 
 
@@ -201,7 +260,7 @@ def test_bins_beyond_the_image_repeat_the_outermost() -> None:
 
 def test_a_black_particle_has_moments_of_zero() -> None:
     found = _measure(np.zeros((20, 20), np.uint8), _disc(20, 6))
-    assert [found[f"moment_{name}"] for name in ("mu20", "mu02", "mu30", "mu03")] == [0.0] * 4
+    assert [found[f"moment_{name}"] for name in ("mu20_px2", "mu02_px2", "mu30_px3", "mu03_px3")] == [0.0] * 4
 
 
 @pytest.mark.parametrize(("level", "expected"), [(0, 0), (7, 0), (8, 1), (100, 12), (128, 16), (255, 31)])
@@ -235,15 +294,134 @@ def test_8_and_16_bit_stores_of_one_picture_have_the_same_features() -> None:
 
 def test_columns_come_in_their_documented_order() -> None:
     columns = list(_measure(_noise(50, 40), _ellipse(50, 40, 18, 12)))
-    moments = [f"moment_{name}" for name in ("mu20", "mu02", "mu30", "mu03")]
-    profile = [f"edge_density_profile_{number:02d}" for number in range(16)]
     assert columns == [
-        "area_px2",
-        "circularity",
-        *moments,
-        *profile,
+        *("area_px2", "perimeter_px", "circularity", "maximum_width_px", "diameter_px", "length_px"),
+        *("moment_mu20_px2", "moment_mu02_px2", "moment_mu30_px3", "moment_mu03_px3"),
+        *("signal_to_noise", "internal_segmentation_variance"),
+        *(f"radial_density_profile_{number:02d}" for number in range(32)),
+        *(f"edge_density_profile_{number:02d}" for number in range(16)),
         *(f"histogram_{number:02d}" for number in range(32)),
     ]
+
+
+@pytest.mark.parametrize("radius", [12, 20.5, 30])
+def test_the_radial_profile_of_a_ring_peaks_at_its_radius(radius: float) -> None:
+    image = np.exp(-((_distances(101) - radius) ** 2) / 2)
+    values, distances_px = radial_density_profile(image, _disc(101, 40))
+    assert abs(distances_px[values.argmax()] - radius) <= 1
+    assert values.max() > 0.85
+
+
+@pytest.mark.parametrize("inner", [18.0, 26.3])
+def test_the_radial_profile_of_a_shell_peaks_at_the_inner_radius_of_its_membrane(inner: float) -> None:
+    image = shell_projection(_distances(91).astype(np.float32), inner + 2.5, inner).astype(np.float64)
+    mask = _disc(91, inner + 2.5)
+    values, distances_px = radial_density_profile(image, mask)
+    assert abs(distances_px[values.argmax()] - inner) <= 1
+    grid = radial_grid_px(float(mask.sum()), SETTINGS)
+    assert abs(grid[resample(values, distances_px, grid).argmax()] - inner) <= 1 + grid[1] / 2
+    edge = edge_density_profile(image, mask, SETTINGS)
+    assert abs(edge_grid_px(SETTINGS)[edge.argmax()] + 2.5) <= 1
+
+
+def test_the_radial_profile_counts_from_the_centre_of_the_mask() -> None:
+    image = np.hypot(*(np.indices((80, 60)) - np.array([30, 25])[:, None, None]))
+    mask = np.zeros((80, 60), bool)
+    mask[20:41, 15:36] = True
+    values, distances_px = radial_density_profile(image, mask)
+    np.testing.assert_allclose(values, distances_px, atol=1e-9)
+    assert distances_px[0] == 0
+    assert (np.diff(distances_px) > 0).all()
+
+
+def test_the_radial_grid_lines_up_particles_of_all_sizes() -> None:
+    for radius in (15, 45):
+        grid = radial_grid_px(np.pi * radius**2, SETTINGS)
+        assert grid.shape == (32,)
+        assert (grid[0], grid[-1]) == (0, pytest.approx(1.25 * radius))
+
+
+def test_the_edge_grid_holds_the_centres_of_the_bins() -> None:
+    assert edge_grid_px(SETTINGS).tolist() == [step + 0.5 for step in range(-12, 4)]
+
+
+def test_resampling_takes_any_order_averages_equal_distances_and_holds_the_ends() -> None:
+    values, distances = np.array([4.0, 1.0, 2.0, 0.0]), np.array([3.0, 1.0, 3.0, 0.0])
+    found = resample(values, distances, np.array([-1.0, 0.0, 0.5, 1.0, 2.0, 3.0, 9.0]))
+    assert found.tolist() == [0.0, 0.0, 0.5, 1.0, 2.0, 3.0, 3.0]
+    assert resample(np.array([7.0]), np.array([2.0]), np.array([0.0, 5.0])).tolist() == [7.0, 7.0]
+
+
+def test_signal_to_noise_is_the_variance_across_over_the_variance_along() -> None:
+    mask = _disc(121, 50)
+    stripes = np.where(np.floor(distance_to_outline(mask)) % 2, 0.6, 0.4)  # variance across 0.01
+    noise = np.random.default_rng(0).normal(0, 0.05, mask.shape)  # variance along 0.0025
+    assert signal_to_noise(stripes + noise, mask, SETTINGS) == pytest.approx(4, rel=0.1)
+    assert signal_to_noise(stripes + 2 * noise, mask, SETTINGS) == pytest.approx(1, rel=0.15)
+    spokes = np.where(np.arange(121) % 2, 0.6, 0.4)[None, :] * np.ones((121, 1))  # nothing across
+    assert signal_to_noise(spokes, mask, SETTINGS) < 0.02
+
+
+def test_signal_to_noise_does_not_depend_on_contrast_or_brightness() -> None:
+    mask, image = _disc(61, 20), _noise(61, 61) / 255
+    expected = signal_to_noise(image, mask, SETTINGS)
+    assert signal_to_noise(0.2 + 0.5 * image, mask, SETTINGS) == pytest.approx(expected, rel=1e-9)
+
+
+def test_signal_to_noise_of_a_flat_image_is_0_and_without_noise_it_is_capped() -> None:
+    mask = _disc(61, 20)
+    assert signal_to_noise(np.full((61, 61), 0.3), mask, SETTINGS) == 0.0
+    assert signal_to_noise(np.where(mask, 1.0, 0.0), mask, SETTINGS) == MAX_SIGNAL_TO_NOISE
+
+
+def test_internal_segmentation_variance_is_that_between_two_halves() -> None:
+    mask = _disc(81, 30)
+    image = np.full((81, 81), 0.2)
+    image[:, 41:] = 0.8
+    image[:, 40] = 0.2
+    assert internal_segmentation_variance(image, mask, SETTINGS) == pytest.approx(0.3**2, rel=0.02)
+    assert internal_segmentation_variance(np.full((81, 81), 0.2), mask, SETTINGS) == 0.0
+
+
+def test_internal_segmentation_variance_leaves_the_membrane_out() -> None:
+    mask, distances = _disc(81, 30), _distances(81)
+    ring = np.where((distances > 26.5) & (distances < 30), 0.1, 0.9)
+    assert internal_segmentation_variance(ring, mask, SETTINGS) == 0.0
+    assert internal_segmentation_variance(_noise(9, 9) / 255, _disc(9, 3), SETTINGS) == 0.0  # nothing that deep
+
+
+def test_a_quarter_turn_changes_nothing_but_the_order_of_the_moments() -> None:
+    image, mask = _noise(60, 60), _ellipse(60, 60, 20, 13) | np.pad(np.ones((4, 20), bool), ((30, 26), (38, 2)))
+    one, other = _measure(image, mask), _measure(np.rot90(image), np.rot90(mask))
+    assert other["moment_mu20_px2"] == pytest.approx(one["moment_mu02_px2"])
+    assert other["moment_mu30_px3"] == pytest.approx(-one["moment_mu03_px3"])
+    for name in one:
+        if "moment" not in name:
+            assert other[name] == pytest.approx(one[name], rel=1e-6), name
+
+
+@pytest.mark.parametrize("degrees", [17, 45, 73])
+def test_a_turn_by_any_angle_hardly_changes_the_features(degrees: float) -> None:
+    def shell(turn: float) -> dict[str, float]:
+        mask = _tilted(22.3, 30.4, turn)
+        axis = np.arange(len(mask)) - (len(mask) - 1) / 2
+        position = (axis[None, :] + 1j * axis[:, None]) * np.exp(-1j * np.deg2rad(turn))
+        distance = np.hypot(position.real / 30, position.imag / 22) * 26
+        grey = 0.7 - 0.01 * shell_projection(distance.astype(np.float32), 26.0, 23.0)
+        return _measure(np.rint(grey * 255).astype(np.uint8), mask)
+
+    one, other = shell(0), shell(degrees)
+    for name in one:
+        if name.startswith(("area", "perimeter", "maximum_width", "diameter", "circularity")):
+            assert other[name] == pytest.approx(one[name], rel=0.015), name
+        elif "profile" in name:
+            assert other[name] == pytest.approx(one[name], abs=0.02), name
+
+
+def test_given_moments_add_up_over_a_turn() -> None:
+    flat, turned = (central_moments(np.ones((69, 69)), _tilted(15, 30, degrees)) for degrees in (0, 30))
+    assert turned["mu20_px2"] + turned["mu02_px2"] == pytest.approx(flat["mu20_px2"] + flat["mu02_px2"], rel=0.01)
+    assert flat["mu02_px2"] == pytest.approx(np.pi * 15 * 30 * 30**2 / 4, rel=0.01)
 
 
 TABLE = pd.DataFrame(columns=["id", "area_nm2", "area", "moment_mu20", "moment_mu02", "moments", "histogram_00"])

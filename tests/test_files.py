@@ -2,6 +2,7 @@
 
 import json
 import math
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -14,8 +15,10 @@ from hypothesis import strategies as st
 from lipnet.errors import InputError
 from lipnet.files import (
     read_arrays,
+    read_blocks,
     read_table,
     write_arrays,
+    write_blocks,
     write_bytes,
     write_json,
     write_table,
@@ -209,3 +212,65 @@ def test_pickled_objects_are_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"a\.npz: damaged"):
         read_arrays(tmp_path / "a.npz")
     assert not (tmp_path / "sprung").exists()
+
+
+BLOCKS = [{"pixels": np.arange(5, dtype=np.uint8), "shapes_px": np.array([[1, 5]])}, {"pixels": np.empty(0, np.uint16)}]
+
+
+def test_blocks_come_back_in_order_with_their_names(tmp_path: Path) -> None:
+    write_blocks(tmp_path / "a.npz", iter(BLOCKS))
+    found = list(read_blocks(tmp_path / "a.npz"))
+    assert [list(block) for block in found] == [list(block) for block in BLOCKS]
+    for block, expected in zip(found, BLOCKS, strict=True):
+        for name, array in expected.items():
+            assert block[name].dtype == array.dtype
+            np.testing.assert_array_equal(block[name], array)
+
+
+def test_many_blocks_keep_their_order(tmp_path: Path) -> None:
+    write_blocks(tmp_path / "a.npz", ({"n": np.array(number)} for number in range(1234)))
+    assert [int(block["n"]) for block in read_blocks(tmp_path / "a.npz")] == list(range(1234))
+
+
+def test_the_bytes_of_blocks_depend_on_the_arrays_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_blocks(tmp_path / "a.npz", BLOCKS)
+    monkeypatch.setattr("time.time", lambda: 2e9)
+    monkeypatch.setattr("time.localtime", lambda *_: (2033, 5, 18, 0, 0, 0, 2, 138, 0))
+    write_blocks(tmp_path / "b.npz", BLOCKS)
+    assert (tmp_path / "a.npz").read_bytes() == (tmp_path / "b.npz").read_bytes()
+
+
+def test_blocks_hold_no_pickled_objects(tmp_path: Path) -> None:
+    with pytest.raises(ValueError, match="allow_pickle"):
+        write_blocks(tmp_path / "a.npz", [{"x": np.array([{}], dtype=object)}])
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_failure_between_blocks_leaves_no_file(tmp_path: Path) -> None:
+    def failing() -> Iterator[dict[str, Any]]:
+        yield BLOCKS[0]
+        raise InputError("no more")
+
+    with pytest.raises(InputError, match="no more"):
+        write_blocks(tmp_path / "a.npz", failing())
+    assert list(tmp_path.iterdir()) == []
+
+
+@pytest.mark.parametrize("keep", [0.5, 0.98])
+def test_truncated_blocks_say_what_to_do(tmp_path: Path, keep: float) -> None:
+    path = tmp_path / "a.npz"
+    write_blocks(path, [{"x": np.arange(1000)}, {"x": np.arange(1000)}])
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(keep * len(whole))])
+    with pytest.raises(InputError, match=r"a\.npz: damaged .*; delete it and run `dvc repro`"):
+        list(read_blocks(path))
+
+
+def test_a_flipped_bit_in_a_block_is_noticed(tmp_path: Path) -> None:
+    path = tmp_path / "a.npz"
+    write_blocks(path, [{"x": np.zeros(1000)}])
+    whole = bytearray(path.read_bytes())
+    whole[4000] ^= 1
+    path.write_bytes(whole)
+    with pytest.raises(InputError, match="damaged"):
+        list(read_blocks(path))

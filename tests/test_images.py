@@ -1,5 +1,8 @@
 """Images: known files give known grey levels, and a file that cannot be used is named with the reason."""
 
+import struct
+import tracemalloc
+import zlib
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,7 +14,7 @@ import tifffile
 from PIL import Image
 
 from lipnet.errors import InputError
-from lipnet.images import read_grey, read_mask
+from lipnet.images import MAX_PIXELS, count_pages, read_grey, read_label_pages, read_mask, read_pages
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(8, 32)
 
@@ -252,3 +255,146 @@ def test_tiff_with_a_colour_table_or_several_series_is_refused(tmp_path: Path) -
     for name in ("table.tif", "two.tif"):
         with pytest.raises(InputError, match=f"{name}: has several images or a colour table"):
             read_grey(tmp_path / name)
+
+
+def test_a_mask_saved_as_jpeg_is_cut_at_half_white(tmp_path: Path) -> None:
+    mask = np.zeros((40, 50), np.uint8)
+    mask[9:31, 11:38] = 255
+    Image.fromarray(mask).save(tmp_path / "m.jpg", quality=75)
+    assert (np.asarray(Image.open(tmp_path / "m.jpg")) > 0).sum() > (mask > 0).sum()  # what the rule is for
+    np.testing.assert_array_equal(read_mask(tmp_path / "m.jpg"), mask > 0)
+
+
+def _claim_png(path: Path) -> None:
+    _png(path, RAMP)
+    content = bytearray(path.read_bytes())
+    header = struct.pack(">II", 70_000, 70_000) + bytes(content[24:29])
+    content[16:29] = header
+    content[29:33] = struct.pack(">I", zlib.crc32(b"IHDR" + header))
+    path.write_bytes(content)
+
+
+def _claim_jpeg(path: Path) -> None:
+    _png(path, RAMP)
+    content = bytearray(path.read_bytes())
+    start = content.index(b"\xff\xc0") + 5
+    content[start : start + 4] = struct.pack(">HH", 65_000, 65_000)
+    path.write_bytes(content)
+
+
+def _claim_tiff(path: Path) -> None:
+    _tiff(path, RAMP)
+    with tifffile.TiffFile(path, mode="r+") as tiff:
+        for name in ("ImageWidth", "ImageLength", "RowsPerStrip"):
+            tiff.pages.first.tags[name].overwrite(70_000)
+
+
+def _claim_mrc(path: Path) -> None:
+    _mrc(path, RAMP.astype(np.int16))
+    content = bytearray(path.read_bytes())
+    content[:8] = struct.pack("<ii", 70_000, 70_000)
+    path.write_bytes(content)
+
+
+CLAIMS = {"a.png": _claim_png, "a.jpg": _claim_jpeg, "a.tif": _claim_tiff, "a.mrc": _claim_mrc}
+
+
+@pytest.mark.parametrize("name", list(CLAIMS))
+def test_a_header_that_claims_an_absurd_size_is_refused_before_room_is_made(tmp_path: Path, name: str) -> None:
+    CLAIMS[name](tmp_path / name)
+    tracemalloc.start()
+    for read in (read_grey, lambda path: list(read_pages(path, 0.1))):
+        with pytest.raises(InputError, match=rf"^{name}: (claims .* px; more than {MAX_PIXELS} are not read|damaged)"):
+            read(tmp_path / name)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 50e6
+
+
+def test_an_npy_file_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.npy"
+    np.save(path, np.zeros((10, 10), np.int32))
+    path.write_bytes(path.read_bytes().replace(b"(10, 10), }      ", b"(99999, 99999), }"))
+    with pytest.raises(InputError, match=r"a\.npy: "):
+        list(read_label_pages(path))
+
+
+def test_a_pickled_npy_is_refused_with_the_cure_and_runs_nothing(tmp_path: Path) -> None:
+    class Trap:
+        def __reduce__(self) -> Any:
+            return (Path.touch, (tmp_path / "sprung",))
+
+    np.save(tmp_path / "a_seg.npy", np.array({"masks": Trap()}, dtype=object), allow_pickle=True)
+    with pytest.raises(
+        InputError, match=r"a_seg\.npy: holds pickled objects, .*; save plain label masks as TIFF or PNG"
+    ):
+        list(read_label_pages(tmp_path / "a_seg.npy"))
+    assert not (tmp_path / "sprung").exists()
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    path = _tiff(tmp_path / "a.tif", np.stack([RAMP, RAMP]), photometric="minisblack")
+    pages = read_pages(path, 0)
+    next(pages)
+    with path.open("ab") as stream:
+        stream.write(b"more")
+    with pytest.raises(InputError, match=r"a\.tif: changed while it was read; wait until it is complete"):
+        list(pages)
+
+
+@pytest.mark.parametrize(("name", "n"), [("a.tif", 3), ("a.mrc", 3), ("a.png", 1)])
+def test_pages_are_counted_and_read_in_order(tmp_path: Path, name: str, n: int) -> None:
+    stack = np.stack([RAMP, RAMP // 2, 255 - RAMP])
+    path = tmp_path / name
+    if path.suffix == ".tif":
+        _tiff(path, stack, photometric="minisblack")
+    elif path.suffix == ".mrc":
+        _mrc(path, stack.astype(np.int16))
+    else:
+        _png(path, RAMP)
+    assert count_pages(path) == n
+    found = list(read_pages(path, 0))
+    assert len(found) == n
+    for page, expected in zip(found, stack, strict=False):
+        assert np.corrcoef(page.ravel(), expected.ravel())[0, 1] == pytest.approx(1, abs=1e-6)
+
+
+def test_pages_of_16_bit_are_stretched_between_percentiles(tmp_path: Path) -> None:
+    values = np.arange(1000, dtype=np.uint16).reshape(20, 50)
+    values[0, 0] = 60_000
+    [found] = read_pages(_tiff(tmp_path / "a.tif", values), 1.0)
+    low, high = np.percentile(values, [1, 99])
+    expected = np.clip((values - low) / (high - low), 0, 1) * 65535
+    np.testing.assert_allclose(found, expected, atol=1)
+
+
+def test_labels_are_read_from_every_format_as_they_are(tmp_path: Path) -> None:
+    labels = np.array([[0, 3, 3], [300, 300, 0]])
+    _png(tmp_path / "a.png", labels.astype(np.uint16))
+    _tiff(tmp_path / "a.tif", labels.astype(np.float32))
+    _mrc(tmp_path / "a.mrc", labels.astype(np.int16))
+    np.save(tmp_path / "a.npy", labels)
+    for suffix in ("png", "tif", "mrc", "npy"):
+        [found] = read_label_pages(tmp_path / f"a.{suffix}")
+        np.testing.assert_array_equal(found, labels)
+        assert found.dtype == np.int64
+
+
+def test_labels_in_a_colour_table_are_its_indices(tmp_path: Path) -> None:
+    [found] = read_label_pages(_palette(tmp_path / "a.png"))
+    assert found.tolist() == [[0, 1, 2]]
+
+
+def test_what_is_no_label_mask_is_refused(tmp_path: Path) -> None:
+    _tiff(tmp_path / "half.tif", np.array([[0.5, 1.0]], np.float32))
+    _tiff(tmp_path / "minus.tif", np.array([[-1, 1]], np.int16))
+    _tiff(tmp_path / "nan.tif", np.array([[np.nan, 1]], np.float32))
+    _png(tmp_path / "rgb.png", np.zeros((4, 4, 3), np.uint8))
+    for name in ("half.tif", "minus.tif", "nan.tif"):
+        with pytest.raises(InputError, match=f"{name}: labels must be whole numbers from 0"):
+            list(read_label_pages(tmp_path / name))
+    with pytest.raises(InputError, match=r"rgb\.png: expected label masks of whole numbers"):
+        list(read_label_pages(tmp_path / "rgb.png"))
+    Image.fromarray(RAMP).save(tmp_path / "a.jpg")
+    with pytest.raises(InputError, match=r"a\.jpg: format '\.jpg' is not read; use PNG, TIFF, MRC or \.npy"):
+        list(read_label_pages(tmp_path / "a.jpg"))

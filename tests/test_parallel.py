@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from lipnet.errors import InputError
-from lipnet.parallel import WORKERS_VARIABLE, run_all
+from lipnet.parallel import WORKERS_VARIABLE, run_all, stream
 
 
 def _late_square(number: int) -> int:
@@ -84,3 +84,19 @@ def test_a_wrong_number_of_workers_is_refused_with_its_name(monkeypatch: pytest.
     monkeypatch.setenv("LIPNET_WORKERS", wrong)
     with pytest.raises(InputError, match=f"LIPNET_WORKERS is '{wrong}'"):
         run_all(abs, [1])
+
+
+@pytest.mark.parametrize("workers", ["1", "2"])
+def test_a_stream_yields_in_the_order_of_the_tasks(workers: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(WORKERS_VARIABLE, workers)
+    assert list(stream(_late_square, range(5))) == [0, 1, 4, 9, 16]
+    assert list(stream(_late_square, [])) == []
+
+
+def test_a_stream_hands_out_results_before_all_are_done(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv(WORKERS_VARIABLE, "1")
+    done: list[int] = []
+    results = stream(done.append, [1, 2, 3])
+    next(results)
+    assert done == [1]
+    results.close()  # type: ignore[attr-defined]

@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
 from lipnet.errors import InputError
-from lipnet.particles import Particle, ParticleStore, bounding_box, describe, from_arrays, pack, to_arrays
+from lipnet.particles import (
+    Particle,
+    ParticleStore,
+    bounding_box,
+    describe,
+    from_arrays,
+    inscribed_ellipse,
+    pack,
+    to_arrays,
+)
 
 SHAPES = hnp.array_shapes(min_dims=2, max_dims=2, max_side=9)
 
@@ -128,6 +137,7 @@ def test_describe_tells_the_box_and_all_else_in_order() -> None:
         "padding_px": 2,
         "pixel_size_nm": 1.5,
         "mask_estimated": 1,
+        "cut_by_edge": 0,
     }
     assert table.loc[1, ["id", "label", "group", "height_px", "width_px"]].tolist() == ["a", "B", "h", 4, 5]
     assert np.isnan(table.loc[1, "pixel_size_nm"])
@@ -136,3 +146,25 @@ def test_describe_tells_the_box_and_all_else_in_order() -> None:
 def test_an_empty_store_has_no_particles() -> None:
     empty = ParticleStore(np.empty(0, np.uint8), np.empty(0, bool), np.empty((0, 2), np.int64))
     assert len(from_arrays(to_arrays(empty), "store.npz")) == 0
+
+
+@given(height=st.integers(1, 30), padding=st.integers(0, 9), data=st.data())
+def test_the_ellipse_touches_all_sides_of_the_box_left_by_the_padding(height: int, padding: int, data: Any) -> None:
+    width = data.draw(st.integers((height + 1) // 2, 2 * height))  # the tips of much longer ones fall between pixels
+    mask = inscribed_ellipse((height + 2 * padding, width + 2 * padding), padding)
+    assert mask.shape == (height + 2 * padding, width + 2 * padding)
+    assert bounding_box(mask) == (slice(padding, height + padding), slice(padding, width + padding))
+    np.testing.assert_array_equal(mask, mask[::-1, ::-1])
+
+
+def test_the_ellipse_of_an_elongated_box_reaches_its_ends() -> None:
+    assert bounding_box(inscribed_ellipse((2, 40), 0)) == (slice(0, 2), slice(0, 40))
+
+
+@pytest.mark.parametrize("shape_px", [(1, 1), (1, 40), (2, 40), (41, 2), (3, 100)])
+def test_the_ellipse_is_never_empty(shape_px: tuple[int, int]) -> None:
+    assert inscribed_ellipse(shape_px, 0).sum() >= 0.5 * shape_px[0] * shape_px[1]
+
+
+def test_the_ellipse_has_the_area_of_an_ellipse() -> None:
+    assert inscribed_ellipse((100, 60), 10).sum() == pytest.approx(np.pi * 40 * 20, rel=0.01)

@@ -95,8 +95,10 @@ def test_a_second_repro_runs_nothing(project):
 
 
 def test_outputs_are_where_a_reviewer_looks(project):
-    for name in ("particles", "crops", "augmentation", "learning", "comparison"):
+    for name in ("crops", "augmentation", "learning", "comparison"):
         assert (project / f"plots/{name}/lamellarity.png").stat().st_size > 1000
+    ingested = {path.name for path in (project / "plots/particles/lamellarity").iterdir()}
+    assert {"report.md", "contact_sheet.png", "sizes.png", "features.png"} <= ingested
     names = {path.stem for path in (project / "data/predictions/lamellarity").rglob("*.csv")}
     assert names == {"cnn", "svm", "size_only"}
     assert not list((project / "plots").rglob(".gitignore"))
@@ -225,7 +227,7 @@ def test_a_table_of_ones_own_runs_through_all_stages_with_settings_alone(project
         },
     )
     succeed(project, "dvc", "repro")
-    rejected = pd.read_csv(project / "metrics/rejected/mine.csv")
+    rejected = pd.read_csv(project / "metrics/ingest/mine/rejected.csv")
     assert rejected["reason"].tolist() == ["absent.png: no such file"]
     predictions = pd.read_csv(project / "data/predictions/mine/svm/svm.csv")
     assert sorted(predictions["id"]) == sorted(table["id"][1:])

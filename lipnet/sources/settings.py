@@ -2,15 +2,51 @@
 
 from typing import Literal
 
+from pydantic import Field
+
 from lipnet.artificial import ArtificialSettings
 from lipnet.settings import Settings
 
 
-class SourceSettings(Settings):
-    """Section ``source``; ``folder`` and the columns serve kind ``table``, ``artificial`` its namesake."""
+class ParticlesSettings(Settings):
+    """Section ``source.particles``: the JSON layout of the thesis's data.
 
-    kind: Literal["artificial", "table"]
+    Attributes:
+        file: name of the JSON file.
+        images: folder of the images.
+        masks: folder of the masks, named as the images.
+        class_codes: meaning of the codes in Class; what is no code is a name.
+        given_features: use the features of the records, and not measure them anew.
+    """
+
+    file: str
+    images: str
+    masks: str
+    class_codes: dict[str, str]
+    given_features: bool
+
+
+class MicrographSettings(Settings):
+    """Section ``source.micrographs``: whole images with label masks or boxes.
+
+    Attributes:
+        padding_px: surrounding to cut with each particle.
+        pixel_size_nm: of all images where the table has no such column; None where unknown.
+        clip_percent: share of the pixels of a 16-bit or float image, at either end, that becomes black or white.
+    """
+
+    padding_px: int = Field(ge=0)
+    pixel_size_nm: float | None = Field(gt=0)
+    clip_percent: float = Field(ge=0, lt=50)
+
+
+class SourceSettings(Settings):
+    """Section ``source``; ``folder`` serves the kinds that read files, and most kinds have a section of their name."""
+
+    kind: Literal["artificial", "table", "particles", "micrographs"]
     folder: str
     class_column: str
     feature_columns: list[str]
+    particles: ParticlesSettings
+    micrographs: MicrographSettings
     artificial: ArtificialSettings

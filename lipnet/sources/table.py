@@ -1,184 +1,185 @@
-"""Source ``table``: particles.csv beside the images and masks that it names."""
+"""Source ``table``: particles.csv beside the images and masks that it names, one crop a particle."""
 
 import math
-from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
+from collections.abc import Iterable, Sequence
 from pathlib import Path
+from typing import Annotated, NamedTuple
 
-import numpy as np
 import pandas as pd
+from pydantic import Field, TypeAdapter, ValidationError
 
 from lipnet.errors import InputError
+from lipnet.files import unchanged
 from lipnet.images import read_grey, read_mask
-from lipnet.particles import Grey, Mask, Particle
+from lipnet.particles import Grey, Mask, Particle, inscribed_ellipse
+from lipnet.sources.rows import (
+    OptionalPadding,
+    OptionalPixelSize,
+    OptionalText,
+    Rejected,
+    Row,
+    RowFault,
+    Text,
+    check_class,
+    checked,
+    in_tasks,
+    read_file,
+)
 
 TABLE_NAME = "particles.csv"
-KNOWN_COLUMNS = ("id", "image", "mask", "group", "pixel_size_nm", "padding_px")
 
-Row = dict[str, str]
-
-
-@dataclass(frozen=True)
-class Rejected:
-    """A row that could not be used: its line in the table (the header is line 1), the file at fault, and why."""
-
-    row: int
-    id: str
-    file: str
-    reason: str
+Cells = dict[str, str]
 
 
-def read_particles(
-    folder: Path,
-    classes: Iterable[str],
-    class_column: str,
-    feature_columns: Iterable[str],
-    progress: Callable[[list[Row]], Iterable[Row]] = iter,
-) -> Iterator[Particle | Rejected]:
-    """Read the particles that ``folder/particles.csv`` lists, one result a row and in its order.
+class TableRow(Row):
+    """The schema of one row; the class and the features are checked beside it, as their columns are settings."""
+
+    id: Text
+    image: Text
+    mask: OptionalText = None
+    group: OptionalText = None
+    pixel_size_nm: OptionalPixelSize = None
+    padding_px: OptionalPadding = None
+
+
+class TableTask(NamedTuple):
+    """Some rows of the table: the line of each (the header is line 1) and its cells."""
+
+    rows: list[tuple[int, Cells]]
+
+
+_number = TypeAdapter(Annotated[float, Field(allow_inf_nan=False)])
+
+
+def list_tasks(
+    folder: Path, class_column: str, feature_columns: Iterable[str]
+) -> tuple[list[TableTask], list[Rejected]]:
+    """Read ``folder/particles.csv`` but no image.
 
     Columns: id, image and the class column; optionally mask, group, pixel_size_nm, padding_px and the feature columns.
+
+    Returns:
+        The rows in tasks for ``read_task``, and those rejected because their id stands in an earlier row.
+
+    Raises:
+        InputError: there is no table, or it lacks a column.
+    """
+    rows = read_csv(folder / TABLE_NAME, ("id", "image", class_column, *feature_columns))
+    unique, rejected = split_duplicates(rows, TABLE_NAME)
+    return [TableTask(some) for some in in_tasks(unique)], rejected
+
+
+def read_task(
+    task: TableTask, folder: Path, classes: Sequence[str], class_column: str, feature_columns: Sequence[str]
+) -> list[Particle | Rejected]:
+    """Read the particles of some rows, one result a row and in their order.
+
     Without a mask, the ellipse inscribed in the image less its padding stands for the particle, marked as estimated.
     Without a group, every particle is a group of its own.
 
     Args:
+        task: the rows.
         folder: the data folder; images and masks are named relative to it and must lie inside it.
         classes: names of the classes of the problem.
         class_column: the column that holds the class.
         feature_columns: columns whose numbers become features of the particle.
-        progress: wraps the list of rows, e.g. in a progress bar.
+    """
+    results: list[Particle | Rejected] = []
+    for line, cells in task.rows:
+        try:
+            row = checked(TableRow, cells)
+            label = check_class(cells[class_column], classes, class_column)
+            features = {name: _feature(cells, name) for name in feature_columns}
+            image, mask = _read_images(folder, row)
+            results.append(
+                Particle(
+                    id=row.id,
+                    label=label,
+                    group=row.group or f"row {line}",
+                    image=image,
+                    mask=mask,
+                    padding_px=row.padding_px or 0,
+                    pixel_size_nm=math.nan if row.pixel_size_nm is None else row.pixel_size_nm,
+                    mask_estimated=row.mask is None,
+                    features=features,
+                )
+            )
+        except RowFault as fault:
+            file = fault.file or cells["image"]
+            results.append(Rejected(line, cells["id"], file, fault.column, str(fault)))
+    return results
+
+
+def read_csv(path: Path, required: Sequence[str]) -> list[tuple[int, Cells]]:
+    """Lines and cells of a CSV file in UTF-8, all as text; blanks after commas and a byte order mark do not matter.
 
     Raises:
-        InputError: there is no table, or it lacks a column; faults of single rows come as ``Rejected`` instead.
+        InputError: there is no such file, it is not such a table, or it lacks one of the required columns.
     """
-    known = tuple(classes)
-    features = tuple(feature_columns)
-    rows = _read_rows(folder / TABLE_NAME, ("id", "image", class_column, *features))
-    seen: dict[str, int] = {}
-    for line, row in enumerate(progress(rows), start=2):
-        file = row["image"]
-        try:
-            _check_id(row["id"], seen, line)
-            label = _check_class(row[class_column], known, class_column)
-            numbers = {name: _number(row, name) for name in features}
-            image = read_grey(_inside(folder, file))
-            padding_px = _padding(row, image)
-            file = row.get("mask") or file
-            mask = _read_mask(folder, row, image, padding_px)
-            yield Particle(
-                id=row["id"],
-                label=label,
-                group=row.get("group") or f"row {line}",
-                image=image,
-                mask=mask,
-                padding_px=padding_px,
-                pixel_size_nm=_pixel_size(row),
-                mask_estimated=not row.get("mask"),
-                features=numbers,
-            )
-        except InputError as error:
-            yield Rejected(line, row["id"], file, str(error))
-
-
-def summarise(rejected: list[Rejected], limit: int = 5) -> str:
-    """The most frequent reasons for rejection in plain words, with the first row of each."""
-    reasons: dict[str, list[Rejected]] = {}
-    for row in rejected:
-        name = Path(row.file).name
-        reasons.setdefault(row.reason.replace(name, "<file>") if name else row.reason, []).append(row)
-    ranked = sorted(reasons.items(), key=lambda item: -len(item[1]))
-    lines = [f"  {len(rows)} x {reason} (first: row {rows[0].row}, {rows[0].file})" for reason, rows in ranked[:limit]]
-    return "\n".join(lines)
-
-
-def _read_rows(path: Path, required: tuple[str, ...]) -> list[Row]:
     try:
-        table = pd.read_csv(
-            path, dtype=str, keep_default_na=False, encoding="utf-8-sig", skipinitialspace=True, skip_blank_lines=False
-        )
+        with unchanged(path):
+            table = pd.read_csv(
+                path,
+                dtype=str,
+                keep_default_na=False,
+                encoding="utf-8-sig",
+                skipinitialspace=True,
+                skip_blank_lines=False,
+            )
     except FileNotFoundError:
-        raise InputError(
-            f"{path}: no such file; source 'table' needs it, or set source.folder to where it is"
-        ) from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: no such file; put it there, or set source.folder to where it is") from None
+    except (ValueError, OSError) as error:  # pandas' own errors are among them
         raise InputError(f"{path}: not a CSV table in UTF-8 ({error})") from None
     if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for an index
         raise InputError(f"{path}: the rows have more fields than the header; remove commas at the ends of the rows")
     missing = [name for name in required if name not in table.columns]
     if missing:
         raise InputError(f"{path}: column {', '.join(missing)} is missing; it has {', '.join(table.columns)}")
-    return [dict(zip(table.columns, values, strict=True)) for values in table.itertuples(index=False, name=None)]
+    cells = (dict(zip(table.columns, values, strict=True)) for values in table.itertuples(index=False, name=None))
+    return list(enumerate(cells, start=2))
 
 
-def _check_id(name: str, seen: dict[str, int], line: int) -> None:
-    if not name:
-        raise InputError("the id is empty")
-    if name in seen:
-        raise InputError(f"id '{name}' is a duplicate of row {seen[name]}; ids must be unique")
-    seen[name] = line
+def split_duplicates(rows: list[tuple[int, Cells]], file: str) -> tuple[list[tuple[int, Cells]], list[Rejected]]:
+    """Rows whose id is new, and the others as rejected; an empty id is left to the schema."""
+    first: dict[str, int] = {}
+    unique, rejected = [], []
+    for line, cells in rows:
+        name = cells["id"]
+        if name and first.setdefault(name, line) != line:
+            reason = f"id '{name}' is a duplicate of row {first[name]}; ids must be unique"
+            rejected.append(Rejected(line, name, file, "id", reason))
+        else:
+            unique.append((line, cells))
+    return unique, rejected
 
 
-def _check_class(label: str, classes: tuple[str, ...], class_column: str) -> str:
-    if label not in classes:
-        raise InputError(
-            f"{class_column} '{label}' is not one of {', '.join(classes)}; correct the row or list it in `classes`"
-        )
-    return label
-
-
-def _inside(folder: Path, name: str) -> Path:
-    path = folder / name
-    if not name or not path.resolve().is_relative_to(folder.resolve()):
-        raise InputError(f"file '{name}' is empty or leaves the data folder; name a file inside it")
-    return path
-
-
-def _number(row: Row, name: str) -> float:
+def _feature(cells: Cells, name: str) -> float:
     try:
-        value = float(row[name])
-    except ValueError:
-        value = math.nan
-    if not math.isfinite(value):
-        raise InputError(f"{name} is '{row[name]}', not a finite number")
-    return value
+        return _number.validate_python(cells[name])
+    except ValidationError:
+        raise RowFault(name, "", f"{name} is '{cells[name]}', not a finite number") from None
 
 
-def _pixel_size(row: Row) -> float:
-    if not row.get("pixel_size_nm"):
-        return math.nan
-    value = _number(row, "pixel_size_nm")
-    if value <= 0:
-        raise InputError(f"pixel_size_nm is {value}; it must be positive")
-    return value
+def _read_images(folder: Path, row: TableRow) -> tuple[Grey, Mask]:
+    image = read_file(read_grey, folder, row.image, "image")
+    padding_px = row.padding_px or 0
+    if 2 * padding_px >= min(image.shape):
+        raise RowFault("padding_px", "", f"padding_px is {padding_px}, which leaves nothing of {image.shape} px")
+    if row.mask is None:
+        return image, inscribed_ellipse(image.shape, padding_px)
+    return image, read_matching_mask(folder, row.mask, image)
 
 
-def _padding(row: Row, image: Grey) -> int:
-    if not row.get("padding_px"):
-        return 0
-    value = _number(row, "padding_px")
-    if value < 0 or value != int(value) or 2 * value >= min(image.shape):
-        raise InputError(f"padding_px is {row['padding_px']}; it must be a whole number that leaves some of the image")
-    return int(value)
+def read_matching_mask(folder: Path, name: str, image: Grey) -> Mask:
+    """The mask that a row names, which must have the size of its image and not be empty.
 
-
-def _read_mask(folder: Path, row: Row, image: Grey, padding_px: int) -> Mask:
-    name = row.get("mask")
-    if not name:
-        return inscribed_ellipse(image.shape, padding_px)
-    mask = read_mask(_inside(folder, name))
+    Raises:
+        RowFault: it has another size, is empty, or cannot be read.
+    """
+    mask = read_file(read_mask, folder, name, "mask")
     if mask.shape != image.shape:
-        raise InputError(f"{Path(name).name}: the mask is {mask.shape} px but the image is {image.shape} px")
+        file = Path(name).name
+        raise RowFault("mask", name, f"{file}: the mask is {mask.shape} px but the image is {image.shape} px")
     if not mask.any():
-        raise InputError(f"{Path(name).name}: the mask is empty")
+        raise RowFault("mask", name, f"{Path(name).name}: the mask is empty")
     return mask
-
-
-def inscribed_ellipse(shape_px: tuple[int, ...], padding_px: int) -> Mask:
-    """Mask of shape ``shape_px``: the ellipse inscribed in the box left after the padding, reaching all its sides."""
-    height, width = shape_px
-    y, x = np.ogrid[:height, :width]
-    down = np.abs(y + 0.5 - height / 2) / (height / 2 - padding_px)
-    across = np.abs(x + 0.5 - width / 2) / (width / 2 - padding_px)
-    # By the centres of pixels alone, the tips of an elongated ellipse would be lost: the two axes are added.
-    axes = (np.abs(x + 0.5 - width / 2) <= 0.5) & (down < 1) | (np.abs(y + 0.5 - height / 2) <= 0.5) & (across < 1)
-    return np.asarray((down**2 + across**2 <= 1) | axes, dtype=bool)

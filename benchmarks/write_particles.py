@@ -1,0 +1,54 @@
+"""Write artificial particles in the JSON layout of the thesis's data (source.kind: particles), at any size.
+
+python -m benchmarks.write_particles data/raw/lamellarity lamellarity 14169
+"""
+
+import argparse
+import json
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tqdm import tqdm
+
+from benchmarks.measure import ROOT
+from lipnet import artificial, files
+from lipnet.artificial import ArtificialSettings, MicrographPlan
+from lipnet.features import FeatureSettings
+from lipnet.parallel import stream
+from lipnet.settings import parse, pick, read_params, seed_of
+from lipnet.sources.particles import write_particles
+from lipnet.sources.settings import ParticlesSettings
+
+
+def main() -> None:
+    """Parse the command line and write."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("folder", type=Path, help="the JSON file and the folders of images and masks go here")
+    parser.add_argument("problem", choices=list(artificial.CLASSES))
+    parser.add_argument("n", type=int, help="number of particles")
+    arguments = parser.parse_args()
+    write(arguments.folder, arguments.problem, arguments.n, read_params(ROOT / "params.yaml"))
+
+
+def write(folder: Path, problem: str, n: int, params: dict[str, Any]) -> None:
+    """Write n artificial particles of a problem, with features measured before the images become JPEG."""
+    drawn = parse(ArtificialSettings, {**pick(params, "source", "artificial"), "n_particles": n}, "source.artificial")
+    layout = parse(ParticlesSettings, pick(params, "source", "particles"), "source.particles")
+    measures = parse(FeatureSettings, pick(params, "features"), "features")
+    plans = artificial.plan_micrographs(problem, drawn, seed_of(params))
+    work = partial(_write_micrograph, folder=folder, drawn=drawn, layout=layout, measures=measures)
+    progress = tqdm(stream(work, plans), "writing images", total=len(plans), delay=2)
+    records = [record for some in progress for record in some]
+    files.write_text(folder / layout.file, "[\n" + ",\n".join(records) + "\n]\n")
+
+
+def _write_micrograph(
+    plan: MicrographPlan, folder: Path, drawn: ArtificialSettings, layout: ParticlesSettings, measures: FeatureSettings
+) -> list[str]:
+    records = write_particles(folder, artificial.render_micrograph(plan, drawn), layout, measures)
+    return [json.dumps(record) for record in records]
+
+
+if __name__ == "__main__":
+    main()
