@@ -5,13 +5,16 @@ BIN := .venv/bin
 INSTALLED := .venv/$(LOCK).installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test lint typecheck format lock clean
+.PHONY: repro test test-long lint typecheck format lock clean
 
 repro: $(INSTALLED)  ## run the pipeline: every stage whose inputs changed
 	dvc repro
 
 test: $(INSTALLED)
 	python -m pytest
+
+test-long: $(INSTALLED)  ## thousands of mutated tables, JSON files and images, drawn anew
+	python -m pytest --hypothesis-profile=long tests/sources/test_mutations.py
 
 lint: $(INSTALLED)
 	ruff check .

@@ -30,6 +30,7 @@ IN_NANOMETRES = {  # column in px -> column in nm, and the power of the pixel si
     "length_px": ("length_nm", 1),
 }
 SMOOTHING_PX = 1.25  # standard deviation; more would round off narrow ends, less would leave the staircase of pixels
+SMOOTHING_SHARE = 0.1  # of the root of the area: SMOOTHING_PX would shrink a particle of fewer than 150 pixels
 MAX_SIGNAL_TO_NOISE = 1e6  # stands for no variance along the membrane at all
 
 
@@ -42,6 +43,13 @@ class FeatureSettings(Settings):
     edge_bins: int = Field(ge=2)
     radial_bins: int = Field(ge=2)
     radial_reach: float = Field(gt=0)
+
+
+class Outline(NamedTuple):
+    """Closed curves around a mask and its holes, each of shape (n_points, 2) in px, and the smoothing used."""
+
+    curves: list[Floats]
+    smoothing_px: float
 
 
 class _Band(NamedTuple):
@@ -82,15 +90,15 @@ def _measure_one(store: ParticleStore, index: int, settings: FeatureSettings) ->
     image, mask = _with_margin(store, index, settings)
     distance_px = distance_to_outline(mask)
     band = _in_bins(image, distance_px, settings)
-    curves = outline(mask)
-    area_px2, perimeter_px = float(mask.sum()), perimeter(curves)
+    around = outline(mask)
+    area_px2, perimeter_px = float(mask.sum()), perimeter(around)
     diameter_px = diameter(mask)
     radial = radial_density_profile(image, mask)
     return {
         "area_px2": area_px2,
         "perimeter_px": perimeter_px,
         "circularity": 4 * np.pi * area_px2 / perimeter_px**2,
-        "maximum_width_px": maximum_width(curves),
+        "maximum_width_px": maximum_width(around),
         "diameter_px": diameter_px,
         "length_px": diameter_px,
         **{f"moment_{name}": value for name, value in central_moments(image, mask).items()},
@@ -117,29 +125,29 @@ def numbered(name: str, values: Floats) -> dict[str, float]:
     return {f"{name}_{number:02d}": float(value) for number, value in enumerate(values)}
 
 
-def outline(mask: Mask) -> list[Floats]:
-    """Closed curves around a mask (and its holes) in sub-pixel coordinates, each of shape (n_points, 2), in px.
+def outline(mask: Mask) -> Outline:
+    """Outline of a mask in sub-pixel coordinates.
 
     The mask is smoothed a little first: the staircase of pixels is longer than the curve that it stands for.
     """
+    smoothing_px = min(SMOOTHING_PX, SMOOTHING_SHARE * float(np.sqrt(mask.sum())))
     padded = np.pad(mask.astype(np.float64), 4)
-    # A speck of a few pixels would vanish by smoothing.
-    smooth = ndimage.gaussian_filter(padded, SMOOTHING_PX)
-    return measure.find_contours(smooth, 0.5) or measure.find_contours(padded, 0.5)
+    curves = measure.find_contours(ndimage.gaussian_filter(padded, smoothing_px), 0.5)
+    if curves:
+        return Outline(curves, smoothing_px)
+    return Outline(measure.find_contours(padded, 0.5), 0.0)  # dust: nothing of it would outlive the smoothing
 
 
-def perimeter(curves: list[Floats]) -> float:
+def perimeter(around: Outline) -> float:
     """Length of an outline in px, within 1 % on discs and ellipses with half axes from 7 px."""
-    lengths = np.array([np.hypot(*np.diff(curve, axis=0).T).sum() for curve in curves])
-    # Smoothing moves a curve towards the centre of its curvature: a circle loses 2 pi^2 sd^2 / length. Specks smaller
-    # than the smoothing are beyond that formula.
-    lost = np.minimum(2 * np.pi**2 * SMOOTHING_PX**2 / lengths, 0.05 * lengths)
-    return float((lengths + lost).sum())
+    lengths = np.array([np.hypot(*np.diff(curve, axis=0).T).sum() for curve in around.curves])
+    # Smoothing moves a curve towards the centre of its curvature: a circle loses 2 pi^2 sd^2 / length.
+    return float((lengths + 2 * np.pi**2 * around.smoothing_px**2 / lengths).sum())
 
 
-def maximum_width(curves: list[Floats]) -> float:
+def maximum_width(around: Outline) -> float:
     """Greatest distance between two points of an outline in px (maximum Feret diameter)."""
-    points = np.concatenate(curves)
+    points = np.concatenate(around.curves)
     return float(pdist(points[ConvexHull(points).vertices]).max())
 
 

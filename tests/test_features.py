@@ -116,6 +116,21 @@ def test_a_hole_adds_to_the_perimeter() -> None:
     assert perimeter(outline(ring)) == pytest.approx(2 * np.pi * 60, rel=0.01)
 
 
+@pytest.mark.parametrize("radius", [1.5, 2, 3, 4, 5, 6])
+def test_a_small_disc_is_about_as_round_as_a_large_one(radius: float) -> None:
+    assert circularity(_tilted(radius, radius, 0)) == pytest.approx(1, abs=0.12)
+
+
+def test_a_square_of_nine_pixels_is_no_rounder_than_a_disc() -> None:
+    assert 0.7 < circularity(np.ones((3, 3), bool)) < 1
+
+
+def test_dust_has_an_outline() -> None:
+    dust = np.zeros((60, 60), bool)
+    dust[::6, ::6] = True
+    assert len(outline(dust).curves) == dust.sum()
+
+
 def test_circularity_falls_as_an_ellipse_gets_longer() -> None:
     values = [circularity(_ellipse(171, 171, 20, radius)) for radius in (20, 30, 50, 80)]
     assert values == sorted(values, reverse=True)
