@@ -21,12 +21,16 @@ from lipnet.files import unchanged
 from lipnet.particles import Grey, Mask
 
 MAX_PIXELS = 2**28  # of one image: 16,384 x 16,384
+MAX_PIXELS_PER_BYTE = 40_000  # of a compressed file; zstd, the closest packer of blank areas, reaches 32,768
+ALWAYS_ALLOWED_PIXELS = 2**22  # however small the file
 Image.MAX_IMAGE_PIXELS = None  # Pillow warns below the size of large micrographs; the limit above takes its place
 
 _JPEG_SUFFIXES = {".jpg", ".jpeg"}
 _PILLOW_SUFFIXES = {".png", *_JPEG_SUFFIXES}
 _TIFF_SUFFIXES = {".tif", ".tiff"}
 _MRC_SUFFIXES = {".mrc"}
+MRC_HEADER = 1024  # bytes
+SMALLEST_TIFF_PAGE = 18  # bytes: a count, one tag and the way to the next page
 IMAGE_SUFFIXES = _PILLOW_SUFFIXES | _TIFF_SUFFIXES | _MRC_SUFFIXES
 
 
@@ -65,7 +69,7 @@ def count_pages(path: Path) -> int:
     """
     with _decoding(path):
         if path.suffix.lower() in _TIFF_SUFFIXES:
-            with tifffile.TiffFile(path) as tiff:
+            with _tiff(path) as tiff:
                 return len(tiff.pages) if len(tiff.pages) > 1 else _planes(tiff)
         if path.suffix.lower() in _MRC_SUFFIXES:
             return int(_mrc_shape(path)[0])
@@ -154,9 +158,12 @@ def _check_suffix(path: Path, known: set[str]) -> None:
 
 
 def _check_size(path: Path, shape: Sequence[int]) -> None:
-    if math.prod(map(int, shape)) > MAX_PIXELS:
-        claimed = " x ".join(map(str, shape))
+    pixels, claimed = math.prod(map(int, shape)), " x ".join(map(str, shape))
+    if pixels > MAX_PIXELS:
         raise InputError(f"{path.name}: claims {claimed} px; more than {MAX_PIXELS} are not read")
+    size = path.stat().st_size
+    if pixels > max(ALWAYS_ALLOWED_PIXELS, MAX_PIXELS_PER_BYTE * size):
+        raise InputError(f"{path.name}: claims {claimed} px, more than any compression packs into its {size} bytes")
 
 
 def _read_npy(path: Path) -> NDArray[Any]:
@@ -182,6 +189,12 @@ def _read_mrc(path: Path) -> NDArray[Any]:
 
 def _mrc_shape(path: Path) -> tuple[int, int, int]:
     """Number of sections, height and width that the header claims, found to fit into the file."""
+    with path.open("rb") as file:
+        header = file.read(MRC_HEADER)
+    # The library makes room for the extended header before it looks; the byte order is not known yet.
+    extended = min(int.from_bytes(header[92:96], order) for order in ("little", "big"))
+    if MRC_HEADER + extended > path.stat().st_size:
+        raise ValueError(f"the header claims an extended header of {extended} bytes, which the file does not hold")
     with mrcfile.open(path, header_only=True, permissive=False) as mrc:
         shape = (int(mrc.header.nz), int(mrc.header.ny), int(mrc.header.nx))
         size = mrcfile.utils.data_dtype_from_header(mrc.header).itemsize
@@ -201,19 +214,35 @@ def _read_pillow(path: Path) -> NDArray[Any]:
         return np.asarray(image)
 
 
-def _read_tiff(path: Path) -> NDArray[Any]:
+@contextmanager
+def _tiff(path: Path) -> Iterator[Any]:
     with tifffile.TiffFile(path) as tiff:
+        # Counting finds all pages first: in a damaged file, going from page to page may never end.
+        if len(tiff.pages) * SMALLEST_TIFF_PAGE > path.stat().st_size:
+            raise ValueError(f"it claims {len(tiff.pages)} pages")
+        yield tiff
+
+
+def _check_tiff_page(path: Path, page: Any) -> None:
+    _check_size(path, page.shape)
+    _check_size(path, page.chunks)
+    if math.prod(page.chunked) > len(page.dataoffsets):
+        raise ValueError(f"it claims {math.prod(page.chunked)} tiles or strips and lists {len(page.dataoffsets)}")
+
+
+def _read_tiff(path: Path) -> NDArray[Any]:
+    with _tiff(path) as tiff:
         meaning = tiff.pages.first.photometric
         if len(tiff.series) > 1 or meaning == tifffile.PHOTOMETRIC.PALETTE:
             raise InputError(f"{path.name}: has several images or a colour table; save one grey or RGB image")
         _check_size(path, tiff.series[0].shape)
-        _check_size(path, tiff.pages.first.chunks)
+        _check_tiff_page(path, tiff.pages.first)
         raw = tiff.asarray()
     return _white_is_high(raw, meaning)
 
 
 def _read_tiff_pages(path: Path, colour_tables: bool) -> Iterator[NDArray[Any]]:
-    with tifffile.TiffFile(path) as tiff:
+    with _tiff(path) as tiff:
         if len(tiff.pages) == 1 and _planes(tiff) > 1:  # how ImageJ writes large stacks: one header, planes end to end
             series = tiff.series[0]
             _check_size(path, series.shape[-2:])
@@ -223,8 +252,7 @@ def _read_tiff_pages(path: Path, colour_tables: bool) -> Iterator[NDArray[Any]]:
             page: Any = tiff.pages.get(number)
             if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not colour_tables:
                 raise InputError(f"{path.name}: has a colour table; save grey or RGB images")
-            _check_size(path, page.shape)
-            _check_size(path, page.chunks)
+            _check_tiff_page(path, page)
             yield _white_is_high(page.asarray(), page.photometric)
 
 
@@ -279,11 +307,13 @@ def _one_image(raw: NDArray[Any], path: Path) -> NDArray[Any]:
 
 
 def _stretch(raw: NDArray[Any], path: Path, clip_percent: float) -> Grey:
-    values = raw.astype(np.float64)
-    if not np.isfinite(values).all():
+    if not np.isfinite(raw).all():
         raise InputError(f"{path.name}: has NaN or infinite values")
-    low, high = np.percentile(values, [clip_percent, 100 - clip_percent])
+    low, high = np.percentile(raw.astype(np.float64), [clip_percent, 100 - clip_percent], overwrite_input=True)
+    stretched = np.zeros(raw.shape, np.uint16)
     if high == low:
-        return np.zeros(values.shape, np.uint16)
+        return stretched
     with np.errstate(over="ignore"):  # the range of a float64 image may be infinite
-        return np.round(np.clip((values - low) / (high - low), 0, 1) * 65535).astype(np.uint16)
+        for row, levels in enumerate(raw):  # row by row: a large micrograph in float64 would fill the memory
+            stretched[row] = np.round(np.clip((levels.astype(np.float64) - low) / (high - low), 0, 1) * 65535)
+    return stretched

@@ -311,6 +311,61 @@ def test_a_header_that_claims_an_absurd_size_is_refused_before_room_is_made(tmp_
     assert peak < 50e6
 
 
+# Found by mutation: its list of pages has no end for those who go from page to page.
+ENDLESS_TIFF = (
+    "49492a00080000000e0000010400010000001a000000010104000100000018000000020103ff0101413500c8010001000000"
+    "080000000301030001000000080000000601030001000000010000000e01020014000000b600000011010400010000000001"
+    "00001501030001000000010000001601040001000000180000001701040001000000590200001a01050001000000da000000"
+    "1b01050001000000e200000028010300960000ff01000000310102000c000000ea000000000000010000ff00ff2cff223a20"
+)
+
+
+@pytest.mark.parametrize("read", [read_grey, lambda path: list(read_pages(path, 0.1))])
+def test_a_tiff_whose_pages_never_end_is_refused(tmp_path: Path, read: Callable[[Path], Any]) -> None:
+    (tmp_path / "a.tif").write_bytes(bytes.fromhex(ENDLESS_TIFF))
+    with pytest.raises(InputError, match=r"^a\.tif: "):
+        read(tmp_path / "a.tif")
+
+
+def _change_tag(path: Path, name: str, value: int) -> None:
+    with tifffile.TiffFile(path, mode="r+b") as tiff:
+        tiff.pages.first.tags[name].overwrite(value)
+
+
+def test_a_small_file_that_claims_a_large_image_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((8, 8), np.uint8), compression="zlib")
+    for name in ("ImageWidth", "ImageLength", "RowsPerStrip"):
+        _change_tag(path, name, 10_000)
+    with pytest.raises(InputError, match=r"a\.tif: claims 10000 x 10000 px, more than any compression packs into its"):
+        read_grey(path)
+
+
+def test_a_blank_image_that_packs_well_is_read(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((5_000, 5_000), np.uint8), compression="zstd")
+    assert path.stat().st_size < 25e6 / 5_000
+    assert read_grey(path).shape == (5_000, 5_000)
+
+
+def test_a_tiff_that_claims_strips_that_it_does_not_list_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "a.tif"
+    tifffile.imwrite(path, np.zeros((8, 8), np.uint8), compression="zlib")
+    _change_tag(path, "ImageLength", 8_000)
+    with pytest.raises(InputError, match=r"a\.tif: .* claims 1000 tiles or strips and lists 1"):
+        read_grey(path)
+
+
+def test_an_mrc_file_that_claims_an_absurd_extended_header_is_refused(tmp_path: Path) -> None:
+    with mrcfile.new(tmp_path / "a.mrc") as mrc:
+        mrc.set_data(np.zeros((4, 4), np.float32))
+    content = bytearray((tmp_path / "a.mrc").read_bytes())
+    content[92:96] = b"\x7f\x7f\x7f\x7f"
+    (tmp_path / "a.mrc").write_bytes(content)
+    with pytest.raises(InputError, match=r"a\.mrc: .* claims an extended header of 2139062143 bytes"):
+        read_grey(tmp_path / "a.mrc")
+
+
 def test_an_npy_file_that_claims_more_than_it_holds_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "a.npy"
     np.save(path, np.zeros((10, 10), np.int32))
