@@ -20,6 +20,7 @@ from sklearn.model_selection import StratifiedGroupKFold
 from lipnet import networks
 from lipnet.augment import AugmentSettings, draw_maps
 from lipnet.balance import TrainingSet, epoch_rows, oversample
+from lipnet.epoch import Run, compiled
 from lipnet.errors import InputError
 from lipnet.networks import NetworkSettings, RegularisationSettings
 from lipnet.seeds import derive, generator
@@ -124,9 +125,10 @@ def train_fold(task: FoldTask) -> FoldResult:
     epochs, history = task.training.epochs.fixed, list[dict[str, Any]]()
     if task.training.epochs.choose == "early_stopping":
         epochs, history = _choose_epochs(task)
-    model = _compiled(task)
+    model, run = _started(task)
     for epoch in range(epochs):
-        loss, accuracy = _train_epoch(model, task, task.training_set, epoch)
+        _prepare_dropout(model, task, epoch)
+        loss, accuracy = _train_epoch(run, task, task.training_set, epoch)
         task.report(task.fold, "training", epoch + 1, epochs, loss, accuracy)
         history.append(_record(task.fold, "training", epoch, loss, accuracy, None))
     return FoldResult(
@@ -137,7 +139,7 @@ def train_fold(task: FoldTask) -> FoldResult:
     )
 
 
-def _compiled(task: FoldTask) -> "keras.Model":
+def _started(task: FoldTask) -> tuple["keras.Model", Run]:
     with _silent_start():
         import keras
 
@@ -147,17 +149,16 @@ def _compiled(task: FoldTask) -> "keras.Model":
     keras.utils.set_random_seed(derive("network", task.seed, task.fold))
     n_classes = len(task.training_set.class_weights)
     model = networks.build(task.network, n_classes, task.training.regularisation)
-    optimiser = task.training.optimiser
-    model.compile(
-        optimizer=keras.optimizers.Adam(optimiser.learning_rate)
-        if optimiser.name == "adam"
-        else keras.optimizers.SGD(
-            optimiser.learning_rate, momentum=optimiser.momentum, nesterov=optimiser.momentum > 0
-        ),
-        loss=keras.losses.CategoricalCrossentropy(label_smoothing=task.training.label_smoothing),
-        weighted_metrics=["accuracy"],
-    )
-    return model
+    run = compiled(model, _optimiser(task.training.optimiser), task.training.label_smoothing, task.training.batch_size)
+    return model, run
+
+
+def _optimiser(settings: OptimiserSettings) -> "keras.optimizers.Optimizer":
+    import keras
+
+    if settings.name == "adam":
+        return keras.optimizers.Adam(settings.learning_rate)
+    return keras.optimizers.SGD(settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0)
 
 
 @contextmanager
@@ -174,24 +175,20 @@ def _silent_start() -> Iterator[None]:
         os.close(nowhere)
 
 
-def _train_epoch(model: "keras.Model", task: FoldTask, training_set: TrainingSet, epoch: int) -> tuple[float, float]:
+def _train_epoch(run: Run, task: FoldTask, training_set: TrainingSet, epoch: int) -> tuple[float, float]:
     rng = generator("epoch", task.seed, task.fold, epoch)
-    _prepare_dropout(model, task, epoch)
     rows = epoch_rows(training_set, task.labels, rng)
     labels = np.concatenate([task.labels, training_set.synthetic_labels])
     targets = np.eye(len(training_set.class_weights), dtype=np.float32)
     weights = training_set.class_weights.astype(np.float32)
-    sums = np.zeros(3)  # loss, accuracy, examples
+    sums = np.zeros(3)
     batch = task.training.batch_size
     for chunk in _chunks(rows, max(CHUNK // batch, 1) * batch):
         images = _augmented(_pixels(chunk, task, training_set), task.augment, rng)
-        for start in range(0, len(chunk), batch):
-            part = slice(start, start + batch)
-            of_class = labels[chunk[part]]
-            # A weight per sample: a weight per class would also weigh the mass that label smoothing spreads.
-            logs = model.train_on_batch(images[part], targets[of_class], weights[of_class], return_dict=True)
-            sums += np.array([logs["loss"], logs["accuracy"], 1.0]) * len(of_class)
-    loss, accuracy, _ = sums / sums[2]
+        of_class = labels[chunk]
+        # A weight per sample: a weight per class would also weigh the mass that label smoothing spreads.
+        sums += run(images, targets[of_class], weights[of_class])
+    loss, accuracy = sums[0] / len(rows), sums[1] / sums[2]
     if not np.isfinite(loss):
         raise InputError(
             f"fold {task.fold}: the loss is {loss} after epoch {epoch + 1}; "
@@ -283,10 +280,11 @@ def _record(
 def _choose_epochs(task: FoldTask) -> tuple[int, list[dict[str, Any]]]:
     settings = task.training.epochs
     fitting, validation = split_validation(task)
-    model, history = _compiled(task), []
-    best, best_epoch = np.inf, 0
+    model, run = _started(task)
+    best, best_epoch, history = np.inf, 0, []
     for epoch in range(settings.most):
-        loss, accuracy = _train_epoch(model, task, fitting, epoch)
+        _prepare_dropout(model, task, epoch)
+        loss, accuracy = _train_epoch(run, task, fitting, epoch)
         watched = balanced_log_loss(task.labels[validation], _predict(model, task.images[validation]))
         task.report(task.fold, "choosing epochs", epoch + 1, settings.most, loss, accuracy)
         history.append(_record(task.fold, "choosing", epoch, loss, accuracy, watched))

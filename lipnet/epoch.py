@@ -1,0 +1,138 @@
+"""One pass over training examples, batch by batch, in one compiled call: no Python between the batches.
+
+Keras 3 has no such loop that its three backends share (``train_on_batch`` returns to Python after every batch), so each
+backend has one here, around the same forward pass, loss and optimiser.
+"""
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+if TYPE_CHECKING:
+    import keras
+
+Floats = NDArray[np.float32]
+# images (n, size_px, size_px, 1), targets (n, K), sample weights (n,) -> sums over the n examples, shape (3,): weighted
+# loss, weighted number of right answers, weights.
+Run = Callable[[Floats, Floats, Floats], NDArray[np.float64]]
+Forward = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
+
+
+def compiled(
+    model: "keras.Model", optimiser: "keras.optimizers.Optimizer", label_smoothing: float, batch_size: int
+) -> Run:
+    """The function that trains a model on examples in their order, and on the last batch however small.
+
+    The loss of a batch is the mean over its examples of weight times categorical cross-entropy, plus the penalties of
+    the layers. Every call goes on from the state that the last one left in the model and the optimiser.
+    """
+    import keras
+
+    optimiser.build(model.trainable_variables)
+    forward = _forward(keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing, reduction=None))
+    loop = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()]
+    return loop(model, optimiser, forward, batch_size)
+
+
+def _forward(loss: Callable[[Any, Any], Any]) -> Forward:
+    from keras import ops
+
+    def forward(probabilities: Any, penalties: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
+        losses = loss(targets, probabilities) * weights
+        penalty = sum(penalties)
+        right = ops.cast(ops.argmax(probabilities, axis=-1) == ops.argmax(targets, axis=-1), "float32")
+        n = ops.cast(ops.shape(weights)[0], "float32")
+        sums = ops.stack([ops.sum(losses) + n * penalty, ops.sum(right * weights), ops.sum(weights)])
+        return ops.mean(losses) + penalty, sums
+
+    return forward
+
+
+def _tensorflow(model: Any, optimiser: Any, forward: Forward, batch_size: int) -> Run:
+    import tensorflow as tf
+
+    variables = model.trainable_variables
+    values = [variable.value for variable in variables]
+
+    def train(images: Any, targets: Any, weights: Any) -> Any:
+        with tf.GradientTape() as tape:
+            total, sums = forward(model(images, training=True), model.losses, targets, weights)
+        optimiser.apply(tape.gradient(total, values), variables)
+        return sums
+
+    def run(images: Any, targets: Any, weights: Any) -> Any:
+        n = tf.shape(images)[0]
+
+        def step(start: Any, sums: Any) -> tuple[Any, Any]:
+            part = slice(start, start + batch_size)
+            return start + batch_size, sums + train(images[part], targets[part], weights[part])
+
+        return tf.while_loop(lambda start, _: start < n, step, (0, tf.zeros(3)), parallel_iterations=1)[1]
+
+    shapes = [(None, *model.input_shape[1:]), (None, model.output_shape[1]), (None,)]
+    graph = tf.function(run, input_signature=[tf.TensorSpec(shape) for shape in shapes])
+    return lambda *arrays: np.asarray(graph(*map(tf.constant, arrays)), np.float64)
+
+
+def _jax(model: Any, optimiser: Any, forward: Forward, batch_size: int) -> Run:
+    import jax
+
+    def total(trainable: Any, other: Any, images: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
+        probabilities, other, penalties = model.stateless_call(
+            trainable, other, images, training=True, return_losses=True
+        )
+        loss, sums = forward(probabilities, penalties, targets, weights)
+        return loss, (sums, other)
+
+    def step(state: Any, part: Any) -> tuple[Any, Any]:
+        trainable, other, moments = state
+        (_, (sums, other)), slopes = jax.value_and_grad(total, has_aux=True)(trainable, other, *part)
+        trainable, moments = optimiser.stateless_apply(moments, slopes, trainable)
+        return (trainable, other, moments), sums
+
+    variables = (model.trainable_variables, model.non_trainable_variables, optimiser.variables)
+    # A scan over the batches wins on a GPU, where the way back to Python costs more than a batch, and loses on a CPU.
+    one = jax.jit(step, donate_argnums=0)
+    many = jax.jit(lambda state, parts: jax.lax.scan(step, state, parts), donate_argnums=0)
+
+    def run(*arrays: Floats) -> NDArray[np.float64]:
+        state = tuple([variable.value for variable in some] for some in variables)
+        sums = np.zeros(3)
+        whole = len(arrays[0]) // batch_size if jax.default_backend() != "cpu" else 0
+        if whole:
+            parts = [array[: whole * batch_size].reshape(whole, batch_size, *array.shape[1:]) for array in arrays]
+            state, found = many(state, parts)
+            sums += np.asarray(found, np.float64).sum(axis=0)
+        for start in range(whole * batch_size, len(arrays[0]), batch_size):
+            state, found = one(state, [array[start : start + batch_size] for array in arrays])
+            sums += np.asarray(found, np.float64)
+        for some, values in zip(variables, state, strict=True):
+            for variable, value in zip(some, values, strict=True):
+                variable.assign(value)
+        return sums
+
+    return run
+
+
+def _torch(model: Any, optimiser: Any, forward: Forward, batch_size: int) -> Run:
+    import torch
+    from keras import ops
+
+    variables = model.trainable_variables
+
+    def run(*arrays: Floats) -> NDArray[np.float64]:
+        tensors = [ops.convert_to_tensor(array) for array in arrays]
+        sums = ops.zeros(3)
+        for start in range(0, len(arrays[0]), batch_size):
+            images, targets, weights = (tensor[start : start + batch_size] for tensor in tensors)
+            model.zero_grad()
+            total, found = forward(model(images, training=True), model.losses, targets, weights)
+            total.backward()
+            with torch.no_grad():
+                optimiser.apply([variable.value.grad for variable in variables], variables)
+                sums += found
+        return ops.convert_to_numpy(sums).astype(np.float64)
+
+    return run
