@@ -13,11 +13,9 @@ from typing import Any
 
 import yaml
 
-from benchmarks.measure import ROOT, Usage, machine, usage_of
+from benchmarks.measure import ROOT, Usage, table, usage_of, write_results
 from benchmarks.write_particles import write
-from lipnet import files
 
-RESULTS = ROOT / "benchmarks" / "results" / "ingest.md"
 STAGES = {
     "ingest": [
         *("--folder", "raw", "--store", "store.npz", "--table", "table.csv", "--rejected", "rejected.csv"),
@@ -36,16 +34,7 @@ def main() -> None:
     arguments = parser.parse_args()
     lines = [_json_lines(arguments.problem, arguments.json)]
     lines += [_growth_lines(arguments.problem, arguments.growth)] if arguments.growth else []
-    head = [
-        "# Ingest and crop",
-        "",
-        machine("numpy", "pandas", "scikit-image", "pillow"),
-        "",
-        "`python -m benchmarks.ingest`",
-        "",
-    ]
-    files.write_text(RESULTS, "\n".join([*head, *lines]))
-    print(RESULTS.read_text())
+    write_results("ingest", "Ingest and crop", "ingest", ["numpy", "pandas", "scikit-image", "pillow"], lines)
 
 
 def _json_lines(problem: str, n: int) -> str:
@@ -84,15 +73,7 @@ def _cells(usage: Usage, n: int) -> list[str]:
 
 
 def _table(title: str, names: list[str], rows: Iterable[list[str]]) -> str:
-    names = [*names, "seconds", "ms a particle", "peak memory, GiB"]
-    lines = [
-        title,
-        "",
-        f"| {' | '.join(names)} |",
-        f"|{'---|' * len(names)}",
-        *(f"| {' | '.join(row)} |" for row in rows),
-    ]
-    return "\n".join([*lines, ""])
+    return f"{title}\n\n{table([*names, 'seconds', 'ms a particle', 'peak memory, GiB'], rows)}"
 
 
 if __name__ == "__main__":

@@ -5,15 +5,19 @@ import platform
 import subprocess
 import sys
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import date
 from importlib.metadata import version
 from pathlib import Path
+from statistics import median
 from typing import NamedTuple
 
 import psutil
 
+from lipnet import files
+
 ROOT = Path(__file__).parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
 SAMPLE_S = 0.1
 
 
@@ -60,3 +64,41 @@ def machine(*packages: str) -> str:
         f"{date.today()}, {platform.machine()}, {os.cpu_count()} cores, {memory:.0f} GiB, Python "
         f"{platform.python_version()}, {versions}"
     )
+
+
+class Pair(NamedTuple):
+    """Seconds of two ways to do the same, measured in turns, one entry a round."""
+
+    ours: list[float]
+    theirs: list[float]
+
+    def cells(self) -> list[str]:
+        """Median milliseconds of both, and the median of theirs over ours [least, most]."""
+        ratios = [theirs / ours for ours, theirs in zip(self.ours, self.theirs, strict=True)]
+        times = [f"{1000 * median(seconds):.1f}" for seconds in (self.ours, self.theirs)]
+        return [*times, f"{median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"]
+
+
+def in_turns(ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> Pair:
+    """Time both after one unmeasured call of each."""
+    pair = Pair([], [])
+    for round_ in range(rounds + 1):
+        for function, seconds in ((ours, pair.ours), (theirs, pair.theirs)):
+            start = time.perf_counter()
+            function()
+            if round_:
+                seconds.append(time.perf_counter() - start)
+    return pair
+
+
+def table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table."""
+    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}", *(f"| {' | '.join(row)} |" for row in rows)]
+    return "\n".join([*lines, ""])
+
+
+def write_results(name: str, title: str, command: str, packages: Sequence[str], parts: Iterable[str]) -> None:
+    """Write results/NAME.md with the machine and the command at its head, and print it."""
+    text = "\n".join([f"# {title}", "", machine(*packages), "", f"`python -m benchmarks.{command}`", "", *parts])
+    files.write_text(RESULTS / f"{name}.md", text)
+    print(text)

@@ -2,7 +2,8 @@
 
 import os
 from collections.abc import Callable, Iterable, Iterator
-from typing import TypeVar
+from functools import partial
+from typing import Any, TypeVar
 
 import joblib
 from threadpoolctl import threadpool_limits
@@ -13,6 +14,8 @@ Task = TypeVar("Task")
 Result = TypeVar("Result")
 
 WORKERS_VARIABLE = "LIPNET_WORKERS"
+SCHEDULER_VARIABLE = "LIPNET_DASK"
+CONNECT_S = 10  # to wait for a scheduler
 
 
 def run_all(function: Callable[[Task], Result], tasks: Iterable[Task], threads_per_task: int = 1) -> list[Result]:
@@ -27,18 +30,60 @@ def run_all(function: Callable[[Task], Result], tasks: Iterable[Task], threads_p
 def stream(function: Callable[[Task], Result], tasks: Iterable[Task], threads_per_task: int = 1) -> Iterator[Result]:
     """Run a pure function over tasks in parallel processes; yield results in the order of the tasks, as they are done.
 
-    As many processes as the cores allow; the environment variable LIPNET_WORKERS sets another number. The number of
-    processes never changes a result; the number of threads can, so it is fixed here for every library at work.
+    As many processes as the cores allow; the environment variable LIPNET_WORKERS sets another number. With LIPNET_DASK,
+    the address of a Dask scheduler, the tasks go to the workers of that cluster instead. Where and beside how many
+    others a task runs never changes its result; the number of threads can, so it is fixed here for every library.
 
     Raises:
-        InputError: LIPNET_WORKERS is not a positive number.
+        InputError: LIPNET_WORKERS is not a positive number, or the cluster of LIPNET_DASK cannot be used.
     """
     todo = list(tasks)
+    address = os.environ.get(SCHEDULER_VARIABLE)
+    if address:
+        yield from _on_cluster(address, partial(_with_threads, function, threads_per_task), todo)
+        return
     _fix_threads(threads_per_task)
     workers = min(_workers(threads_per_task), max(len(todo), 1))
     with threadpool_limits(threads_per_task):  # for a single worker, which is this process: its libraries have started
         parallel = joblib.Parallel(n_jobs=workers, return_as="generator")
         yield from parallel(joblib.delayed(function)(task) for task in todo)
+
+
+def _with_threads(function: Callable[[Task], Result], threads: int, task: Task) -> Result:
+    # A worker of a cluster was started by others.
+    _fix_threads(threads)
+    with threadpool_limits(threads):
+        return function(task)
+
+
+def _on_cluster(address: str, function: Callable[[Task], Result], tasks: list[Task]) -> Iterator[Result]:
+    # Not through joblib's Dask backend, which waits for ever where a worker cannot import the function.
+    try:
+        import dask
+        from distributed import Client
+    except ImportError:
+        raise InputError(f"{SCHEDULER_VARIABLE} is set, and Dask is not installed; pip install distributed") from None
+    try:
+        client = Client(address, timeout=CONNECT_S, set_as_default=False)
+    except (OSError, ValueError) as error:
+        raise InputError(
+            f"{SCHEDULER_VARIABLE} is '{address}', where no Dask scheduler answers ({error}); start one with "
+            "'dask scheduler', or unset the variable"
+        ) from None
+    # Tasks carry their images: what lies on a worker instead would be lost with that worker.
+    with client, dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
+        _check_workers(address, client.scheduler_info(n_workers=-1)["workers"].values())
+        futures = client.map(function, tasks, pure=False)
+        while futures:
+            yield futures.pop(0).result()
+
+
+def _check_workers(address: str, workers: Iterable[Any]) -> None:
+    threads = [worker["nthreads"] for worker in workers]
+    if not threads:
+        raise InputError(f"the Dask scheduler at {address} has no workers; start some with 'dask worker {address}'")
+    if max(threads) > 1:  # Keras keeps one graph and one random state a process
+        raise InputError(f"a Dask worker at {address} runs several tasks at once; start it with '--nthreads 1'")
 
 
 def _workers(threads_per_task: int) -> int:
@@ -54,8 +99,10 @@ def _workers(threads_per_task: int) -> int:
 
 def _fix_threads(threads: int) -> None:
     # Read by libraries when they start, hence set before any worker does. TensorFlow ignores OMP_NUM_THREADS.
-    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS"):
+    # NPROC is read by XLA, hence by JAX.
+    for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NPROC"):
         os.environ[name] = str(threads)
     os.environ["TF_NUM_INTEROP_THREADS"] = "1"
     os.environ["TF_FORCE_GPU_ALLOW_GROWTH"] = "true"  # several folds share one GPU
+    os.environ["XLA_PYTHON_CLIENT_PREALLOCATE"] = "false"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -97,8 +97,8 @@ def train_fold(task: SvmTask) -> SvmResult:
     x, y = scaler.transform(task.features[task.train]), task.labels[task.train]
     n_classes = int(task.labels.max()) + 1
     calibration = LogisticRegression(max_iter=1000).fit(_inner_decisions(x, y, n_classes, task), y)
-    model = _fit(x, y, task.settings)
-    predicted, decisions = _decide(model, scaler.transform(task.features[task.test]), n_classes)
+    model = fit(x, y, task.settings)
+    predicted, decisions = decide(model, scaler.transform(task.features[task.test]), n_classes)
     return SvmResult(
         model=_to_text(model),
         card={
@@ -120,7 +120,8 @@ def _check_finite(task: SvmTask) -> None:
         raise InputError(f"feature {names}: has NaN or infinite values; LIBSVM would accept them without a word")
 
 
-def _fit(x: NDArray[np.float64], y: NDArray[np.int64], settings: SvmSettings) -> Any:
+def fit(x: NDArray[np.float64], y: NDArray[np.int64], settings: SvmSettings) -> Any:
+    """A LIBSVM model of scaled features (n, n_features) and class indices (n,)."""
     order = np.argsort(y, kind="stable")  # LIBSVM numbers classes by first appearance
     gamma = settings.gamma or 1 / x.shape[1]
     options = f"-s 0 -t 2 -c {settings.cost} -g {gamma} -m {settings.cache_mb} -q"
@@ -131,7 +132,8 @@ def _fit(x: NDArray[np.float64], y: NDArray[np.int64], settings: SvmSettings) ->
     return svmutil.svm_train(y[order].astype(np.float64), x[order], options)
 
 
-def _decide(model: Any, x: NDArray[np.float64], n_classes: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def decide(model: Any, x: NDArray[np.float64], n_classes: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Class index by vote, shape (n,), and the decision values of all pairs of classes, shape (n, K (K - 1) / 2)."""
     votes, _, values = svmutil.svm_predict(np.zeros(len(x)), x, model, "-q")
     labels = model.get_labels()
     found = {(a, b): column for column, (a, b) in enumerate(_pairs(labels))}
@@ -157,7 +159,7 @@ def _inner_decisions(
     splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=derive("calibration", task.seed))
     decisions = np.empty((len(y), n_classes * (n_classes - 1) // 2))
     for inner, held_out in splitter.split(x, y, groups):
-        _, decisions[held_out] = _decide(_fit(x[inner], y[inner], task.settings), x[held_out], n_classes)
+        _, decisions[held_out] = decide(fit(x[inner], y[inner], task.settings), x[held_out], n_classes)
     return decisions
 
 

@@ -134,7 +134,7 @@ def train_fold(task: FoldTask) -> FoldResult:
     return FoldResult(
         weights=_weights(model),
         architecture=model.to_json(indent=2),
-        probabilities=_predict(model, task.images[task.test]),
+        probabilities=predict(model, task.images[task.test]),
         history=history,
     )
 
@@ -201,7 +201,9 @@ def _prepare_dropout(model: "keras.Model", task: FoldTask, epoch: int) -> None:
     # Seeding anew in every epoch makes an epoch depend on its number alone, not on what ran before it.
     for number, layer in enumerate(model.layers):
         if hasattr(layer, "seed_generator"):
-            layer.seed_generator.state.assign([derive("dropout", task.seed, task.fold, epoch, number), 0])
+            state = layer.seed_generator.state
+            seed = np.array([derive("dropout", task.seed, task.fold, epoch, number), 0], np.uint32)
+            state.assign(seed.astype(state.dtype))  # int32 on PyTorch
         if hasattr(layer, "scale") and "dropout" in layer.name:
             layer.scale.assign(task.training.regularisation.dropout_decay**epoch)
 
@@ -251,7 +253,8 @@ def warp_with_keras(
     return np.asarray(keras.ops.convert_to_numpy(warped))
 
 
-def _predict(model: "keras.Model", pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+def predict(model: "keras.Model", pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
+    """Probabilities of crops (n, size_px, size_px), shape (n, K)."""
     parts = [model.predict_on_batch(_to_grey(pixels[part])) for part in _chunks(np.arange(len(pixels)), CHUNK)]
     return np.concatenate(parts).astype(np.float64)
 
@@ -285,7 +288,7 @@ def _choose_epochs(task: FoldTask) -> tuple[int, list[dict[str, Any]]]:
     for epoch in range(settings.most):
         _prepare_dropout(model, task, epoch)
         loss, accuracy = _train_epoch(run, task, fitting, epoch)
-        watched = balanced_log_loss(task.labels[validation], _predict(model, task.images[validation]))
+        watched = balanced_log_loss(task.labels[validation], predict(model, task.images[validation]))
         task.report(task.fold, "choosing epochs", epoch + 1, settings.most, loss, accuracy)
         history.append(_record(task.fold, "choosing", epoch, loss, accuracy, watched))
         if watched < best:
