@@ -12,7 +12,7 @@ import subprocess
 import sys
 from importlib.util import find_spec
 from statistics import median
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
@@ -31,10 +31,9 @@ NOTE = [
 
 
 class Runner(NamedTuple):
-    """An arm at work in one layout."""
+    """Processes that train at once, each a network of its own."""
 
-    arm: str
-    layout: str
+    name: str
     processes: list[subprocess.Popen[str]]
 
 
@@ -46,18 +45,21 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--arms", nargs="*", choices=names, default=[name for name in names if _installed(name)])
     arguments = parser.parse_args()
-    runners = [_start(arm, layout, arguments.images) for arm in arguments.arms for layout in LAYOUTS]
+    runners = {
+        (name, layout): start(arm, backend, arguments.images, *LAYOUTS[layout])
+        for name, (arm, backend) in [(name, BACKENDS.get(name, (name, "tensorflow"))) for name in arguments.arms]
+        for layout in LAYOUTS
+    }
     try:
-        for runner in tqdm(runners, "first epochs, with all starts"):
-            _epoch(runner)
+        for runner in tqdm(runners.values(), "first epochs, with all starts"):
+            epoch(runner)
         rounds = [
-            {(one.arm, one.layout): len(one.processes) * arguments.images / _epoch(one) for one in runners}
+            {name: len(one.processes) * arguments.images / epoch(one) for name, one in runners.items()}
             for _ in tqdm(range(arguments.rounds), "rounds")
         ]
     finally:
-        for runner in runners:
-            for process in runner.processes:
-                process.kill()
+        for runner in runners.values():
+            stop(runner)
     packages = [name for name in ("tensorflow", "keras", "torch", "jax") if find_spec(name)]
     title = "A training epoch: LipNet-4, batch 32, full augmentation"
     write_results("training", title, "training", packages, [*NOTE, _report(arguments.arms, rounds)])
@@ -68,45 +70,42 @@ def _installed(name: str) -> bool:
     return needed is None or find_spec(needed) is not None
 
 
-def _start(arm: str, layout: str, n_images: int) -> Runner:
-    n_processes, n_threads = LAYOUTS[layout]
-    code, backend = BACKENDS.get(arm, (arm, "tensorflow"))
+def start(arm: str, backend: str, n_images: int, n_processes: int, n_threads: int) -> Runner:
+    """Start an arm; it trains its first epoch with the first call of ``epoch``."""
     environment = {
         **os.environ,
         **dict.fromkeys(THREAD_VARIABLES, str(n_threads)),
         "TF_NUM_INTEROP_THREADS": str(n_threads),
         "TF_CPP_MIN_LOG_LEVEL": "3",
+        "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "KERAS_BACKEND": backend,
     }
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.training_arms", code, str(n_images)]
-    return Runner(
-        arm,
-        layout,
-        [
-            subprocess.Popen(
-                command,
-                cwd=ROOT,
-                env=environment,
-                text=True,
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                stderr=subprocess.DEVNULL,
-            )
-            for _ in range(n_processes)
-        ],
-    )
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.training_arms", arm, str(n_images)]
+    channels: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
+    started = [subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **channels) for _ in range(n_processes)]
+    return Runner(f"{arm} on {backend}", started)
 
 
-def _epoch(runner: Runner) -> float:
-    """Seconds until all processes of an arm are through."""
+def epoch(runner: Runner) -> float:
+    """Seconds until all processes of a runner have trained one epoch.
+
+    Raises:
+        RuntimeError: one of them ended.
+    """
     for process in runner.processes:
         assert process.stdin
         process.stdin.write("go\n")
         process.stdin.flush()
     answers = [process.stdout.readline() for process in runner.processes if process.stdout]
     if not all(answers):
-        raise RuntimeError(f"{runner.arm}, {runner.layout}: ended without an answer")
+        raise RuntimeError(f"{runner.name}: ended without an answer")
     return max(map(float, answers))
+
+
+def stop(runner: Runner) -> None:
+    """End the processes of a runner."""
+    for process in runner.processes:
+        process.kill()
 
 
 def _report(arms: list[str], rounds: list[dict[tuple[str, str], float]]) -> str:

@@ -400,8 +400,8 @@ def _cut_box(page: Page, place: BoxPlace, padding_px: int) -> tuple[Grey, Mask, 
     height, width = page.grey.shape
     across, down = (width, height) if place.relative else (1, 1)
     exact = (
-        slice(round(place.top * down), round((place.top + place.height) * down)),
-        slice(round(place.left * across), round((place.left + place.width) * across)),
+        _pixels(place.top * down, (place.top + place.height) * down, height),
+        _pixels(place.left * across, (place.left + place.width) * across, width),
     )
     rows, columns = (
         slice(max(side.start, 0), min(side.stop, end)) for side, end in zip(exact, page.grey.shape, strict=True)
@@ -415,6 +415,11 @@ def _cut_box(page: Page, place: BoxPlace, padding_px: int) -> tuple[Grey, Mask, 
     background = ~beyond & ~np.pad(np.ones(shape_px, bool), padding_px)
     image = _fill(np.pad(page.grey[window], outside), beyond, background, page.grey)
     return image, mask, _touches(page.grey.shape, exact)
+
+
+def _pixels(start: float, stop: float, end: int) -> slice:
+    """Whole pixels from start to stop; an edge outside 0..end moves to 1 px outside, since floats may be infinite."""
+    return slice(*(round(min(max(edge, -1.0), end + 1.0)) for edge in (start, stop)))
 
 
 def _window(

@@ -115,6 +115,14 @@ def test_a_box_that_crosses_the_edge_is_clipped_and_flagged(folder: Path) -> Non
     np.testing.assert_array_equal(particle.image[4:14, 4:14], GREY[20:30, :10])
 
 
+def test_a_box_with_edges_beyond_any_float_is_clipped(folder: Path) -> None:
+    (folder / "classes.txt").write_text("Full\n")
+    (folder / "f.txt").write_text("0 0.5 0 0.2 1.5e307\n")
+    [particle] = _particles(_read(folder))
+    assert particle.cut_by_edge
+    assert bounding_box(particle.mask) == (slice(4, 54), slice(4, 16))
+
+
 @pytest.mark.parametrize("place", ["beside", "labels", "images"])
 @pytest.mark.parametrize("classes", ["csv", "txt"])
 def test_boxes_as_yolo_saves_them(tmp_path: Path, place: str, classes: str) -> None:
@@ -250,6 +258,7 @@ def test_boxes_that_show_nothing_are_rejected(folder: Path, box: str, message: s
         ("0 0.5 0.5 0 0.2", "width is '0': Input should be greater than 0"),
         ("0 0.5 x 0.2 0.2", "y_centre is 'x': Input should be a valid number"),
         ("0 5 5 0.2 0.2", "the box lies outside the image"),
+        ("0 1e308 0.5 0.2 0.2", "the box lies outside the image"),
     ],
 )
 def test_faults_of_a_yolo_line_are_named(folder: Path, line: str, message: str) -> None:
