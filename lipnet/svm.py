@@ -1,18 +1,17 @@
 """LIBSVM C-SVC with an RBF kernel on particle features, one against one (thesis, sections 4.1 and 8.4)."""
 
-import tempfile
 from collections.abc import Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from itertools import combinations
 from typing import Annotated, Any
 
 import numpy as np
-from libsvm import svmutil
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
+from sklearn.svm import SVC
 
 from lipnet.errors import InputError
 from lipnet.seeds import derive
@@ -100,7 +99,7 @@ def train_fold(task: SvmTask) -> SvmResult:
     model = fit(x, y, task.settings)
     predicted, decisions = decide(model, scaler.transform(task.features[task.test]), n_classes)
     return SvmResult(
-        model=_to_text(model),
+        model=to_text(model),
         card={
             "features": list(task.names),
             "mean": scaler.mean_.tolist(),
@@ -120,33 +119,37 @@ def _check_finite(task: SvmTask) -> None:
         raise InputError(f"feature {names}: has NaN or infinite values; LIBSVM would accept them without a word")
 
 
-def fit(x: NDArray[np.float64], y: NDArray[np.int64], settings: SvmSettings) -> Any:
-    """A LIBSVM model of scaled features (n, n_features) and class indices (n,)."""
-    order = np.argsort(y, kind="stable")  # LIBSVM numbers classes by first appearance
+def fit(x: NDArray[np.float64], y: NDArray[np.int64], settings: SvmSettings) -> SVC:
+    """A model of scaled features (n, n_features) and class indices (n,) of at least two classes.
+
+    scikit-learn's SVC is LIBSVM with dense rows and BLAS: the same model as from libsvm-official, sooner
+    (benchmarks/svm.py).
+    """
     gamma = settings.gamma or 1 / x.shape[1]
-    options = f"-s 0 -t 2 -c {settings.cost} -g {gamma} -m {settings.cache_mb} -q"
-    if settings.class_weights:
-        counts = np.bincount(y)
-        weights = {label: len(y) / (np.count_nonzero(counts) * counts[label]) for label in np.unique(y)}
-        options += "".join(f" -w{label} {weight}" for label, weight in weights.items())
-    return svmutil.svm_train(y[order].astype(np.float64), x[order], options)
+    weights = "balanced" if settings.class_weights else None
+    shape: Any = {"cache_size": settings.cache_mb, "decision_function_shape": "ovo"}
+    return SVC(C=settings.cost, gamma=gamma, class_weight=weights, **shape).fit(x, y)
 
 
-def decide(model: Any, x: NDArray[np.float64], n_classes: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Class index by vote, shape (n,), and the decision values of all pairs of classes, shape (n, K (K - 1) / 2)."""
-    votes, _, values = svmutil.svm_predict(np.zeros(len(x)), x, model, "-q")
-    labels = model.get_labels()
-    found = {(a, b): column for column, (a, b) in enumerate(_pairs(labels))}
+def decide(model: SVC, x: NDArray[np.float64], n_classes: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+    """Class index by vote, shape (n,), and the decision values of all pairs of classes, shape (n, K (K - 1) / 2).
+
+    As in LIBSVM, a positive value is a vote for the first class of a pair, and of classes with equal votes the first
+    wins.
+    """
     # A pair of which the training rows lacked a class has no decision value: 0 is "undecided".
     decisions = np.zeros((len(x), n_classes * (n_classes - 1) // 2))
-    for column, pair in enumerate(_pairs(list(range(n_classes)))):
-        if pair in found:
-            decisions[:, column] = np.asarray(values)[:, found[pair]]
-    return np.asarray(votes).astype(np.int64), decisions
+    votes = np.zeros((len(x), n_classes), np.int64)
+    columns = {pair: column for column, pair in enumerate(combinations(range(n_classes), 2))}
+    values = _sign(model) * model.decision_function(x).reshape(len(x), -1)
+    for value, (one, other) in zip(values.T, combinations(model.classes_, 2), strict=True):
+        decisions[:, columns[one, other]] = value
+        votes[np.arange(len(x)), np.where(value > 0, one, other)] += 1
+    return votes.argmax(axis=1), decisions
 
 
-def _pairs(labels: list[int]) -> list[tuple[int, int]]:
-    return [(a, b) for position, a in enumerate(labels) for b in labels[position + 1 :]]
+def _sign(model: SVC) -> int:
+    return -1 if len(model.classes_) == 2 else 1  # scikit-learn turns the values of two classes round
 
 
 def _inner_decisions(
@@ -157,15 +160,35 @@ def _inner_decisions(
         groups = np.arange(len(groups))
     n_splits = min(task.settings.calibration_folds, len(np.unique(groups)))
     splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=derive("calibration", task.seed))
-    decisions = np.empty((len(y), n_classes * (n_classes - 1) // 2))
+    decisions = np.zeros((len(y), n_classes * (n_classes - 1) // 2))
     for inner, held_out in splitter.split(x, y, groups):
-        _, decisions[held_out] = decide(fit(x[inner], y[inner], task.settings), x[held_out], n_classes)
+        if len(np.unique(y[inner])) > 1:
+            _, decisions[held_out] = decide(fit(x[inner], y[inner], task.settings), x[held_out], n_classes)
     return decisions
 
 
-def _to_text(model: Any) -> str:
-    # LIBSVM writes models to files only.
-    with tempfile.TemporaryDirectory() as folder:
-        path = Path(folder) / "fold.svm"
-        svmutil.svm_save_model(str(path), model)
-        return path.read_text(encoding="ascii")
+def to_text(model: SVC) -> str:
+    """A LIBSVM text model, as svm_load_model and every tool around LIBSVM read it."""
+    head = {
+        "svm_type": "c_svc",
+        "kernel_type": "rbf",
+        "gamma": model.gamma,
+        "nr_class": len(model.classes_),
+        "total_sv": len(model.support_),
+        "rho": _numbers(-_sign(model) * model.intercept_),
+        "label": _numbers(model.classes_),
+        "nr_sv": _numbers(model.n_support_),
+    }
+    coefficients = map(_numbers, _sign(model) * model.dual_coef_.T)
+    vectors = map(_nodes, model.support_vectors_)
+    lines = [f"{name} {value}" for name, value in head.items()]
+    lines += ["SV", *(f"{one} {other}" for one, other in zip(coefficients, vectors, strict=True))]
+    return "\n".join([*lines, ""])
+
+
+def _nodes(vector: NDArray[np.float64]) -> str:
+    return " ".join(f"{number}:{value!r}" for number, value in enumerate(vector.tolist(), 1))
+
+
+def _numbers(values: NDArray[Any]) -> str:
+    return " ".join(map(repr, values.tolist()))
