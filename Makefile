@@ -35,9 +35,9 @@ $(INSTALLED): $(LOCK)
 # Both lock files anew from pyproject.toml; needs uv.
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --no-annotate --quiet --custom-compile-command "make lock" --output-file requirements.lock
+	    --no-annotate --no-strip-extras --quiet --custom-compile-command "make lock" --output-file requirements.lock
 	uv pip compile pyproject.toml --extra dev --extra gpu --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
-	    --no-annotate --quiet --custom-compile-command "make lock" --constraint requirements.lock --output-file requirements-gpu.lock
+	    --no-annotate --no-strip-extras --quiet --custom-compile-command "make lock" --constraint requirements.lock --output-file requirements-gpu.lock
 
 clean:
 	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
