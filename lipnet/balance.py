@@ -18,7 +18,7 @@ Images = dict[int, NDArray[np.uint8]]  # size_px -> shape (n, size_px, size_px)
 class BalanceSettings(Settings):
     """Section ``balance`` of params.yaml."""
 
-    method: Literal["none", "oversample", "undersample", "smote", "artificial", "class_weights"]
+    method: Literal["none", "oversample", "undersample", "smote", "artificial", "artificial_only", "class_weights"]
     drop_fraction: float = Field(ge=0, lt=1)
     smote_neighbours: int = Field(ge=1)
 
@@ -76,7 +76,10 @@ def balance(
     elif settings.method == "smote":
         synthetic, synthetic_labels = _smote(train, labels, counts, images, settings.smote_neighbours, rng)
     elif settings.method == "artificial":
-        synthetic, synthetic_labels = _artificial(counts, images, make_artificial)
+        synthetic, synthetic_labels = _artificial(counts.max() - counts, images, make_artificial)
+    elif settings.method == "artificial_only":
+        rows = train[:0]
+        synthetic, synthetic_labels = _artificial(np.full(n_classes, counts.max()), images, make_artificial)
     weights = len(train) / (n_classes * counts) if settings.method == "class_weights" else np.ones(n_classes)
     return TrainingSet(
         rows=rows,
@@ -130,12 +133,11 @@ def _smote(
 
 
 def _artificial(
-    counts: NDArray[np.int64], images: Images, make_artificial: Callable[[int, int], Images]
+    missing: NDArray[np.int64], images: Images, make_artificial: Callable[[int, int], Images]
 ) -> tuple[Images, NDArray[np.int64]]:
-    missing = counts.max() - counts
     made = [make_artificial(label, int(n)) for label, n in enumerate(missing) if n]
     synthetic = {size: np.concatenate([_empty(images)[size], *(part[size] for part in made)]) for size in images}
-    return synthetic, np.repeat(np.arange(len(counts)), missing)
+    return synthetic, np.repeat(np.arange(len(missing)), missing)
 
 
 def epoch_rows(training_set: TrainingSet, labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:

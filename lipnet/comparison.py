@@ -104,11 +104,12 @@ def compare(folds: pd.DataFrame, settings: CompareSettings) -> pd.DataFrame:
         )
     table = pd.DataFrame(rows)
     of_primary = table["measure"].isin(settings.primary)
-    table.insert(len(table.columns) - 1, "p_holm", _holm(table["p"].where(of_primary).to_numpy()))
+    table.insert(len(table.columns) - 1, "p_holm", holm(table["p"].where(of_primary).to_numpy()))
     return table
 
 
-def _holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """P-values after Holm's correction over those that are defined, same shape."""
     adjusted = np.full(len(p_values), np.nan)
     defined = np.isfinite(p_values)
     if defined.any():

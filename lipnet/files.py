@@ -17,7 +17,10 @@ import pandas as pd
 
 from lipnet.errors import InputError
 
-TEXT_COLUMNS = ("id", "first_id", "label", "group", "predicted", "problem", "classifier", "class", "measure", "actual")
+TEXT_COLUMNS = (
+    *("id", "first_id", "label", "group", "predicted", "problem", "classifier", "class", "measure", "actual"),
+    *("study", "arm", "quantity", "source"),
+)
 
 
 @contextmanager

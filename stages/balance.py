@@ -4,6 +4,7 @@ from argparse import Namespace
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from lipnet import artificial, augment, balance, crops, files, particles
 from lipnet.plots import figure
@@ -12,29 +13,38 @@ from lipnet.problems import classes_of, encode
 from lipnet.seeds import derive, generator
 from lipnet.settings import parse, pick, seed_of
 from stages.command import bar, run
-from stages.tables import read_folds
+from stages.tables import Fold, read_folds
 
 N_PREVIEWS = 9
+Labels = NDArray[np.int64]
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write the training sets of all folds, and the preview (thesis, Figure 11)."""
     problem, classes, seed = arguments.problem, classes_of(params, arguments.problem), seed_of(params)
-    settings = parse(balance.BalanceSettings, pick(params, "balance"), "balance")
     policy = parse(augment.AugmentSettings, pick(params, "augment"), "augment")
     labels = encode(files.read_table(arguments.table)["label"], classes)
     arrays = files.read_arrays(arguments.crops)
     images = {int(name.removeprefix("px")): pixels for name, pixels in arrays.items()}
-    training_sets = []
-    for fold in bar(read_folds(arguments.folds), f"{problem}: balancing"):
-        rng = generator("balance", seed, fold.number)
-        # Another seed than ingest's: examples that are test rows there must not come back here as training examples.
-        maker = _artificial_maker(params, problem, classes, derive("artificial examples", seed, fold.number))
-        training_sets.append(balance.balance(fold.train, labels, images, settings, rng, maker))
+    folds = read_folds(arguments.folds)
+    training_sets = [
+        training_set(params, problem, fold, labels, images) for fold in bar(folds, f"{problem}: balancing")
+    ]
     files.write_arrays(arguments.training_sets, balance.to_arrays(training_sets))
-    figure.save(_preview(training_sets[0], labels, images[min(images)], classes, policy, seed), arguments.picture)
+    figure.save(_preview(folds[0].train, labels, images[min(images)], classes, policy, seed), arguments.picture)
     counts = zip(classes, training_sets[0].class_counts(labels).tolist(), strict=True)
     print(f"{problem}: examples in an epoch of fold 0: {', '.join(f'{name} {count}' for name, count in counts)}")
+
+
+def training_set(
+    params: dict[str, Any], problem: str, fold: Fold, labels: Labels, images: balance.Images
+) -> balance.TrainingSet:
+    """The balanced training set of one fold of a problem."""
+    settings = parse(balance.BalanceSettings, pick(params, "balance"), "balance")
+    classes, seed = classes_of(params, problem), seed_of(params)
+    # Another seed than ingest's: examples that are test rows there must not come back here as training examples.
+    maker = _artificial_maker(params, problem, classes, derive("artificial examples", seed, fold.number))
+    return balance.balance(fold.train, labels, images, settings, generator("balance", seed, fold.number), maker)
 
 
 def _artificial_maker(params: dict[str, Any], problem: str, classes: list[str], seed: int) -> Any:
@@ -49,8 +59,8 @@ def _artificial_maker(params: dict[str, Any], problem: str, classes: list[str], 
 
 
 def _preview(
-    training_set: balance.TrainingSet,
-    labels: Any,
+    train: Labels,
+    labels: Labels,
     images: Any,
     classes: list[str],
     policy: augment.AugmentSettings,
@@ -59,11 +69,11 @@ def _preview(
     rng = generator("preview", seed)
     rows = []
     for label in range(len(classes)):
-        original = images[training_set.rows[labels[training_set.rows] == label][0]].astype(np.float32) / 255
+        original = images[train[labels[train] == label][0]].astype(np.float32) / 255
         maps = augment.draw_maps(N_PREVIEWS, original.shape[0], policy, rng)
         rows.append([original, *augment.warp(np.stack([original] * N_PREVIEWS), maps, policy)])
     return grid(rows, classes, ["original"])
 
 
 if __name__ == "__main__":
-    run(__doc__, True, ["table", "crops", "folds", "training_sets", "picture"], main)
+    run(__doc__, "problem", ["table", "crops", "folds", "training_sets", "picture"], main)

@@ -14,18 +14,18 @@ from lipnet.settings import read_params
 PARAMS = Path("params.yaml")
 
 
-def run(description: str | None, problem: bool, paths: Iterable[str], main: Callable[..., None]) -> None:
-    """Parse ``[problem] --path PATH ...``, call ``main(params, arguments)``, and turn input errors into one message."""
+def run(description: str | None, item: str | None, paths: Iterable[str], main: Callable[..., None]) -> None:
+    """Parse ``[ITEM] --path PATH ...``, call ``main(params, arguments)``, and turn input errors into one message."""
     parser = argparse.ArgumentParser(description=description)
-    if problem:
-        parser.add_argument("problem", help="name of the problem, as in params.yaml")
+    if item:
+        parser.add_argument(item, help=f"name of the {item}, as in params.yaml")
     for name in paths:
         parser.add_argument(f"--{name}", type=Path, required=True)
     arguments = parser.parse_args()
     try:
         main(read_params(PARAMS), arguments)
     except InputError as error:
-        where = f"{parser.prog} {arguments.problem}" if problem else parser.prog
+        where = f"{parser.prog} {getattr(arguments, item)}" if item else parser.prog
         sys.exit(f"{where}: {error}")
 
 

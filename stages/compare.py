@@ -47,4 +47,4 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run(__doc__, False, ["folds", "table", "text", "pictures"], main)
+    run(__doc__, None, ["folds", "table", "text", "pictures"], main)

@@ -40,4 +40,4 @@ def _shown(store: particles.ParticleStore, index: int, mode: crops.Mode, setting
 
 
 if __name__ == "__main__":
-    run(__doc__, True, ["store", "table", "crops", "picture"], main)
+    run(__doc__, "problem", ["store", "table", "crops", "picture"], main)

@@ -69,4 +69,4 @@ def _draw(problem: str, predictions: dict[str, Predictions], folds: pd.DataFrame
 
 
 if __name__ == "__main__":
-    run(__doc__, False, ["predictions", "metrics", "folds", "classes", "confusion", "pairs", "pictures"], main)
+    run(__doc__, None, ["predictions", "metrics", "folds", "classes", "confusion", "pairs", "pictures"], main)

@@ -115,4 +115,4 @@ def _headline(problem: str, counts: dict[str, Any]) -> str:
 
 
 if __name__ == "__main__":
-    run(__doc__, True, ["folder", "store", "table", "rejected", "duplicates", "counts", "pictures"], main)
+    run(__doc__, "problem", ["folder", "store", "table", "rejected", "duplicates", "counts", "pictures"], main)

@@ -36,4 +36,4 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run(__doc__, True, ["table", "folds", "counts"], main)
+    run(__doc__, "problem", ["table", "folds", "counts"], main)

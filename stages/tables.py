@@ -22,9 +22,13 @@ class Fold(NamedTuple):
 def read_folds(path: Path) -> list[Fold]:
     """All folds of all repeats, in order."""
     table = files.read_table(path)
+    return folds_of(table.drop(columns="id").to_numpy().T)
+
+
+def folds_of(assignments: NDArray[np.int64]) -> list[Fold]:
+    """The folds of a cross-validation from the fold of every particle in every repeat, shape (repeats, n)."""
     folds: list[Fold] = []
-    for repeat, name in enumerate(name for name in table.columns if name != "id"):
-        assigned = table[name].to_numpy()
+    for repeat, assigned in enumerate(assignments):
         for fold in range(assigned.max() + 1):
             train, test = np.flatnonzero(assigned != fold), np.flatnonzero(assigned == fold)
             folds.append(Fold(len(folds), repeat, fold, train, test))

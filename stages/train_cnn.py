@@ -68,4 +68,4 @@ def _report(
 
 if __name__ == "__main__":
     inputs, outputs = ["table", "crops", "folds", "training_sets"], ["models", "predictions", "history", "picture"]
-    run(__doc__, True, [*inputs, *outputs], main)
+    run(__doc__, "problem", [*inputs, *outputs], main)

@@ -40,4 +40,4 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run(__doc__, True, ["table", "folds", "models", "predictions"], main)
+    run(__doc__, "problem", ["table", "folds", "models", "predictions"], main)

@@ -1,0 +1,80 @@
+"""Pictures of studies, in the forms of the thesis: grouped bars (Figures 18 to 21), ladders (Figure 17), rankings."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from matplotlib.figure import Figure
+
+from lipnet.plots.figure import COLOURS
+
+MOST_RANKED = 30  # arms of a ranking that are drawn
+
+
+def grouped_bars(folds: pd.DataFrame, classes: Sequence[str], measure: str, title: str, axis: str) -> Figure:
+    """A group a class, a bar an arm; whiskers are the sd over folds.
+
+    Args:
+        folds: columns arm, class, measure, value, a row a fold; arms in order.
+        classes: groups.
+        measure: of the bars.
+        title: above the picture.
+        axis: name of the measure.
+    """
+    arms = list(dict.fromkeys(folds["arm"]))
+    figure = Figure(figsize=(max(5.0, 0.24 * len(arms) * len(classes) + 2.4), 2.8), layout="constrained")
+    ax, width = figure.subplots(), 0.8 / len(arms)
+    for number, arm in enumerate(arms):
+        means, sds = _by_class(folds[folds["arm"] == arm], classes, measure)
+        places = np.arange(len(classes)) + (number - (len(arms) - 1) / 2) * width
+        hatch = "//" if number >= len(COLOURS) else None
+        colour, whiskers = COLOURS[number % len(COLOURS)], {"linewidth": 0.8}
+        ax.bar(places, means, width, yerr=sds, color=colour, hatch=hatch, error_kw=whiskers, label=arm)
+    ax.set_xticks(range(len(classes)), classes)
+    ax.set(ylabel=axis, ylim=(0, 1.05))
+    figure.legend(*ax.get_legend_handles_labels(), frameon=False, loc="outside right center")
+    figure.suptitle(title)
+    return figure
+
+
+def ladder(folds: pd.DataFrame, classes: Sequence[str], measure: str, title: str, axis: str) -> Figure:
+    """A line a class over the arms in their order; the band is one sd over folds on either side.
+
+    Arguments as for ``grouped_bars``.
+    """
+    arms = list(dict.fromkeys(folds["arm"]))
+    figure = Figure(figsize=(0.8 * len(arms) + 2.4, 2.8), layout="constrained")
+    ax, steps = figure.subplots(), np.arange(len(arms))
+    found = [_by_class(folds[folds["arm"] == arm], classes, measure) for arm in arms]
+    for number, label in enumerate(classes):
+        means, sds = (np.array([arm[which][number] for arm in found]) for which in range(2))
+        colour, marker = COLOURS[number % len(COLOURS)], "osD^vP*"[number % 7]
+        ax.plot(steps, means, marker=marker, color=colour, label=label)
+        ax.fill_between(steps, means - sds, means + sds, color=colour, alpha=0.15, linewidth=0)
+    ax.set_xticks(steps, arms)
+    ax.set(ylabel=axis, ylim=(0, 1.05))
+    figure.legend(*ax.get_legend_handles_labels(), frameon=False, loc="outside right center")
+    figure.suptitle(title)
+    return figure
+
+
+def ranking(folds: pd.DataFrame, measure: str, title: str, axis: str) -> Figure:
+    """Arms by an overall measure, the best on top, at most thirty of them; dots are folds, the bar is mean ± sd."""
+    part = folds[(folds["class"] == "") & (folds["measure"] == measure)]
+    means = part.groupby("arm")["value"].mean().sort_values(ascending=False, kind="stable")
+    shown = list(means.index[:MOST_RANKED])[::-1]
+    figure = Figure(figsize=(6.0, 0.19 * len(shown) + 1.0), layout="constrained")
+    ax = figure.subplots()
+    for place, arm in enumerate(shown):
+        values = part.loc[part["arm"] == arm, "value"]
+        ax.errorbar(values.mean(), place, xerr=values.std(), fmt="o", color=COLOURS[0], markersize=4, linewidth=1)
+        ax.plot(values, np.full(len(values), place), ".", color=COLOURS[6], markersize=3, zorder=1)
+    ax.set_yticks(range(len(shown)), shown)
+    ax.set(xlabel=axis if len(shown) == len(means) else f"{axis}, the best {len(shown)} of {len(means)}")
+    figure.suptitle(title)
+    return figure
+
+
+def _by_class(folds: pd.DataFrame, classes: Sequence[str], measure: str) -> tuple[list[float], list[float]]:
+    values = [folds.loc[(folds["class"] == label) & (folds["measure"] == measure), "value"] for label in classes]
+    return [float(value.mean()) for value in values], [float(value.std()) for value in values]

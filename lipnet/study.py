@@ -1,0 +1,115 @@
+"""Studies: named sets of arms, each a few settings changed, all trained on the same folds (thesis, sections 8, 9)."""
+
+import copy
+from itertools import permutations
+from typing import Any, Literal
+
+from pydantic import Field
+
+from lipnet.errors import InputError
+from lipnet.seeds import generator
+from lipnet.settings import Settings, pick
+
+CLASSIFIER = "classifier"  # key of an arm: cnn, or a row of train_svm.features
+Measure = Literal[
+    "accuracy", "balanced_accuracy", "macro_f1", "mcc", "kappa", "log_loss", "average_precision", "dead_filters"
+]
+Arm = dict[str, Any]  # dotted keys of params.yaml -> value
+
+
+class ScaleSettings(Settings):
+    """One row of ``scales`` in studies/params.yaml.
+
+    Attributes:
+        settings: dotted keys of params.yaml -> value, for every arm of every study.
+        subsets: how many arms of a study of ordered subsets to draw; None for all.
+    """
+
+    settings: dict[str, Any]
+    subsets: int | None = Field(ge=2)
+
+
+class SubsetSettings(Settings):
+    """Arms made by a rule: every ordered subset, but the empty one, of some items becomes the value of one key."""
+
+    key: str
+    items: list[str] = Field(min_length=1)
+
+
+class StudySettings(Settings):
+    """One row of ``studies`` in studies/params.yaml.
+
+    Attributes:
+        title: what is compared.
+        thesis: sections, figures and tables of the thesis that it repeats; empty where there are none.
+        problems: names of problems.
+        settings: dotted keys of params.yaml -> value, for every arm of this study.
+        arms: name -> what it changes; the key ``classifier`` names an SVM instead of the network.
+        subsets: arms by rule, instead of ``arms``.
+        only: arm -> problems, where an arm does not fit all.
+        against: each arm is judged against the one before it (previous), the best one (best), or the arm so named.
+        judged: overall measure that is judged.
+        shown: overall measures of the table.
+        of_class: measure per class, in the table and in the figure.
+        figure: bars (grouped bars), ladder (lines over the arms), ranking (arms by the judged measure) or measures
+            (all measures per class).
+        confusion: draw the mean confusion matrices too.
+    """
+
+    title: str
+    thesis: str
+    problems: list[str] = Field(min_length=1)
+    settings: dict[str, Any] = Field(default={})
+    arms: dict[str, Arm] = Field(default={})
+    subsets: SubsetSettings | None = None
+    only: dict[str, list[str]] = Field(default={})
+    against: str
+    judged: Measure
+    shown: list[Measure]
+    of_class: Literal["tpr", "ppv", "f1"]
+    figure: Literal["bars", "ladder", "ranking", "measures"]
+    confusion: bool = False
+
+
+def arms_of(name: str, study: StudySettings, problem: str, scale: ScaleSettings, seed: int) -> dict[str, Arm]:
+    """The arms of a study that fit a problem, each with all that it changes: the scale's, the study's, its own.
+
+    Raises:
+        InputError: the study has no arms, or ``only`` or ``against`` name an arm that it has not.
+    """
+    arms = study.arms if study.subsets is None else _ordered_subsets(study.subsets, scale.subsets, seed)
+    if not arms:
+        raise InputError(f"studies.{name}: give it arms, or subsets")
+    named = [*study.only, *([] if study.against in {"previous", "best"} else [study.against])]
+    unknown = [arm for arm in named if arm not in arms]
+    if unknown:
+        raise InputError(f"studies.{name}: no arm is called '{unknown[0]}'; arms: {', '.join(arms)}")
+    fitting = {arm: changes for arm, changes in arms.items() if problem in study.only.get(arm, [problem])}
+    return {arm: {**scale.settings, **study.settings, **changes} for arm, changes in fitting.items()}
+
+
+def _ordered_subsets(settings: SubsetSettings, n: int | None, seed: int) -> dict[str, Arm]:
+    subsets = [
+        list(order) for length in range(len(settings.items)) for order in permutations(settings.items, length + 1)
+    ]
+    if n is not None and n < len(subsets):
+        drawn = generator("subsets", seed).choice(len(subsets), n, replace=False)
+        subsets = [subsets[index] for index in sorted(drawn)]
+    return {", ".join(subset): {settings.key: subset} for subset in subsets}
+
+
+def override(params: dict[str, Any], changes: Arm) -> dict[str, Any]:
+    """A copy of params with the values of dotted keys changed; ``classifier`` is no key of params and left out.
+
+    Raises:
+        InputError: there is no such key; the message offers the nearest spelling.
+    """
+    changed = copy.deepcopy(params)
+    for dotted, value in changes.items():
+        if dotted == CLASSIFIER:
+            continue
+        *sections, key = dotted.split(".")
+        pick(changed, *sections, key)
+        section = pick(changed, *sections) if sections else changed
+        section[key] = value
+    return changed

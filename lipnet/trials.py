@@ -1,0 +1,132 @@
+"""Trials: folds of networks and SVMs, trained in one pool, each remembered under a digest of all that it depends on.
+
+The same fold of the same arm is trained once, whichever study asks for it, and a run that was killed goes on where it
+stopped. A digest covers data, settings, seed, backend, versions of the libraries, and the code of this library.
+"""
+
+import hashlib
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from lipnet import files, inspection, svm, training
+from lipnet.parallel import stream
+from lipnet.settings import Settings
+from lipnet.svm import SvmTask
+from lipnet.training import FoldResult, FoldTask
+
+Task = FoldTask | SvmTask
+Watch = Callable[[Iterable["Trial"], int], Iterable["Trial"]]
+# tests/test_trials.py compares them with the imports.
+CODE = (
+    *("augment", "balance", "dropout", "epoch", "errors", "files", "inspection", "networks", "parallel", "seeds"),
+    *("settings", "svm", "training", "trials"),
+)
+LIBRARIES = ("keras", "tensorflow", "numpy", "scikit-learn", "imbalanced-learn")
+N_INSPECTED = 256  # training images on which filters are called dead
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one classifier says of one test fold.
+
+    Attributes:
+        predicted: class index of each test row, shape (n_test,).
+        probabilities: shape (n_test, K).
+        dead_filters: filters of convolutions that pass nothing on (thesis, 5.1); NaN for an SVM.
+    """
+
+    predicted: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    dead_filters: float
+
+
+def run(task: Task) -> Trial:
+    """Train and predict one fold."""
+    if isinstance(task, SvmTask):
+        outcome = svm.train_fold(task)
+        return Trial(outcome.predicted, outcome.probabilities, np.nan)
+    result = training.train_fold(task)
+    return Trial(result.probabilities.argmax(axis=1), result.probabilities, _count_dead(task, result))
+
+
+def _count_dead(task: FoldTask, result: FoldResult) -> float:
+    with TemporaryDirectory() as name:  # Keras reads weights from files only
+        architecture, weights = Path(name) / "architecture.json", Path(name) / "fold.weights.h5"
+        files.write_text(architecture, result.architecture)
+        files.write_bytes(weights, result.weights)
+        model = inspection.load(architecture, weights)
+    seen = np.setdiff1d(np.arange(len(task.labels)), task.test)[:N_INSPECTED]
+    return float(sum(dead.sum() for dead in inspection.dead_filters(model, task.images[seen]).values()))
+
+
+def run_all(tasks: Sequence[Task], folder: Path, threads_per_task: int, watch: Watch) -> list[Trial]:
+    """The trials of all tasks, in order; those that the folder remembers are not run again.
+
+    A trial is written as soon as it is there, by this process: workers may be on other machines.
+
+    Args:
+        tasks: folds of networks and SVMs.
+        folder: of the remembered trials.
+        threads_per_task: of the numerical libraries.
+        watch: (trials as they are done, how many) -> the same trials; for a progress bar.
+    """
+    paths = [folder / f"{digest(task)}.npz" for task in tasks]
+    missing = {path: task for path, task in zip(paths, tasks, strict=True) if not path.exists()}
+    done = watch(stream(run, missing.values(), threads_per_task), len(missing))
+    for path, trial in zip(missing, done, strict=True):
+        files.write_arrays(path, {field.name: np.asarray(getattr(trial, field.name)) for field in fields(trial)})
+    return [_remembered(path) for path in paths]
+
+
+def _remembered(path: Path) -> Trial:
+    arrays = files.read_arrays(path)
+    return Trial(arrays["predicted"], arrays["probabilities"], float(arrays["dead_filters"]))
+
+
+def digest(task: Task) -> str:
+    """A name for all that a trial depends on, 32 hexadecimal digits."""
+    found = hashlib.sha256()
+    for part in _parts([*_surroundings(), task]):
+        found.update(len(part).to_bytes(8, "little"))
+        found.update(part)
+    return found.hexdigest()[:32]
+
+
+@cache
+def _surroundings() -> list[str]:
+    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    return [backend, *map(version, LIBRARIES), *(_source(name) for name in CODE)]
+
+
+def _source(name: str) -> str:
+    return (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
+
+
+def _parts(value: Any) -> Iterator[bytes]:
+    """The content of a value, piece by piece, with a type before each; functions (reports) are left out."""
+    if callable(value):
+        return
+    yield type(value).__name__.encode()
+    if isinstance(value, np.ndarray):
+        yield from (value.dtype.str.encode(), repr(value.shape).encode(), np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, Settings):
+        yield value.model_dump_json().encode()
+    elif is_dataclass(value):
+        yield from (part for field in fields(value) for part in _parts(getattr(value, field.name)))
+    elif isinstance(value, dict):
+        yield from (part for pair in value.items() for item in pair for part in _parts(item))
+    elif isinstance(value, list | tuple):
+        yield from (part for item in value for part in _parts(item))
+    elif isinstance(value, str | int | float | np.generic):
+        yield repr(value).encode()
+    else:
+        raise TypeError(f"no digest of {type(value).__name__}")

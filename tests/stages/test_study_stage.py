@@ -1,0 +1,149 @@
+"""A whole study on a tiny problem: its outputs, its resume after a kill, and what bad settings are told."""
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from argparse import Namespace
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from lipnet import files
+from lipnet.errors import InputError
+from stages import ingest, study
+from tests.stages.test_stages import ROOT, make_params
+
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
+STUDY = {
+    "title": "Two networks and an SVM",
+    "thesis": "section 9",
+    "problems": ["lamellarity"],
+    "settings": {"crop.mode": "cropped"},
+    "against": "cnn",
+    "judged": "macro_f1",
+    "shown": ["macro_f1", "dead_filters"],
+    "of_class": "f1",
+    "figure": "bars",
+    "confusion": True,
+    "arms": {"cnn": {}, "no augmentation": {"augment.transforms": []}, "svm": {"classifier": "svm"}},
+}
+THESIS = "study,problem,arm,actual,predicted,quantity,value,source\ns,lamellarity,cnn,Uncertain,,f1,0.2169,Figure 18\n"
+TRIALS = 6  # three arms, two folds
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the particles of a tiny problem, params of the pipeline and one study."""
+    folder = tmp_path_factory.mktemp("studies")
+    params = make_params()
+    (folder / "params.yaml").write_text(yaml.safe_dump(params))
+    names = ["table", "rejected", "duplicates", "counts", "pictures", "folder"]
+    store, table = folder / "particles" / "lamellarity.npz", folder / "particles" / "lamellarity.csv"
+    paths = {name: folder / "ingest" / name for name in names} | {"store": store, "table": table}
+    ingest.main(params, Namespace(problem="lamellarity", **paths))
+    (folder / "thesis.csv").write_text(THESIS)
+    write(folder, STUDY)
+    return folder
+
+
+def write(folder: Path, settings: dict[str, Any], **changes: Any) -> None:
+    own = {
+        "scale": "small",
+        "problems": None,
+        "scales": {"small": {"settings": {"train_cnn.batch_size": 16}, "subsets": 2}},
+        "studies": {"s": settings},
+    }
+    (folder / "studies.yaml").write_text(yaml.safe_dump(own | changes, sort_keys=False))
+
+
+def arguments(folder: Path, memory: str, results: str) -> dict[str, Path]:
+    names = {"settings": "studies.yaml", "thesis": "thesis.csv", "particles": "particles"}
+    return {name: folder / path for name, path in {**names, "trials": memory, "results": results}.items()}
+
+
+def run_here(folder: Path, results: str) -> Path:
+    params = yaml.safe_load((folder / "params.yaml").read_text())
+    study.main(params, Namespace(study="s", **arguments(folder, "memory", results)))
+    return folder / results
+
+
+def start(folder: Path, memory: str, results: str) -> subprocess.Popen[str]:
+    words = [word for name, path in arguments(folder, memory, results).items() for word in (f"--{name}", str(path))]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "LIPNET_WORKERS": "1"}
+    command = [sys.executable, "-m", "stages.study", "s", *words]
+    return subprocess.Popen(command, cwd=folder, env=environment, text=True, start_new_session=True)
+
+
+def kept(folder: Path) -> dict[str, int]:
+    return {path.name: path.stat().st_mtime_ns for path in folder.glob("*.npz")}
+
+
+def test_a_study_killed_half_way_trains_nothing_twice_and_ends_the_same(project: Path) -> None:
+    with start(project, "killed", "after_kill") as process:
+        while len(kept(project / "killed")) < 2:
+            assert process.poll() is None
+            time.sleep(0.01)
+        os.killpg(process.pid, signal.SIGKILL)
+    before = kept(project / "killed")
+    assert 2 <= len(before) < TRIALS
+    assert not (project / "after_kill").exists()
+    with start(project, "killed", "after_kill") as process:
+        assert process.wait() == 0
+    after = kept(project / "killed")
+    assert len(after) == TRIALS
+    assert {name: after[name] for name in before} == before
+    with start(project, "whole", "uninterrupted") as process:
+        assert process.wait() == 0
+    assert set(kept(project / "whole")) == set(after)
+    for name in ("metrics.json", "per_fold.csv", "report.md", "lamellarity.png"):
+        assert (project / "after_kill" / name).read_bytes() == (project / "uninterrupted" / name).read_bytes()
+
+
+def test_the_outputs_of_a_study(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIPNET_WORKERS", "1")
+    results = run_here(project, "results")
+    summary = json.loads((results / "metrics.json").read_text())
+    assert list(summary["lamellarity"]) == list(STUDY["arms"])
+    assert set(summary["lamellarity"]["svm"]["macro_f1"]) == {"mean", "sd"}
+    folds = files.read_table(results / "per_fold.csv")
+    assert set(folds["fold"]) == {0, 1}
+    dead = folds[folds["measure"] == "dead_filters"]
+    assert dead.groupby("arm")["value"].count().to_dict() == {
+        "cnn": 2,
+        "no augmentation": 2,
+        "svm": 0,
+    }  # it has no filters
+    report = (results / "report.md").read_text()
+    assert report.startswith("# Two networks and an SVM\n\nRepeats section 9 of the thesis. Scale `small`")
+    assert "(0.22)" in report and "- svm against cnn: " in report
+    assert {path.name for path in results.glob("*.png")} == {"lamellarity.png", "lamellarity_confusion.png"}
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"arms": {"cnn": {}, "b": {"crop.mod": "masked"}}}, "'mod' is missing in crop; did you mean 'mode'"),
+        (
+            {"arms": {"cnn": {}, "b": {"classifier": "svn"}}},
+            "'svn' is missing in train_svm.features; did you mean 'svm'",
+        ),
+        ({"figur": "bars"}, "unknown key 'studies.s.figur'; did you mean 'figure'"),
+        ({"against": "nobody"}, "no arm is called 'nobody'"),
+        ({"judged": "f2"}, r"studies\.s\.judged"),
+    ],
+)
+def test_a_mistake_in_a_study_is_named_before_anything_is_trained(
+    project: Path, changes: dict[str, Any], message: str
+) -> None:
+    write(project, STUDY | changes)
+    try:
+        with pytest.raises(InputError, match=message):
+            run_here(project, "never")
+    finally:
+        write(project, STUDY)
+    assert not (project / "never").exists()
