@@ -6,8 +6,7 @@ Keras is imported inside the functions that train: the parent process, which onl
 import os
 import sys
 import tempfile
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -140,10 +139,9 @@ def train_fold(task: FoldTask) -> FoldResult:
 
 
 def _started(task: FoldTask) -> tuple["keras.Model", Run]:
-    with _silent_start():
-        import keras
+    start_keras()
+    import keras
 
-        keras.ops.zeros(1)  # starts the backend, which talks about devices that are not there
     # Automatic names, which stand in the files, count on from model to model: begin anew, whatever this process did.
     keras.utils.clear_session()
     keras.utils.set_random_seed(derive("network", task.seed, task.fold))
@@ -161,14 +159,16 @@ def _optimiser(settings: OptimiserSettings) -> "keras.optimizers.Optimizer":
     return keras.optimizers.SGD(settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0)
 
 
-@contextmanager
-def _silent_start() -> Iterator[None]:
+def start_keras() -> None:
+    """Import Keras and start its backend, which talks about devices that are not there, without a word."""
     # TensorFlow's C++ code writes to descriptor 2 before any setting of its own can stop it. Exceptions still pass.
     sys.stderr.flush()
     saved, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     try:
         os.dup2(nowhere, 2)
-        yield
+        import keras
+
+        keras.ops.zeros(1)
     finally:
         os.dup2(saved, 2)
         os.close(saved)
@@ -219,10 +219,11 @@ def _pixels(rows: NDArray[np.int64], task: FoldTask, training_set: TrainingSet) 
     pixels[real] = task.images[rows[real]]
     if not real.all():
         pixels[~real] = training_set.synthetic[task.network.size_px][rows[~real] - n]
-    return _to_grey(pixels)
+    return to_grey(pixels)
 
 
-def _to_grey(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+def to_grey(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What a network sees of crops (n, size_px, size_px): grey levels in [0, 1], shape (n, size_px, size_px, 1)."""
     return pixels[..., None].astype(np.float32) / np.float32(255)
 
 
@@ -255,7 +256,7 @@ def warp_with_keras(
 
 def predict(model: "keras.Model", pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
     """Probabilities of crops (n, size_px, size_px), shape (n, K)."""
-    parts = [model.predict_on_batch(_to_grey(pixels[part])) for part in _chunks(np.arange(len(pixels)), CHUNK)]
+    parts = [model.predict_on_batch(to_grey(pixels[part])) for part in _chunks(np.arange(len(pixels)), CHUNK)]
     return np.concatenate(parts).astype(np.float64)
 
 

@@ -1,0 +1,37 @@
+"""Draw what the network of fold 0 has learned, and the loss it learned by."""
+
+from argparse import Namespace
+from typing import Any
+
+from lipnet import crops, files, inspection
+from lipnet.errors import InputError
+from lipnet.plots import figure
+from lipnet.plots.networks import activation_maps, kernel_maps, log_loss_curve
+from lipnet.settings import parse, pick
+from stages.command import run
+
+
+def main(params: dict[str, Any], arguments: Namespace) -> None:
+    """Write kernels.png, activations.png and log_loss.png (thesis, Figures 14, 15 and 9)."""
+    settings = parse(inspection.FigureSettings, pick(params, "figures"), "figures")
+    heading = f"{arguments.problem}, {pick(params, 'model')}, fold 0"
+    table = files.read_table(arguments.table)
+    model = inspection.load(arguments.models / "architecture.json", arguments.models / "fold0.weights.h5")
+    images = crops.of_size(files.read_arrays(arguments.crops), model.input_shape[1])
+    if len(images) != len(table):
+        raise InputError(f"{arguments.crops}: holds {len(images)} crops but the table {len(table)}; run `dvc repro`")
+
+    dead = inspection.dead_filters(model, images)
+    figure.save(kernel_maps(inspection.kernels(model), dead, f"Kernels: {heading}"), arguments.pictures / "kernels.png")
+
+    row = inspection.row_of(table, settings.particle)
+    activations = inspection.activations(model, images[row])
+    title = f"Activations: {heading}, particle {table['id'][row]}, {table['label'][row]}"
+    drawn = activation_maps(images[row], activations, settings.channels, title)
+    figure.save(drawn, arguments.pictures / "activations.png")
+
+    figure.save(log_loss_curve(), arguments.pictures / "log_loss.png")
+
+
+if __name__ == "__main__":
+    run(__doc__, True, ["models", "crops", "table", "pictures"], main)
