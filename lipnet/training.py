@@ -3,6 +3,7 @@
 Keras is imported inside the functions that train: the parent process, which only hands out folds, never pays for it.
 """
 
+import logging
 import os
 import sys
 import tempfile
@@ -169,6 +170,8 @@ def start_keras() -> None:
         import keras
 
         keras.ops.zeros(1)
+        # It warns of what training many folds in one process does on purpose: a compiled step for each of them.
+        logging.getLogger("tensorflow").setLevel(logging.ERROR)
     finally:
         os.dup2(saved, 2)
         os.close(saved)
@@ -306,9 +309,11 @@ def split_validation(task: FoldTask) -> tuple[TrainingSet, NDArray[np.int64]]:
     stand in for them, so that class shares and length of an epoch are those of the training that follows.
 
     Raises:
-        InputError: the fitting rows lack a class.
+        InputError: there are no training rows but artificial ones, or the fitting rows lack a class.
     """
     rows = np.unique(task.training_set.rows)
+    if not len(rows):
+        raise InputError("balance.method 'artificial_only' leaves no rows to choose epochs on; use choose: fixed")
     groups = task.groups[rows]
     if len(np.unique(groups)) == 1:  # nothing can be kept apart, so rows are
         groups = np.arange(len(groups))

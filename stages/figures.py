@@ -7,13 +7,13 @@ from lipnet import crops, files, inspection
 from lipnet.errors import InputError
 from lipnet.plots import figure
 from lipnet.plots.networks import activation_maps, kernel_maps, log_loss_curve
-from lipnet.settings import parse, pick
+from lipnet.settings import parse, pick, read_params
 from stages.command import run
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write kernels.png, activations.png and log_loss.png (thesis, Figures 14, 15 and 9)."""
-    settings = parse(inspection.FigureSettings, pick(params, "figures"), "figures")
+    settings = parse(inspection.FigureSettings, pick(read_params(arguments.settings), "figures"), "figures")
     heading = f"{arguments.problem}, {pick(params, 'model')}, fold 0"
     table = files.read_table(arguments.table)
     model = inspection.load(arguments.models / "architecture.json", arguments.models / "fold0.weights.h5")
@@ -34,4 +34,4 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run(__doc__, True, ["models", "crops", "table", "pictures"], main)
+    run(__doc__, "problem", ["settings", "models", "crops", "table", "pictures"], main)

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 @pytest.fixture
 def arguments(tmp_path: Path) -> Namespace:
     """Six particles and a tiny network of fold 0."""
-    paths = {name: tmp_path / name for name in ("models", "crops", "table", "pictures")}
+    paths = {name: tmp_path / name for name in ("settings", "models", "crops", "table", "pictures")}
     network = NetworkSettings(size_px=8, blocks=[[3, 2]], halve="stride", top="average")
     regularisation = RegularisationSettings.model_validate(PARAMS["train_cnn"]["regularisation"])
     keras.utils.set_random_seed(0)
@@ -39,7 +39,9 @@ def arguments(tmp_path: Path) -> Namespace:
 
 
 def draw(arguments: Namespace, **settings: Any) -> dict[str, bytes]:
-    figures.main({**PARAMS, "figures": {"particle": None, "channels": 16, **settings}}, arguments)
+    own = {"figures": {"particle": None, "channels": 16, **settings}}
+    files.write_text(arguments.settings, yaml.safe_dump(own))
+    figures.main(PARAMS, arguments)
     return {path.name: path.read_bytes() for path in arguments.pictures.iterdir()}
 
 
@@ -79,5 +81,6 @@ def test_crops_of_other_particles_are_refused(arguments: Namespace) -> None:
 
 
 def test_the_section_must_be_there(arguments: Namespace) -> None:
+    files.write_text(arguments.settings, "scale: reduced\n")
     with pytest.raises(InputError, match="'figures' is missing"):
-        figures.main({name: section for name, section in PARAMS.items() if name != "figures"}, arguments)
+        figures.main(PARAMS, arguments)
