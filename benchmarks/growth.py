@@ -18,7 +18,7 @@ import yaml
 from benchmarks.measure import ROOT, Usage, table, usage_of, write_results
 from lipnet.settings import read_params
 
-USAGE = ["seconds", "ms a particle", "peak memory, GiB"]
+USAGE = ["seconds", "CPU seconds", "CPU ms a particle", "peak memory, GiB"]
 NOTE = [
     "Seconds and memory are those of the stage's command with all its processes; pages that processes share count once",
     "for each. A further particle: the difference from the size above over the difference in particles, which leaves",
@@ -39,14 +39,15 @@ def main() -> None:
     for n in sorted(arguments.sizes):
         for stage, usage in _all_stages(arguments.problem, n, n <= arguments.svm_most).items():
             usages.setdefault(stage, {})[n] = usage
-    parts = [*NOTE, table(["stage", "particles", *USAGE, "ms a further particle"], _rows(usages))]
+    parts = [*NOTE, table(["stage", "particles", *USAGE, "CPU ms a further particle"], _rows(usages))]
     packages = ["numpy", "pandas", "scikit-image", "scikit-learn", "tensorflow"]
     write_results("growth", "Growth with the number of particles", "growth", packages, parts)
 
 
 def cells(usage: Usage, n: int) -> list[str]:
     """The columns ``USAGE`` of a stage that had n particles."""
-    return [f"{usage.seconds:.1f}", f"{1000 * usage.seconds / n:.2f}", f"{usage.peak_gib:.2f}"]
+    spent = usage.cpu_seconds
+    return [f"{usage.seconds:.1f}", f"{spent:.1f}", f"{1000 * spent / n:.2f}", f"{usage.peak_gib:.2f}"]
 
 
 def stage_commands(params: dict[str, Any], problem: str) -> dict[str, list[str]]:
@@ -106,7 +107,7 @@ def _rows(usages: dict[str, dict[int, Usage]]) -> list[list[str]]:
     for stage, by_size in usages.items():
         smaller: tuple[int, Usage] | None = None
         for n, usage in by_size.items():
-            further = f"{1000 * (usage.seconds - smaller[1].seconds) / (n - smaller[0]):.2f}" if smaller else ""
+            further = f"{1000 * (usage.cpu_seconds - smaller[1].cpu_seconds) / (n - smaller[0]):.2f}" if smaller else ""
             rows.append([stage, str(n), *cells(usage, n), further])
             smaller = n, usage
     return rows
