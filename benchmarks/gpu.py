@@ -2,17 +2,35 @@
 
     KERAS_BACKEND=jax python -m benchmarks.gpu [--images 29700] [--folds 5] [--rounds 5]
 
-writes benchmarks/results/gpu.md. The folds share the first GPU; without one they share the processor.
+writes benchmarks/results/gpu.md and, where there is nvidia-smi, gpu_utilisation.png beside it: what the GPUs were busy
+with, as in the thesis's Figure 16. The folds share the first GPU; without one they share the processor.
 """
 
 import argparse
+import io
 import os
+import shutil
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
 from statistics import median
 
-from benchmarks.measure import table, write_results
+import pandas as pd
+from matplotlib.figure import Figure
+
+from benchmarks.measure import RESULTS, table, write_results
 from benchmarks.training import epoch, start, stop
+from lipnet.plots import figure
+from lipnet.plots.figure import COLOURS
 
 THESIS_S = (60, 130)  # an epoch on a GeForce 940M, section 8.1
+WATCH = [
+    "nvidia-smi",
+    "--query-gpu=timestamp,index,utilization.gpu,memory.used",
+    "--format=csv,noheader,nounits",
+    "--loop-ms=200",
+]
 
 
 def main() -> None:
@@ -27,7 +45,8 @@ def main() -> None:
     try:
         for runner in runners:
             epoch(runner)
-        rounds = [[epoch(runner) for runner in runners] for _ in range(arguments.rounds)]
+        with watched_gpus() as samples:
+            rounds = [[epoch(runner) for runner in runners] for _ in range(arguments.rounds)]
     finally:
         for runner in runners:
             stop(runner)
@@ -43,7 +62,52 @@ def main() -> None:
         ],
     ]
     parts = [table([f"{arguments.images} examples, {backend}", "seconds an epoch", "ratio to one fold"], rows)]
+    if samples:
+        figure.save(utilisation(samples[0]), RESULTS / "gpu_utilisation.png")
     write_results("gpu", "A training epoch at the thesis's size", "gpu", ["keras"], parts)
+
+
+@contextmanager
+def watched_gpus() -> Iterator[list[pd.DataFrame]]:
+    """Sample the GPUs while the block runs; behind it the list holds one table, or nothing without nvidia-smi.
+
+    The table has columns seconds (from the first sample), gpu, utilisation_percent, memory_mib.
+    """
+    samples = list[pd.DataFrame]()
+    if shutil.which(WATCH[0]) is None:
+        yield samples
+        return
+    with tempfile.TemporaryFile("w+") as output:
+        with subprocess.Popen(WATCH, stdout=output) as process:
+            try:
+                yield samples
+            finally:
+                process.terminate()
+        output.seek(0)
+        samples.append(_parse(output.read()))
+
+
+def _parse(text: str) -> pd.DataFrame:
+    whole_lines = text[: text.rfind("\n") + 1]  # it was stopped in the middle of a word, perhaps
+    names = ["time", "gpu", "utilisation_percent", "memory_mib"]
+    table = pd.read_csv(io.StringIO(whole_lines), names=names, skipinitialspace=True, parse_dates=["time"])
+    time = table.pop("time")
+    table.insert(0, "seconds", (time - time.min()).dt.total_seconds())
+    return table
+
+
+def utilisation(samples: pd.DataFrame) -> Figure:
+    """Draw the busy share of the time and the memory in use, one line a GPU; columns as of ``watched_gpus``."""
+    drawn = Figure(figsize=(7.5, 2.8), layout="constrained")
+    busy, memory = drawn.subplots(1, 2)
+    for number, (gpu, part) in enumerate(samples.groupby("gpu")):
+        colour = COLOURS[number % len(COLOURS)]
+        busy.plot(part["seconds"], part["utilisation_percent"], color=colour, label=f"GPU {gpu}")
+        memory.plot(part["seconds"], part["memory_mib"] / 1024, color=colour)
+    busy.set(xlabel="seconds", ylabel="GPU utilisation, %", ylim=(0, 105))
+    memory.set(xlabel="seconds", ylabel="memory in use, GiB", ylim=(0, None))
+    drawn.legend(frameon=False, loc="outside right center")
+    return drawn
 
 
 if __name__ == "__main__":

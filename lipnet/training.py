@@ -7,7 +7,8 @@ import logging
 import os
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -119,9 +120,16 @@ def train_fold(task: FoldTask) -> FoldResult:
     the rest of them; then the network is trained anew on all training rows for that number. Each fold chooses its own:
     a number common to all folds would have been chosen on rows that other folds test on.
 
+    Where the backend has several devices of the kind it prefers, folds take turns over them.
+
     Raises:
         InputError: the loss became NaN or infinite.
     """
+    with _on_device_of(task.fold):
+        return _train_fold(task)
+
+
+def _train_fold(task: FoldTask) -> FoldResult:
     epochs, history = task.training.epochs.fixed, list[dict[str, Any]]()
     if task.training.epochs.choose == "early_stopping":
         epochs, history = _choose_epochs(task)
@@ -140,7 +148,6 @@ def train_fold(task: FoldTask) -> FoldResult:
 
 
 def _started(task: FoldTask) -> tuple["keras.Model", Run]:
-    start_keras()
     import keras
 
     # Automatic names, which stand in the files, count on from model to model: begin anew, whatever this process did.
@@ -158,6 +165,26 @@ def _optimiser(settings: OptimiserSettings) -> "keras.optimizers.Optimizer":
     if settings.name == "adam":
         return keras.optimizers.Adam(settings.learning_rate)
     return keras.optimizers.SGD(settings.learning_rate, momentum=settings.momentum, nesterov=settings.momentum > 0)
+
+
+@contextmanager
+def _on_device_of(fold: int) -> Iterator[None]:
+    start_keras()
+    import keras
+
+    devices = _devices()
+    with keras.device(devices[fold % len(devices)]) if len(devices) > 1 else nullcontext():
+        yield
+
+
+def _devices() -> list[str]:
+    import keras
+
+    if keras.backend.backend() == "torch":  # Keras cannot list its devices
+        import torch
+
+        return [f"gpu:{number}" for number in range(torch.cuda.device_count())]
+    return keras.distribution.list_devices()
 
 
 def start_keras() -> None:
