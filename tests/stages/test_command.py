@@ -18,7 +18,7 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     def with_arguments(*words: str, main: Any = None) -> list[Any]:
         given: list[Any] = []
         monkeypatch.setattr(sys, "argv", ["stage", *words])
-        run("A stage.", True, ["table"], main or (lambda *arguments: given.extend(arguments)))
+        run("A stage.", "problem", ["table"], main or (lambda *arguments: given.extend(arguments)))
         return given
 
     return with_arguments
