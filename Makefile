@@ -5,10 +5,13 @@ BIN := .venv/bin
 INSTALLED := .venv/$(LOCK).installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro test test-long lint typecheck format lock clean
+.PHONY: repro studies test test-long lint typecheck format lock clean
 
 repro: $(INSTALLED)  ## run the pipeline: every stage whose inputs changed
 	dvc repro
+
+studies: $(INSTALLED)  ## run the experiments of the thesis, at the scale that studies/params.yaml names
+	dvc repro studies/dvc.yaml
 
 test: $(INSTALLED)
 	python -m pytest

@@ -133,6 +133,20 @@ def test_artificial_examples_fill_up_every_class_to_the_largest() -> None:
         assert_array_equal(crops.mean(axis=(1, 2)), 10 * training_set.synthetic_labels)
 
 
+def test_artificial_only_shows_no_training_row() -> None:
+    asked = []
+
+    def make(label: int, n: int) -> Images:
+        asked.append((label, n))
+        return {size: np.full((n, size, size), label, np.uint8) for size in (4, 6)}
+
+    training_set = _balance("artificial_only", make_artificial=make)
+    assert len(training_set.rows) == 0
+    counts = training_set.class_counts(LABELS)
+    assert (counts == np.bincount(LABELS[TRAIN]).max()).all()
+    assert asked == [(label, counts[0]) for label in range(len(counts))]
+
+
 def test_artificial_with_even_classes_asks_for_nothing() -> None:
     train = np.concatenate([_members(label)[:5] for label in range(3)])
     training_set = _balance("artificial", train=train)

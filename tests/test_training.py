@@ -251,6 +251,13 @@ def test_where_there_are_synthetic_examples_repeats_of_the_fitting_rows_stand_in
     assert (counts == counts.max()).all()
 
 
+def test_early_stopping_on_artificial_examples_alone_says_what_to_change() -> None:
+    synthetic = {SIZE: np.zeros((6, SIZE, SIZE), np.uint8)}
+    none = _training_set(TRAIN[:0], synthetic=synthetic, synthetic_labels=np.arange(6) % 3)
+    with pytest.raises(InputError, match="'artificial_only' leaves no rows to choose epochs on; use choose: fixed"):
+        split_validation(_task(training_set=none))
+
+
 def test_early_stopping_that_takes_a_whole_class_for_validation_says_what_to_change() -> None:
     coarse = np.where(LABELS == 2, 0, 1 + np.arange(N))  # all of class 2 is one group
     with pytest.raises(InputError, match=r"took all groups of a class for validation; raise train_cnn\.epochs"):
