@@ -18,7 +18,7 @@ from numpy.typing import NDArray
 from benchmarks.measure import ROOT
 from lipnet.augment import AugmentSettings
 from lipnet.balance import TrainingSet
-from lipnet.networks import NetworkSettings, RegularisationSettings, build
+from lipnet.networks import NetworkSettings, build
 from lipnet.settings import parse, pick, read_params
 from lipnet.training import FoldTask, TrainingSettings, train_fold
 
@@ -79,7 +79,7 @@ def keras_model() -> Any:
     """LipNet-4, compiled as the project's training would have it."""
     import keras
 
-    model = build(NETWORK, CLASSES, parse(RegularisationSettings, pick(PARAMS, "train_cnn", "regularisation"), ""))
+    model = build(NETWORK, CLASSES, TRAINING.regularisation, TRAINING.mid_grey)
     model.compile(
         "adam", keras.losses.CategoricalCrossentropy(label_smoothing=TRAINING.label_smoothing), metrics=["accuracy"]
     )

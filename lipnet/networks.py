@@ -50,11 +50,18 @@ class RegularisationSettings(Settings):
     batch_norm: bool
 
 
-def build(network: NetworkSettings, n_classes: int, regularisation: RegularisationSettings) -> "keras.Model":
-    """Build a network that maps images of shape (n, size_px, size_px, 1) in [0, 1] to probabilities (n, n_classes)."""
+def build(
+    network: NetworkSettings, n_classes: int, regularisation: RegularisationSettings, mid_grey: float
+) -> "keras.Model":
+    """Build a network that maps images of shape (n, size_px, size_px, 1) in [0, 1] to probabilities (n, n_classes).
+
+    Its first layer subtracts ``mid_grey``: of networks that saw positive numbers only, some died within an epoch, every
+    filter of the last convolution at once, and named one class for ever.
+    """
     import keras
 
     layers: list[Any] = [keras.Input((network.size_px, network.size_px, 1), name="image")]
+    layers.append(keras.layers.Rescaling(1.0, offset=-mid_grey, name="centred"))
     for number, channels in enumerate(network.blocks, start=1):
         for position, filters in enumerate(channels, start=1):
             layers += _convolution(f"conv{number}_{position}", filters, 1, regularisation)

@@ -37,30 +37,42 @@ def stream(function: Callable[[Task], Result], tasks: Iterable[Task], threads_pe
     Raises:
         InputError: LIPNET_WORKERS is not a positive number, or the cluster of LIPNET_DASK cannot be used.
     """
-    todo = list(tasks)
+    waiting: dict[int, Result] = {}
+    following = 0
+    for number, result in stream_as_done(function, tasks, threads_per_task):
+        waiting[number] = result
+        while following in waiting:
+            yield waiting.pop(following)
+            following += 1
+
+
+def stream_as_done(
+    function: Callable[[Task], Result], tasks: Iterable[Task], threads_per_task: int = 1
+) -> Iterator[tuple[int, Result]]:
+    """As ``stream``, but each result comes as soon as it is there, with the number of its task: nothing waits."""
+    todo = list(enumerate(tasks))
+    work = partial(_numbered, function, threads_per_task)
     address = os.environ.get(SCHEDULER_VARIABLE)
     if address:
-        yield from _on_cluster(address, partial(_with_threads, function, threads_per_task), todo)
+        yield from _on_cluster(address, work, todo)
         return
     _fix_threads(threads_per_task)
     workers = min(_workers(threads_per_task), max(len(todo), 1))
-    with threadpool_limits(threads_per_task):  # for a single worker, which is this process: its libraries have started
-        parallel = joblib.Parallel(n_jobs=workers, return_as="generator")
-        yield from parallel(joblib.delayed(function)(task) for task in todo)
+    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
+    yield from parallel(joblib.delayed(work)(one) for one in todo)
 
 
-def _with_threads(function: Callable[[Task], Result], threads: int, task: Task) -> Result:
-    # A worker of a cluster was started by others.
-    _fix_threads(threads)
-    with threadpool_limits(threads):
-        return function(task)
+def _numbered(function: Callable[[Task], Result], threads: int, task: tuple[int, Task]) -> tuple[int, Result]:
+    _fix_threads(threads)  # a worker of a cluster was started by others
+    with threadpool_limits(threads):  # libraries that have started already, as in this process
+        return task[0], function(task[1])
 
 
 def _on_cluster(address: str, function: Callable[[Task], Result], tasks: list[Task]) -> Iterator[Result]:
     # Not through joblib's Dask backend, which waits for ever where a worker cannot import the function.
     try:
         import dask
-        from distributed import Client
+        from distributed import Client, as_completed
     except ImportError:
         raise InputError(f"{SCHEDULER_VARIABLE} is set, and Dask is not installed; pip install distributed") from None
     try:
@@ -73,9 +85,9 @@ def _on_cluster(address: str, function: Callable[[Task], Result], tasks: list[Ta
     # Tasks carry their images: what lies on a worker instead would be lost with that worker.
     with client, dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
         _check_workers(address, client.scheduler_info(n_workers=-1)["workers"].values())
-        futures = client.map(function, tasks, pure=False)
-        while futures:
-            yield futures.pop(0).result()
+        for future in as_completed(client.map(function, tasks, pure=False), loop=client.loop):
+            yield future.result()
+            future.release()
 
 
 def _check_workers(address: str, workers: Iterable[Any]) -> None:

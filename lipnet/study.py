@@ -2,15 +2,18 @@
 
 import copy
 from itertools import permutations
-from typing import Any, Literal
+from math import perm
+from typing import Any, Literal, Self
 
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lipnet.errors import InputError
 from lipnet.seeds import generator
 from lipnet.settings import Settings, pick
 
 CLASSIFIER = "classifier"  # key of an arm: cnn, or a row of train_svm.features
+SEPARATOR = ", "  # between the items of an ordered subset, in the name of its arm
+THREADS = "train_cnn.threads_per_fold"
 Measure = Literal[
     "accuracy", "balanced_accuracy", "macro_f1", "mcc", "kappa", "log_loss", "average_precision", "dead_filters"
 ]
@@ -23,10 +26,19 @@ class ScaleSettings(Settings):
     Attributes:
         settings: dotted keys of params.yaml -> value, for every arm of every study.
         subsets: how many arms of a study of ordered subsets to draw; None for all.
+        problems: study -> fewer problems than it names.
     """
 
     settings: dict[str, Any]
     subsets: int | None = Field(ge=2)
+    problems: dict[str, list[str]] = Field(default={})
+
+
+class Choice(Settings):
+    """What studies/params.yaml chooses: a scale, and problems for all studies in place of their own (None)."""
+
+    scale: str
+    problems: list[str] | None
 
 
 class SubsetSettings(Settings):
@@ -45,7 +57,7 @@ class StudySettings(Settings):
         problems: names of problems.
         settings: dotted keys of params.yaml -> value, for every arm of this study.
         arms: name -> what it changes; the key ``classifier`` names an SVM instead of the network.
-        subsets: arms by rule, instead of ``arms``.
+        subsets: arms by rule, in place of ``arms``.
         only: arm -> problems, where an arm does not fit all.
         against: each arm is judged against the one before it (previous), the best one (best), or the arm so named.
         judged: overall measure that is judged.
@@ -70,22 +82,35 @@ class StudySettings(Settings):
     figure: Literal["bars", "ladder", "ranking", "measures"]
     confusion: bool = False
 
+    @model_validator(mode="after")
+    def _fits_together(self) -> Self:
+        if bool(self.arms) == bool(self.subsets):
+            raise ValueError("give it arms, or subsets, and not both")
+        if self.subsets and self.confusion:
+            raise ValueError("confusion goes with arms, not with subsets, which are too many")
+        return self
+
 
 def arms_of(name: str, study: StudySettings, problem: str, scale: ScaleSettings, seed: int) -> dict[str, Arm]:
     """The arms of a study that fit a problem, each with all that it changes: the scale's, the study's, its own.
 
     Raises:
-        InputError: the study has no arms, or ``only`` or ``against`` name an arm that it has not.
+        InputError: ``only`` or ``against`` name an arm that the study has not, or has not for this problem.
     """
     arms = study.arms if study.subsets is None else _ordered_subsets(study.subsets, scale.subsets, seed)
-    if not arms:
-        raise InputError(f"studies.{name}: give it arms, or subsets")
-    named = [*study.only, *([] if study.against in {"previous", "best"} else [study.against])]
-    unknown = [arm for arm in named if arm not in arms]
-    if unknown:
-        raise InputError(f"studies.{name}: no arm is called '{unknown[0]}'; arms: {', '.join(arms)}")
     fitting = {arm: changes for arm, changes in arms.items() if problem in study.only.get(arm, [problem])}
+    reference = [] if study.against in {"previous", "best"} else [study.against]
+    for named, known in ((study.only, arms), (reference, fitting)):
+        unknown = [arm for arm in named if arm not in known]
+        if unknown:
+            raise InputError(f"studies.{name}: {problem} has no arm '{unknown[0]}'; it has: {', '.join(known)}")
     return {arm: {**scale.settings, **study.settings, **changes} for arm, changes in fitting.items()}
+
+
+def count(subsets: SubsetSettings) -> int:
+    """How many ordered subsets there are, the empty one left out: 325 of five items."""
+    n = len(subsets.items)
+    return sum(perm(n, length) for length in range(1, n + 1))
 
 
 def _ordered_subsets(settings: SubsetSettings, n: int | None, seed: int) -> dict[str, Arm]:
@@ -95,19 +120,21 @@ def _ordered_subsets(settings: SubsetSettings, n: int | None, seed: int) -> dict
     if n is not None and n < len(subsets):
         drawn = generator("subsets", seed).choice(len(subsets), n, replace=False)
         subsets = [subsets[index] for index in sorted(drawn)]
-    return {", ".join(subset): {settings.key: subset} for subset in subsets}
+    return {SEPARATOR.join(subset): {settings.key: subset} for subset in subsets}
 
 
 def override(params: dict[str, Any], changes: Arm) -> dict[str, Any]:
     """A copy of params with the values of dotted keys changed; ``classifier`` is no key of params and left out.
 
     Raises:
-        InputError: there is no such key; the message offers the nearest spelling.
+        InputError: there is no such key (the message offers the nearest spelling), or arms cannot change it.
     """
     changed = copy.deepcopy(params)
     for dotted, value in changes.items():
         if dotted == CLASSIFIER:
             continue
+        if dotted == THREADS:
+            raise InputError(f"{THREADS} is that of the whole run; change it in params.yaml")
         *sections, key = dotted.split(".")
         pick(changed, *sections, key)
         section = pick(changed, *sections) if sections else changed

@@ -1,10 +1,12 @@
 """Trials: folds of networks and SVMs, trained in one pool, each remembered under a digest of all that it depends on.
 
 The same fold of the same arm is trained once, whichever study asks for it, and a run that was killed goes on where it
-stopped. A digest covers data, settings, seed, backend, versions of the libraries, and the code of this library.
+stopped. A digest covers data, settings, seed, threads, backend, versions of the libraries, and the code of this
+library; it does not cover the kind of device, on which results depend too.
 """
 
 import hashlib
+import json
 import os
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, fields, is_dataclass
@@ -18,19 +20,20 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipnet import files, inspection, svm, training
-from lipnet.parallel import stream
+from lipnet.parallel import stream_as_done
 from lipnet.settings import Settings
 from lipnet.svm import SvmTask
 from lipnet.training import FoldResult, FoldTask
 
 Task = FoldTask | SvmTask
-Watch = Callable[[Iterable["Trial"], int], Iterable["Trial"]]
+Done = Iterable[tuple[int, "Trial"]]
+Watch = Callable[[Done, int], Done]
 # tests/test_trials.py compares them with the imports.
 CODE = (
     *("augment", "balance", "dropout", "epoch", "errors", "files", "inspection", "networks", "parallel", "seeds"),
     *("settings", "svm", "training", "trials"),
 )
-LIBRARIES = ("keras", "tensorflow", "numpy", "scikit-learn", "imbalanced-learn")
+LIBRARIES = ("keras", "numpy", "scipy", "scikit-learn", "imbalanced-learn")
 N_INSPECTED = 256  # training images on which filters are called dead
 
 
@@ -64,7 +67,9 @@ def _count_dead(task: FoldTask, result: FoldResult) -> float:
         files.write_text(architecture, result.architecture)
         files.write_bytes(weights, result.weights)
         model = inspection.load(architecture, weights)
-    seen = np.setdiff1d(np.arange(len(task.labels)), task.test)[:N_INSPECTED]
+    train = np.setdiff1d(np.arange(len(task.labels)), task.test)
+    # Evenly over the table, which may be sorted by class.
+    seen = train[np.linspace(0, len(train) - 1, min(N_INSPECTED, len(train))).astype(np.int64)]
     return float(sum(dead.sum() for dead in inspection.dead_filters(model, task.images[seen]).values()))
 
 
@@ -79,11 +84,12 @@ def run_all(tasks: Sequence[Task], folder: Path, threads_per_task: int, watch: W
         threads_per_task: of the numerical libraries.
         watch: (trials as they are done, how many) -> the same trials; for a progress bar.
     """
-    paths = [folder / f"{digest(task)}.npz" for task in tasks]
+    paths = [folder / f"{digest(task, threads_per_task)}.npz" for task in tasks]
     missing = {path: task for path, task in zip(paths, tasks, strict=True) if not path.exists()}
-    done = watch(stream(run, missing.values(), threads_per_task), len(missing))
-    for path, trial in zip(missing, done, strict=True):
-        files.write_arrays(path, {field.name: np.asarray(getattr(trial, field.name)) for field in fields(trial)})
+    names = list(missing)
+    for number, trial in watch(stream_as_done(run, missing.values(), threads_per_task), len(missing)):
+        arrays = {field.name: np.asarray(getattr(trial, field.name)) for field in fields(trial)}
+        files.write_arrays(names[number], arrays)
     return [_remembered(path) for path in paths]
 
 
@@ -92,10 +98,10 @@ def _remembered(path: Path) -> Trial:
     return Trial(arrays["predicted"], arrays["probabilities"], float(arrays["dead_filters"]))
 
 
-def digest(task: Task) -> str:
-    """A name for all that a trial depends on, 32 hexadecimal digits."""
+def digest(task: Task, threads: int) -> str:
+    """A name for what a trial depends on, 32 hexadecimal digits."""
     found = hashlib.sha256()
-    for part in _parts([*_surroundings(), task]):
+    for part in _parts([*_surroundings(), threads, task]):
         found.update(len(part).to_bytes(8, "little"))
         found.update(part)
     return found.hexdigest()[:32]
@@ -103,8 +109,19 @@ def digest(task: Task) -> str:
 
 @cache
 def _surroundings() -> list[str]:
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    return [backend, *map(version, LIBRARIES), *(_source(name) for name in CODE)]
+    backend = _backend()
+    return [backend, *map(version, (backend, *LIBRARIES)), *(_source(name) for name in CODE)]
+
+
+def _backend() -> str:
+    """The backend that Keras will choose, without the seconds that importing it takes."""
+    if "KERAS_BACKEND" in os.environ:
+        return os.environ["KERAS_BACKEND"]
+    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    try:
+        return str(json.loads((home / "keras.json").read_text(encoding="utf-8"))["backend"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow"
 
 
 def _source(name: str) -> str:

@@ -6,9 +6,9 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lipnet.comparison import corrected_t_test, holm
+from lipnet.comparison import Difference, corrected_t_test, holm
 from lipnet.metrics import class_ratios, mean_sd
-from lipnet.study import StudySettings, SubsetSettings
+from lipnet.study import SEPARATOR, StudySettings, SubsetSettings, count
 
 LOWER_IS_BETTER = {"log_loss", "dead_filters"}
 NAMES = {
@@ -27,12 +27,13 @@ NAMES = {
 INTRODUCTION = """\
 # {title}
 
-{thesis}Scale `{scale}` of studies/params.yaml.
+{thesis}Scale `{scale}` of studies/params.yaml; particles from source `{source}`.
 
-Mean ± standard deviation over the test folds; in brackets, where there is one, the value that the thesis reports. Its
-data are not these, so the two need not agree. Arms are judged by {judged}, fold by fold, with the corrected resampled
-t-test (Nadeau and Bengio 2003) and Holm's correction over the arms of a problem. "No difference seen" does not mean
-that there is none: few folds show large differences only.
+Mean ± standard deviation over the test folds. In brackets, where there is one, the value that the thesis reports or
+that follows from its mean confusion matrix; its data are not these, so the two need not agree. Arms are judged by
+{judged}, fold by fold, with the corrected resampled t-test (Nadeau and Bengio 2003) at the level of {level}, after
+Holm's correction over the arms of a problem; intervals are {percent} % and not corrected. "No difference seen" does not
+mean that there is none: few folds show large differences only.
 """
 Known = dict[tuple[str, str], float]  # (arm, class) -> value in the thesis
 
@@ -47,27 +48,36 @@ def judge(folds: pd.DataFrame, study: StudySettings, confidence: float) -> pd.Da
 
     Returns:
         A row an arm that has a reference: arm, reference, difference (arm minus reference), low, high, p, p_holm
-        (Holm's correction over the rows), verdict (better, worse, no difference seen, undefined).
+        (Holm's correction over the rows), folds (where both are defined), verdict (better, worse, no difference seen,
+        undefined).
     """
     part = folds[(folds["class"] == "") & (folds["measure"] == study.judged)]
     wide = part.pivot_table(index=["repeat", "fold"], columns="arm", values="value", dropna=False)
-    share = float(part["n_test"].sum() / part["n_train"].sum())
     rows = []
     for arm, reference in _references(list(dict.fromkeys(part["arm"])), wide, study).items():
-        differences = (wide[arm] - wide[reference]).dropna().to_numpy()
-        test = corrected_t_test(differences, share, confidence)
-        rows.append(
-            {"arm": arm, "reference": reference, **dict(zip(("difference", "low", "high", "p"), test, strict=True))}
-        )
-    return _with_verdicts(pd.DataFrame(rows).rename(columns={"mean": "difference"}), study.judged, confidence)
+        test = corrected_t_test((wide[arm] - wide[reference]).dropna().to_numpy(), _test_share(part), confidence)
+        both = int((wide[arm] - wide[reference]).notna().sum())
+        rows.append({"arm": arm, "reference": reference, **_named(test), "folds": both})
+    return _with_verdicts(pd.DataFrame(rows), study.judged, confidence)
+
+
+def _test_share(folds: pd.DataFrame) -> float:
+    return float(folds["n_test"].sum() / folds["n_train"].sum())
+
+
+def _named(test: Difference) -> dict[str, float]:
+    return {"difference": test.mean, "low": test.low, "high": test.high, "p": test.p}
 
 
 def _references(arms: Sequence[str], wide: pd.DataFrame, study: StudySettings) -> dict[str, str]:
     if study.against == "previous":
         return dict(zip(arms[1:], arms[:-1], strict=True))
-    means = wide.mean()
-    best = means.idxmin() if study.judged in LOWER_IS_BETTER else means.idxmax()
-    reference = str(best) if study.against == "best" else study.against
+    reference = study.against
+    if study.against == "best":
+        means = wide.mean().where(wide.notna().all())  # an arm that is undefined in some fold cannot be the best
+        if means.isna().all():
+            return {}
+        reference = str(means.idxmin() if study.judged in LOWER_IS_BETTER else means.idxmax())
     return {arm: reference for arm in arms if arm != reference}
 
 
@@ -82,22 +92,24 @@ def _with_verdicts(table: pd.DataFrame, judged: str, confidence: float) -> pd.Da
 
 
 def effects(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, confidence: float) -> pd.DataFrame:
-    """The effect of each item of ordered subsets: mean over the arms with it minus mean over those without, by fold.
+    """The effect of each item of ordered subsets, whatever its place: least squares on which items an arm has, by fold.
+
+    All items are fitted at once, as arms with one item have more of the others too.
 
     Returns:
-        A row an item: item, arms_with, arms_without, difference, low, high, p, p_holm, verdict.
+        A row an item: item, difference (with minus without), low, high, p, p_holm, verdict. No row where the arms
+        cannot tell the items apart.
     """
     part = folds[(folds["class"] == "") & (folds["measure"] == judged)]
-    share = float(part["n_test"].sum() / part["n_train"].sum())
-    rows = []
-    for item in subsets.items:
-        has = part["arm"].map(lambda arm, item=item: item in arm.split(", "))
-        by_fold = [part[which].groupby(["repeat", "fold"])["value"].mean() for which in (has, ~has)]
-        test = corrected_t_test((by_fold[0] - by_fold[1]).dropna().to_numpy(), share, confidence)
-        counts = [part.loc[which, "arm"].nunique() for which in (has, ~has)]
-        row = dict(zip(("item", "arms_with", "arms_without"), (item, *counts), strict=True))
-        rows.append({**row, **test._asdict()})
-    return _with_verdicts(pd.DataFrame(rows).rename(columns={"mean": "difference"}), judged, confidence)
+    wide = part.pivot_table(index=["repeat", "fold"], columns="arm", values="value", dropna=False).dropna()
+    has = np.array([[item in arm.split(SEPARATOR) for item in subsets.items] for arm in wide.columns], dtype=np.float64)
+    design = np.column_stack([np.ones(len(has)), has])
+    if np.linalg.matrix_rank(design) < design.shape[1] or wide.empty:
+        return pd.DataFrame()
+    of_folds = np.linalg.lstsq(design, wide.to_numpy().T)[0][1:]
+    tests = [corrected_t_test(differences, _test_share(part), confidence) for differences in of_folds]
+    rows = [{"item": item, **_named(test)} for item, test in zip(subsets.items, tests, strict=True)]
+    return _with_verdicts(pd.DataFrame(rows), judged, confidence)
 
 
 def thesis_values(reported: pd.DataFrame, study: str, problem: str, measure: str) -> Known:
@@ -122,10 +134,11 @@ def thesis_values(reported: pd.DataFrame, study: str, problem: str, measure: str
     return known
 
 
-def head(study: StudySettings, scale: str) -> str:
-    """What is compared, and how to read it."""
+def head(study: StudySettings, scale: str, source: str, confidence: float) -> str:
+    """What is compared, on what, and how to read it."""
     thesis = f"Repeats {study.thesis} of the thesis. " if study.thesis else ""
-    return INTRODUCTION.format(title=study.title, thesis=thesis, scale=scale, judged=NAMES[study.judged])
+    words = {"level": f"{1 - confidence:.2g}", "percent": f"{100 * confidence:.0f}", "judged": NAMES[study.judged]}
+    return INTRODUCTION.format(title=study.title, thesis=thesis, scale=scale, source=source, **words)
 
 
 def section(
@@ -136,8 +149,17 @@ def section(
     absent = {arm: f"only for {', '.join(fit)}" for arm, fit in study.only.items() if problem not in fit}
     parts = [f"## {problem}\n", in_words(judged, study, absent), to_markdown(folds, judged, study, classes, known)]
     if study.subsets:
-        parts.append(effects_to_markdown(effects(folds, study.subsets, study.judged, confidence), study.judged))
+        parts.append(_about_subsets(folds, study.subsets, study.judged, confidence))
     return "\n".join(parts)
+
+
+def _about_subsets(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, confidence: float) -> str:
+    drawn, possible = folds["arm"].nunique(), count(subsets)
+    text = f"{drawn} of {possible} ordered subsets" + (", drawn from the seed.\n" if drawn < possible else ".\n")
+    table = effects(folds, subsets, judged, confidence)
+    if table.empty:
+        return f"{text}They are too few to tell the effects of {len(subsets.items)} items apart.\n"
+    return f"{text}Effect of each item, all fitted at once:\n\n{effects_to_markdown(table, judged)}"
 
 
 def to_markdown(
@@ -146,7 +168,7 @@ def to_markdown(
     """The table of one problem: mean ± sd over the folds, in brackets what the thesis reports, and the verdict."""
     judged = NAMES[study.judged]
     heads = ["arm", *(NAMES[name] for name in study.shown), *(f"{label} {NAMES[study.of_class]}" for label in classes)]
-    lines = [_row([*heads, f"{judged} against", "difference", "p (Holm)", "verdict"])]
+    lines = [_row([*heads, f"{judged} against", "difference [interval]", "p (Holm)", "verdict"])]
     lines.append("|" + "---|" * (len(heads) + 4))
     groups = {key: part["value"].to_numpy(dtype=np.float64) for key, part in folds.groupby(["arm", "class", "measure"])}
     arms = list(dict.fromkeys(folds["arm"]))
@@ -163,10 +185,11 @@ def to_markdown(
 
 def _spread(values: Any, reported: float | None = None) -> str:
     mean, sd = mean_sd(values)
-    if not np.isfinite(mean):
-        return "undefined"
-    ours = f"{mean:.3f} ± {sd:.3f}" if np.isfinite(sd) else f"{mean:.3f}"
-    return ours if reported is None else f"{ours} ({reported:.2f})"
+    text = f"{mean:.3f} ± {sd:.3f}" if np.isfinite(sd) else f"{mean:.3f}" if np.isfinite(mean) else "undefined"
+    defined = int(np.isfinite(values).sum())
+    if 0 < defined < len(values):
+        text += f" in {defined} of {len(values)} folds"
+    return text if reported is None else f"{text} ({reported:.2f})"
 
 
 def _judged(row: pd.Series) -> list[str]:
@@ -185,11 +208,12 @@ def _probability(row: pd.Series) -> str:
 
 def effects_to_markdown(table: pd.DataFrame, judged: str) -> str:
     """The table of ``effects``."""
-    lines = [_row(["item", "arms with", "arms without", f"{NAMES[judged]}, with minus without", "p (Holm)", "verdict"])]
-    lines.append("|" + "---|" * 6)
+    lines = [
+        _row(["item", f"{NAMES[judged]}, with minus without [interval]", "p (Holm)", "verdict"]),
+        "|---|---|---|---|",
+    ]
     for _, row in table.iterrows():
-        _, *cells = _judged(row.rename({"item": "reference"}))
-        lines.append(_row([row["item"], str(row["arms_with"]), str(row["arms_without"]), *cells]))
+        lines.append(_row([row["item"], _interval(row), _probability(row), str(row["verdict"])]))
     return "\n".join(lines) + "\n"
 
 
@@ -201,11 +225,12 @@ def in_words(verdicts: pd.DataFrame, study: StudySettings, absent: Mapping[str, 
     """The verdicts as sentences, an arm each or, for a ranking, one for all; then arms not run, and why."""
     judged = NAMES[study.judged]
     if study.figure == "ranking" and len(verdicts):
-        worse = int((verdicts["verdict"] == "worse").sum())
+        counts = verdicts["verdict"].value_counts()
+        worse, equal, unknown = (counts.get(word, 0) for word in ("worse", "no difference seen", "undefined"))
         lines = [
-            f"- Best {judged}: {verdicts['reference'].iloc[0]}. Of the other {len(verdicts)} arms, {worse} are worse "
-            f"and {len(verdicts) - worse} not shown to differ. The best was picked on the folds that it is judged on, "
-            "so its lead is flattered."
+            f"- Best {judged}: {verdicts['reference'].iloc[0]}. Of the other {len(verdicts)} arms, {worse} are worse, "
+            f"{equal} are not shown to differ and {unknown} cannot be judged. The best was picked on the folds that it "
+            "is judged on, so its lead is flattered."
         ]
     else:
         lines = [_sentence(row, judged) for _, row in verdicts.iterrows()]
@@ -216,5 +241,5 @@ def in_words(verdicts: pd.DataFrame, study: StudySettings, absent: Mapping[str, 
 def _sentence(row: pd.Series, judged: str) -> str:
     start = f"- {row['arm']} against {row['reference']}: {row['verdict']}"
     if not np.isfinite(row["p_holm"]):
-        return f"{start} ({judged}: too few folds, or all differences equal)."
+        return f"{start} ({judged}: both are defined in {row['folds']} folds, or differ by the same in all)."
     return f"{start} ({judged} {_interval(row)}, p = {_probability(row)} after Holm's correction)."

@@ -64,6 +64,7 @@ def _cnn(data: Data, fold: int, seed: int) -> FoldPredictions:
     )
     sections = {
         "batch_size": 8,
+        "mid_grey": 0.5,
         "label_smoothing": 0.0,
         "optimiser": {"name": "adam", "learning_rate": 0.03, "momentum": 0.9},
         "epochs": {"choose": "fixed", "fixed": 4, "most": 3, "patience": 2, "validation_parts": 3},

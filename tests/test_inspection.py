@@ -27,7 +27,7 @@ PLAIN = {"dropout_block": 0.25, "dropout_dense": 0.5, "dropout_decay": 1.0, "wei
 def _network(blocks: list[list[int]], regularisation: Any = PLAIN, **changes: Any) -> keras.Model:
     keras.utils.set_random_seed(0)
     row = {"size_px": 8, "blocks": blocks, "halve": "pool", "top": "dense", "dense_units": 5, **changes}
-    return build(NetworkSettings.model_validate(row), 3, RegularisationSettings.model_validate(regularisation))
+    return build(NetworkSettings.model_validate(row), 3, RegularisationSettings.model_validate(regularisation), 0.0)
 
 
 def _set(model: keras.Model, name: str, kernel: NDArray[Any], bias: list[float]) -> None:

@@ -32,9 +32,9 @@ def _regularisation(**changes: Any) -> RegularisationSettings:
     return RegularisationSettings.model_validate({**plain, **changes})
 
 
-def _build(network: NetworkSettings = TINY, n_classes: int = 3, **changes: Any) -> keras.Model:
+def _build(network: NetworkSettings = TINY, n_classes: int = 3, mid_grey: float = 0.5, **changes: Any) -> keras.Model:
     keras.utils.set_random_seed(0)
-    return build(network, n_classes, _regularisation(**changes))
+    return build(network, n_classes, _regularisation(**changes), mid_grey)
 
 
 def _tiny(**changes: Any) -> NetworkSettings:
@@ -176,3 +176,9 @@ def test_a_row_that_halves_its_input_to_nothing_is_refused_with_the_least_size()
     ):
         row = {"size_px": 7, "blocks": [[4], [4], [4]], "halve": "pool", "top": "dense", "dense_units": 8}
         parse(NetworkSettings, row, "networks.deep")
+
+
+def test_the_network_sees_grey_levels_around_zero() -> None:
+    images = _images(2, TINY.size_px)
+    seen = _build(mid_grey=0.25).get_layer("centred")(images)
+    np.testing.assert_allclose(seen, images - 0.25, atol=1e-7)

@@ -6,10 +6,11 @@ from typing import Any
 
 import pytest
 import yaml
+from pydantic import ValidationError
 
 from lipnet.errors import InputError
 from lipnet.settings import parse
-from lipnet.study import ScaleSettings, StudySettings, arms_of, override
+from lipnet.study import ScaleSettings, StudySettings, arms_of, count, override
 
 ROOT = Path(__file__).parents[1]
 OWN = yaml.safe_load((ROOT / "studies" / "params.yaml").read_text())
@@ -51,13 +52,26 @@ def test_an_arm_for_some_problems_is_left_out_of_others() -> None:
 
 @pytest.mark.parametrize("changes", [{"against": "c"}, {"only": {"c": ["one"]}}])
 def test_an_arm_that_is_named_must_be_there(changes: dict[str, Any]) -> None:
-    with pytest.raises(InputError, match=r"studies\.s: no arm is called 'c'; arms: a, b"):
+    with pytest.raises(InputError, match=r"studies\.s: one has no arm 'c'; it has: a, b"):
         arms_of("s", _study(**changes), "one", EVERYTHING, 0)
 
 
-def test_a_study_without_arms_says_so() -> None:
-    with pytest.raises(InputError, match=r"studies\.s: give it arms, or subsets"):
-        arms_of("s", _study(arms={}), "one", EVERYTHING, 0)
+def test_the_reference_must_fit_the_problem() -> None:
+    with pytest.raises(InputError, match=r"studies\.s: two has no arm 'a'; it has: b"):
+        arms_of("s", _study(only={"a": ["one"]}), "two", EVERYTHING, 0)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"arms": {}}, "give it arms, or subsets"),
+        ({"subsets": {"key": "k", "items": ["x"]}}, "not both"),
+        ({"arms": {}, "subsets": {"key": "k", "items": ["x"]}, "confusion": True}, "confusion goes with arms"),
+    ],
+)
+def test_a_study_has_arms_or_subsets(changes: dict[str, Any], message: str) -> None:
+    with pytest.raises(ValidationError, match=message):
+        _study(**changes)
 
 
 @pytest.mark.parametrize("n_items", [1, 3, 5])
@@ -69,7 +83,9 @@ def test_all_ordered_subsets_are_there_once(n_items: int) -> None:
 
 
 def test_the_thesis_counted_325_of_five() -> None:
-    assert len(arms_of("s", _subsets(5), "one", EVERYTHING, 0)) == 325
+    study = _subsets(5)
+    assert study.subsets
+    assert len(arms_of("s", study, "one", EVERYTHING, 0)) == count(study.subsets) == 325
 
 
 def test_a_sample_of_subsets_is_drawn_from_the_seed() -> None:
@@ -92,6 +108,11 @@ def test_a_misspelt_key_is_told_the_nearest() -> None:
         override({"crop": {"mode": "masked"}}, {"crop.mod": "cropped"})
 
 
+def test_an_arm_cannot_change_the_threads_of_the_run() -> None:
+    with pytest.raises(InputError, match="threads_per_fold is that of the whole run"):
+        override(PARAMS, {"train_cnn.threads_per_fold": 2})
+
+
 @pytest.mark.parametrize("name", OWN["run"])
 @pytest.mark.parametrize("scale", OWN["scales"])
 def test_every_arm_of_the_project_changes_settings_that_exist(name: str, scale: str) -> None:
@@ -103,6 +124,7 @@ def test_every_arm_of_the_project_changes_settings_that_exist(name: str, scale: 
         assert len(arms) > 1
         assert all(arm.get("classifier", "cnn") in {"cnn", *PARAMS["train_svm"]["features"]} for arm in arms.values())
         assert all(params["model"] in params["networks"] for params in changed)
+        assert set(row.problems.get(name, [])) <= set(study.problems)
 
 
 def test_all_studies_are_run() -> None:

@@ -1,6 +1,7 @@
 """Trials: what a digest covers, and that nothing which is remembered is trained again."""
 
-from collections.abc import Callable, Iterable
+import time
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from lipnet.errors import InputError
 from lipnet.networks import NetworkSettings
 from lipnet.svm import SvmSettings, SvmTask
 from lipnet.training import FoldTask, TrainingSettings
-from lipnet.trials import CODE, Trial, digest, run_all
+from lipnet.trials import CODE, Done, Task, Trial, run_all
 from tests.test_graph import ROOT, reached_files
 
 # Keras, when it saves weights.
@@ -48,6 +49,7 @@ def _network(**changes: Any) -> FoldTask:
         training=TrainingSettings.model_validate(
             {
                 "batch_size": 8,
+                "mid_grey": 0.5,
                 "label_smoothing": 0.0,
                 "optimiser": {"name": "adam", "learning_rate": 0.01, "momentum": 0.9},
                 "epochs": {"choose": "fixed", "fixed": 1, "most": 1, "patience": 1, "validation_parts": 2},
@@ -71,7 +73,11 @@ def _network(**changes: Any) -> FoldTask:
     return replace(plain, **changes)
 
 
-def _unwatched(done: Iterable[Trial], _n: int) -> Iterable[Trial]:
+def digest(task: Task) -> str:
+    return trials.digest(task, 1)
+
+
+def _unwatched(done: Done, _n: int) -> Done:
     return done
 
 
@@ -110,11 +116,11 @@ def test_two_arms_that_ask_for_the_same_share_one_training(tmp_path: Path, train
 
 
 def test_each_trial_is_kept_as_soon_as_it_is_there(tmp_path: Path) -> None:
-    def cut_off(done: Iterable[Trial], _n: int) -> Iterable[Trial]:
-        for number, trial in enumerate(done):
+    def cut_off(done: Done, _n: int) -> Done:
+        for number, trial in done:
             if number == 2:
                 raise KeyboardInterrupt
-            yield trial
+            yield number, trial
 
     with pytest.raises(KeyboardInterrupt):
         run_all([_svm(seed=seed) for seed in range(4)], tmp_path, 1, cut_off)
@@ -129,6 +135,48 @@ def test_a_network_is_remembered_with_its_dead_filters(tmp_path: Path, trained: 
     assert_array_equal(first.predicted, first.probabilities.argmax(axis=1))
     assert_array_equal(first.probabilities, again.probabilities)
     assert 0 <= first.dead_filters == again.dead_filters <= 4
+
+
+def _slow_first(task: SvmTask) -> Trial:
+    time.sleep(3.0 if task.seed == 0 else 0.0)
+    if task.seed == 0:
+        raise InputError("the first task fails")
+    return Trial(task.test, np.ones((len(task.test), 2)), np.nan)
+
+
+def test_a_slow_task_holds_back_none_that_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIPNET_WORKERS", "2")
+    monkeypatch.setattr(trials, "run", _slow_first)
+    with pytest.raises(InputError, match="the first task fails"):
+        run_all([_svm(seed=seed) for seed in range(5)], tmp_path, 1, _unwatched)
+    assert {path.stem for path in tmp_path.iterdir()} == {digest(_svm(seed=seed)) for seed in range(1, 5)}
+
+
+@pytest.mark.parametrize("content", ['{"backend": "torch"}', "{}", "no json", None])
+def test_the_backend_is_that_of_keras_json_where_no_variable_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    if content is not None:
+        (tmp_path / "keras.json").write_text(content)
+    assert trials._backend() == ("torch" if content and "torch" in content else "tensorflow")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert trials._backend() == "jax"
+
+
+def test_dead_filters_are_looked_for_all_over_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def dead_filters(_model: Any, images: Any) -> dict[str, Any]:
+        seen.append(images)
+        return {"conv1_1": np.array([True, False])}
+
+    monkeypatch.setattr(trials.inspection, "dead_filters", dead_filters)
+    monkeypatch.setattr(trials, "N_INSPECTED", 3)
+    task = _network()
+    assert trials.run(task).dead_filters == 1
+    assert_array_equal(seen[0], task.images[[6, 14, 23]])  # of the training rows 6 .. 23
 
 
 def test_a_damaged_memory_is_named(tmp_path: Path) -> None:
@@ -158,6 +206,10 @@ def test_a_digest_covers_all_that_a_result_depends_on(what: str) -> None:
     assert digest(replace(_network(), **CHANGES[what](_network()))) != digest(_network())
 
 
+def test_a_digest_covers_the_threads() -> None:
+    assert len({trials.digest(task, threads) for task in (_svm(), _network()) for threads in (1, 2)}) == 4
+
+
 def test_a_digest_depends_on_nothing_else() -> None:
     assert digest(_network(report=print)) == digest(_network())
     assert len(digest(_network())) == 32
@@ -170,7 +222,7 @@ def test_neighbouring_values_are_not_run_together() -> None:
 def test_a_digest_covers_backend_and_code(monkeypatch: pytest.MonkeyPatch) -> None:
     before = digest(_svm())
     trials._surroundings.cache_clear()
-    monkeypatch.setenv("KERAS_BACKEND", "another")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
     changed = digest(_svm())
     monkeypatch.delenv("KERAS_BACKEND")
     trials._surroundings.cache_clear()

@@ -82,15 +82,29 @@ def test_a_ranking_is_judged_against_the_best() -> None:
 
 
 def test_a_lower_log_loss_is_better_and_the_best_is_the_lowest() -> None:
-    folds = _folds(THREE, "log_loss")
-    assert judge(folds, _study(judged="log_loss"), 0.95)["verdict"][0] == "worse"
-    assert set(judge(folds, _study(judged="log_loss", against="best"), 0.95)["reference"]) <= {"a", "c"}
+    folds = _folds({**THREE, "c": BASE - 0.1 + NOISE}, "log_loss")
+    assert judge(folds, _study(judged="log_loss"), 0.95)["verdict"].tolist() == ["worse", "better"]
+    assert judge(folds, _study(judged="log_loss", against="best"), 0.95)["reference"].tolist() == ["c", "c"]
+
+
+def test_an_arm_that_is_undefined_in_some_fold_cannot_be_the_best() -> None:
+    lucky = np.array([np.nan, np.nan, np.nan, np.nan, 0.99])
+    table = judge(_folds({**THREE, "d": lucky}), _study(against="best"), 0.95)
+    assert set(table["reference"]) == {"b"}
+    assert table.set_index("arm").loc["d", ["folds", "verdict"]].tolist() == [1, "undefined"]
+
+
+def test_a_measure_that_is_undefined_everywhere_judges_nothing_and_crashes_nothing() -> None:
+    folds = _folds({"a": BASE * np.nan, "b": BASE * np.nan})
+    for against in ("a", "previous", "best"):
+        assert set(judge(folds, _study(against=against), 0.95).get("verdict", [])) <= {"undefined"}
+        assert "undefined" in section("p", folds, _study(against=against), ["X"], {}, 0.95)
 
 
 def test_one_fold_judges_nothing() -> None:
     table = judge(_folds({"a": BASE[:1], "b": BASE[:1] + 0.3}), _study(), 0.95)
     assert table["verdict"].tolist() == ["undefined"]
-    assert "too few folds" in in_words(table, _study(), {})
+    assert "both are defined in 1 folds" in in_words(table, _study(), {})
 
 
 def test_the_words_carry_numbers_and_reasons() -> None:
@@ -108,15 +122,28 @@ def test_a_ranking_in_words_warns_of_the_winner() -> None:
     )
 
 
-def test_the_effect_of_an_item_is_the_mean_with_it_minus_the_mean_without() -> None:
-    study = _study(against="best", arms={}, subsets={"key": "k", "items": ["x", "y"]}, figure="ranking")
-    values = {"x": BASE + 0.2 + NOISE, "y": BASE, "x, y": BASE + 0.2, "y, x": BASE + 0.2}
+def _of_subsets(values: dict[str, np.ndarray], items: list[str]) -> tuple[pd.DataFrame, StudySettings]:
+    subsets = {"key": "k", "items": items}
+    return _folds(values), _study(against="best", arms={}, subsets=subsets, figure="ranking")
+
+
+def test_the_effects_of_items_are_told_apart_though_they_come_together() -> None:
+    # y adds nothing, but stands beside x, which adds 0.2, in two arms of three.
+    values = {"x": BASE + 0.2, "y": BASE + NOISE, "x, y": BASE + 0.2 + NOISE, "y, x": BASE + 0.2 - NOISE}
+    folds, study = _of_subsets(values, ["x", "y"])
     assert study.subsets
-    table = effects(_folds(values), study.subsets, "macro_f1", 0.95)
-    assert table[["item", "arms_with", "arms_without"]].to_numpy().tolist() == [["x", 3, 1], ["y", 3, 1]]
-    assert table["difference"].to_numpy() == pytest.approx([0.2, (0.2 + 0.2 + 0) / 3 - 0.2])
-    assert table["verdict"][0] == "better"
-    assert "| x | 3 | 1 | +0.200 [" in effects_to_markdown(table, "macro_f1")
+    table = effects(folds, study.subsets, "macro_f1", 0.95)
+    assert table["item"].tolist() == ["x", "y"]
+    assert table["difference"].to_numpy() == pytest.approx([0.2, 0.0], abs=0.01)
+    assert table["verdict"].tolist() == ["better", "no difference seen"]
+    assert "| x | +0.200 [" in effects_to_markdown(table, "macro_f1")
+
+
+def test_items_that_no_arm_is_without_have_no_effect_to_tell() -> None:
+    folds, study = _of_subsets({"x": BASE, "x, y": BASE + 0.1 + NOISE}, ["x", "y", "z"])
+    text = section("p", folds, study, ["X"], {}, 0.95)
+    assert "2 of 15 ordered subsets, drawn from the seed." in text
+    assert "too few to tell the effects of 3 items apart" in text
 
 
 REPORTED = pd.DataFrame(
@@ -164,6 +191,11 @@ def test_a_ranking_lists_the_best_first() -> None:
     assert [line.split(" | ")[0] for line in table.splitlines()[2:]] == ["| b", "| a", "| c"]
 
 
+def test_a_mean_over_fewer_folds_says_so() -> None:
+    folds = _folds({"a": np.array([0.4, np.nan, 0.6, np.nan, 0.5]), "b": BASE})
+    assert "| 0.500 ± 0.100 in 3 of 5 folds |" in to_markdown(folds, judge(folds, _study(), 0.95), _study(), ["X"], {})
+
+
 def test_an_undefined_measure_is_called_so() -> None:
     folds = _folds({"a": BASE * np.nan, "b": BASE})
     assert "| undefined |" in to_markdown(folds, judge(folds, _study(), 0.95), _study(), ["X"], {})
@@ -177,7 +209,8 @@ def test_a_section_has_verdicts_a_table_and_the_arms_left_out() -> None:
 
 
 def test_the_head_says_what_is_repeated_and_how_to_read_it() -> None:
-    text = head(_study(thesis="section 8.3"), "reduced")
+    text = head(_study(thesis="section 8.3"), "reduced", "artificial", 0.9)
     assert text.startswith("# Things\n\nRepeats section 8.3 of the thesis. Scale `reduced`")
-    assert "judged by macro F1" in text
-    assert "Repeats" not in head(_study(), "full")
+    assert "source `artificial`" in text
+    assert "macro F1, fold by fold" in text and "level of 0.1" in text and "intervals are 90 %" in text
+    assert "Repeats" not in head(_study(), "full", "table", 0.95)

@@ -73,7 +73,7 @@ def class_measures(folds: pd.DataFrame, classes: Sequence[str], classifiers: Seq
                 [value.mean() for value in values],
                 width,
                 yerr=[value.std() for value in values],
-                color=COLOURS[everyone.index(classifier)],
+                color=COLOURS[everyone.index(classifier) % len(COLOURS)],
                 error_kw={"linewidth": 0.8},
                 label=classifier,
             )

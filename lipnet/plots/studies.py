@@ -58,10 +58,10 @@ def ladder(folds: pd.DataFrame, classes: Sequence[str], measure: str, title: str
     return figure
 
 
-def ranking(folds: pd.DataFrame, measure: str, title: str, axis: str) -> Figure:
+def ranking(folds: pd.DataFrame, measure: str, lower_is_better: bool, title: str, axis: str) -> Figure:
     """Arms by an overall measure, the best on top, at most thirty of them; dots are folds, the bar is mean ± sd."""
     part = folds[(folds["class"] == "") & (folds["measure"] == measure)]
-    means = part.groupby("arm")["value"].mean().sort_values(ascending=False, kind="stable")
+    means = part.groupby("arm")["value"].mean().sort_values(ascending=lower_is_better, kind="stable")
     shown = list(means.index[:MOST_RANKED])[::-1]
     figure = Figure(figsize=(6.0, 0.19 * len(shown) + 1.0), layout="constrained")
     ax = figure.subplots()

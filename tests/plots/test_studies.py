@@ -47,11 +47,17 @@ def test_a_ladder_is_a_line_a_class_with_a_band() -> None:
 
 def test_a_ranking_has_the_best_on_top_and_a_dot_a_fold() -> None:
     overall = _folds().query("measure == 'f1' and `class` == 'X'").assign(**{"class": "", "measure": "mcc"})
-    [ax] = ranking(overall, "mcc", "title", "MCC").axes
+    [ax] = ranking(overall, "mcc", False, "title", "MCC").axes
     assert [label.get_text() for label in ax.get_yticklabels()] == ["a", "b"]  # upwards
     bars = [item for item in ax.containers if isinstance(item, ErrorbarContainer)]
     assert [bar.lines[0].get_xdata()[0] for bar in bars] == pytest.approx([0.3, 0.6])
     assert sorted(ax.lines[1].get_xdata()) == pytest.approx([0.2, 0.4])
+
+
+def test_a_ranking_of_a_loss_has_the_lowest_on_top() -> None:
+    overall = _folds().query("measure == 'f1' and `class` == 'X'").assign(**{"class": "", "measure": "log_loss"})
+    [ax] = ranking(overall, "log_loss", True, "title", "log loss").axes
+    assert [label.get_text() for label in ax.get_yticklabels()] == ["b", "a"]
 
 
 def test_a_long_ranking_shows_the_best_and_says_of_how_many() -> None:
@@ -63,6 +69,6 @@ def test_a_long_ranking_shows_the_best_and_says_of_how_many() -> None:
             for d in (0, 0.01)
         ]
     )
-    [ax] = ranking(folds, "mcc", "title", "MCC").axes
+    [ax] = ranking(folds, "mcc", False, "title", "MCC").axes
     assert [label.get_text() for label in ax.get_yticklabels()] == arms[5:]
     assert ax.get_xlabel() == f"MCC, the best {MOST_RANKED} of {MOST_RANKED + 5}"

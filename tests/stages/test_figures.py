@@ -28,7 +28,7 @@ def arguments(tmp_path: Path) -> Namespace:
     network = NetworkSettings(size_px=8, blocks=[[3, 2]], halve="stride", top="average")
     regularisation = RegularisationSettings.model_validate(PARAMS["train_cnn"]["regularisation"])
     keras.utils.set_random_seed(0)
-    model = build(network, 3, regularisation)
+    model = build(network, 3, regularisation, 0.5)
     files.write_text(paths["models"] / "architecture.json", model.to_json())
     model.save_weights(paths["models"] / "fold0.weights.h5")
     images = np.random.default_rng(0).integers(0, 256, (6, 8, 8)).astype(np.uint8)

@@ -110,6 +110,7 @@ def test_the_outputs_of_a_study(project: Path, monkeypatch: pytest.MonkeyPatch) 
     summary = json.loads((results / "metrics.json").read_text())
     assert list(summary["lamellarity"]) == list(STUDY["arms"])
     assert set(summary["lamellarity"]["svm"]["macro_f1"]) == {"mean", "sd"}
+    assert summary["lamellarity"]["cnn"]["dead_filters"]["mean"] >= 0
     folds = files.read_table(results / "per_fold.csv")
     assert set(folds["fold"]) == {0, 1}
     dead = folds[folds["measure"] == "dead_filters"]
@@ -127,13 +128,20 @@ def test_the_outputs_of_a_study(project: Path, monkeypatch: pytest.MonkeyPatch) 
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
+        (
+            {"arms": {"cnn": {}, "b": {"crop.mode": "round"}}},
+            r"studies\.s, arm 'b': params\.yaml: crop\.mode = 'round'",
+        ),
+        ({"arms": {"cnn": {}, "b": {"seed": 3}}}, "arms 'cnn' and 'b' test on different rows"),
+        ({"arms": {"cnn": {}, "b": {"networks.lipnet1.size_px": 9}}}, "arms 'cnn' and 'b' train the very same"),
+        ({"problems": ["other"]}, "name other in `problems` of params.yaml and run `dvc repro ingest`"),
         ({"arms": {"cnn": {}, "b": {"crop.mod": "masked"}}}, "'mod' is missing in crop; did you mean 'mode'"),
         (
             {"arms": {"cnn": {}, "b": {"classifier": "svn"}}},
             "'svn' is missing in train_svm.features; did you mean 'svm'",
         ),
         ({"figur": "bars"}, "unknown key 'studies.s.figur'; did you mean 'figure'"),
-        ({"against": "nobody"}, "no arm is called 'nobody'"),
+        ({"against": "nobody"}, "lamellarity has no arm 'nobody'"),
         ({"judged": "f2"}, r"studies\.s\.judged"),
     ],
 )
@@ -147,3 +155,12 @@ def test_a_mistake_in_a_study_is_named_before_anything_is_trained(
     finally:
         write(project, STUDY)
     assert not (project / "never").exists()
+
+
+def test_problems_must_be_a_list(project: Path) -> None:
+    write(project, STUDY, problems="lamellarity")
+    try:
+        with pytest.raises(InputError, match="problems = 'lamellarity'"):
+            run_here(project, "never")
+    finally:
+        write(project, STUDY)
