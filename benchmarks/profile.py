@@ -30,7 +30,7 @@ from lipnet.training import warp_with_keras
 # What an operation is part of, by words in its name; the first that fits.
 PARTS = {
     "convolutions": ("Conv2D",),
-    "Adam": ("adam",),
+    "Adam": ("adam", "ApplyAdam"),
     "dense layers": ("MatMul",),
     "dropout": ("dropout",),
     "max-pooling": ("pool",),
