@@ -105,7 +105,7 @@ def reliability_diagrams(bins: Mapping[str, NDArray[np.float64]], classes: Seque
         ax.plot([0, 1], [0, 1], ":", color="black", linewidth=0.8)
         ax.set(xlabel="stated probability")
     axes[0].set_ylabel("observed share")
-    _finish(figure, f"{title}: are probabilities what they say? All folds")
+    _finish(figure, f"{title}: stated probabilities against what is observed, folds pooled")
     return figure
 
 
@@ -131,7 +131,7 @@ def precision_recall_curves(
     for ax in axes:
         ax.set(xlabel="recall")
     axes[0].set_ylabel("precision")
-    _finish(figure, f"{title}: what each class's recall costs; dots are the decisions. All folds")
+    _finish(figure, f"{title}: precision against recall, dots are the decisions, folds pooled")
     return figure
 
 
