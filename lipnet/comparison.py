@@ -10,7 +10,7 @@ from scipy import stats
 from statsmodels.stats.multitest import multipletests
 
 from lipnet.errors import InputError
-from lipnet.metrics import OVERALL, PER_CLASS, mean_sd
+from lipnet.metrics import LOWER_IS_BETTER, OVERALL, PER_CLASS, mean_sd
 from lipnet.settings import Settings
 
 
@@ -146,7 +146,7 @@ def to_markdown(table: pd.DataFrame, problem: str, settings: CompareSettings) ->
         interval = f"{_number(row['difference'], '+')} [{_number(row['low'], '+')}, {_number(row['high'], '+')}]"
         cells = [
             row["class"] or "all",
-            "log_loss (lower is better)" if row["measure"] == "log_loss" else row["measure"],
+            f"{row['measure']} (lower is better)" if row["measure"] in LOWER_IS_BETTER else row["measure"],
             first,
             second,
             interval,

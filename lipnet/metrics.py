@@ -3,19 +3,25 @@
 A ratio 0/0 is undefined: NaN here, null in JSON, empty in CSV; never 0 or 1 by accident.
 """
 
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score
+from sklearn.metrics import average_precision_score, precision_recall_curve
 from statsmodels.stats.proportion import proportion_confint
 
 from lipnet.predictions import Predictions
 
-OVERALL = ("accuracy", "balanced_accuracy", "macro_f1", "mcc", "kappa", "log_loss", "average_precision")
-PER_CLASS = ("tpr", "tnr", "ppv", "npv", "f1", "average_precision")
+OVERALL = (
+    *("accuracy", "balanced_accuracy", "macro_f1", "mcc", "kappa"),
+    *("log_loss", "brier", "ece", "average_precision"),
+)
+PER_CLASS = ("tpr", "tnr", "ppv", "npv", "f1", "average_precision", "ece")
 HEADLINE = ("tpr", "ppv", "f1")  # of the per-class measures, those that metrics.json shows
+LOWER_IS_BETTER = {"log_loss", "brier", "ece"}
+N_BINS = 10  # of equal width, for calibration
 
 Counts = NDArray[np.int64] | NDArray[np.float64]
 
@@ -64,6 +70,38 @@ def log_loss(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> flo
     return float(-np.log(np.clip(probabilities[np.arange(len(true)), true], 1e-7, 1.0)).mean())
 
 
+def brier(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
+    """Brier score: squared distance to the truth, summed over classes (Brier 1950): 0 certain and right, 2 wrong."""
+    truth = np.eye(probabilities.shape[1])[true]
+    return float(((probabilities - truth) ** 2).sum(axis=1).mean())
+
+
+def calibration_bins(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How often each class is true where it is given a certain probability, in ten bins of equal width.
+
+    Returns:
+        Shape (3, K, N_BINS): particles in a bin, the sum of the probabilities they were given for the class, and how
+        many of them are of the class.
+    """
+    # A bin holds its lower end, the last one both.
+    bins = np.minimum((probabilities * N_BINS).astype(np.int64), N_BINS - 1)
+    of_classes = [
+        [np.bincount(bins[:, label], weights, N_BINS) for weights in (None, probabilities[:, label], true == label)]
+        for label in range(probabilities.shape[1])
+    ]
+    return np.array(of_classes, np.float64).transpose(1, 0, 2)
+
+
+def calibration_errors(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Expected calibration error of each class, shape (K,); their mean is the class-wise ECE (Kull et al. 2019).
+
+    It is the distance between the stated probability and the observed share in a bin, averaged over particles. Chance
+    alone makes it larger than 0, the more so the fewer particles there are.
+    """
+    _, stated, observed = calibration_bins(true, probabilities)
+    return np.abs(stated - observed).sum(axis=1) / len(true)
+
+
 def average_precisions(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Average precision of each class against the rest, shape (K,); NaN for a class that is absent."""
     return np.array(
@@ -90,6 +128,7 @@ def score(
     confusion = confusion_matrix(true, predicted, probabilities.shape[1])
     per_class = {name: _ratio(*ratio) for name, ratio in class_ratios(confusion).items()}
     per_class["average_precision"] = average_precisions(true, probabilities)
+    per_class["ece"] = calibration_errors(true, probabilities)
     overall = {
         "accuracy": float(_ratio(np.trace(confusion), confusion.sum())),
         "balanced_accuracy": float(per_class["tpr"].mean()),
@@ -97,6 +136,8 @@ def score(
         "mcc": matthews(confusion),
         "kappa": cohen_kappa(confusion),
         "log_loss": log_loss(true, probabilities),
+        "brier": brier(true, probabilities),
+        "ece": float(per_class["ece"].mean()),
         "average_precision": float(per_class["average_precision"].mean()),
     }
     return overall, per_class
@@ -158,6 +199,54 @@ def class_table(predictions: Predictions, confidence: float) -> pd.DataFrame:
                 }
             )
     return pd.DataFrame(rows)
+
+
+def abstention_table(predictions: Predictions, limits: Sequence[float]) -> pd.DataFrame:
+    """What is left where a particle whose class was given too small a probability gets no class (Chow 1970).
+
+    Counts are pooled over folds and averaged over repeats, as in ``class_table``.
+
+    Columns: abstain_below, kept (particles), coverage (share that is kept), accuracy (of what is kept), a row a limit.
+    """
+    n_repeats = len(np.unique(predictions.repeat))
+    confidence = predictions.probabilities[np.arange(len(predictions.predicted)), predictions.predicted]
+    right = predictions.predicted == predictions.true
+    rows = []
+    for limit in limits:
+        kept = confidence >= limit
+        rows.append(
+            {
+                "abstain_below": limit,
+                "kept": kept.sum() / n_repeats,
+                "coverage": kept.mean(),
+                "accuracy": float(_ratio((kept & right).sum(), kept.sum())),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def precision_recall(predictions: Predictions) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Recall and precision of each class against the rest for every limit on its probability, folds pooled.
+
+    Returns:
+        K pairs of arrays of one length, recall falling; empty for a class that is absent.
+    """
+    curves = []
+    for label in range(len(predictions.classes)):
+        truth, stated = predictions.true == label, predictions.probabilities[:, label]
+        if truth.any():
+            precision, recall, _ = precision_recall_curve(truth, stated, drop_intermediate=True)
+            curves.append((recall, precision))
+        else:
+            curves.append((np.empty(0), np.empty(0)))
+    return curves
+
+
+def operating_points(predictions: Predictions) -> list[tuple[float, float]]:
+    """Recall and precision of each class where the decisions lie, folds pooled, K pairs; NaN where undefined."""
+    ratios = class_ratios(confusion_matrix(predictions.true, predictions.predicted, len(predictions.classes)))
+    recall, precision = _ratio(*ratios["tpr"]), _ratio(*ratios["ppv"])
+    return list(zip(recall.tolist(), precision.tolist(), strict=True))
 
 
 def pairs(predictions: Predictions) -> pd.DataFrame:

@@ -14,7 +14,8 @@ from lipnet.settings import pick
 PROBLEM_NAME = re.compile(r"[A-Za-z0-9_-]+")
 CLASS_NAME = re.compile(r"\w[\w +-]*")
 TAKEN = {  # keys that stand beside the classes in metrics.json and in the fold table
-    *("accuracy", "balanced_accuracy", "macro_f1", "mcc", "kappa", "log_loss", "average_precision"),
+    *("accuracy", "balanced_accuracy", "macro_f1", "mcc", "kappa"),
+    *("log_loss", "brier", "ece", "average_precision"),
     *("repeat", "fold", "total"),
 }
 

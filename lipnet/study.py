@@ -15,7 +15,16 @@ CLASSIFIER = "classifier"  # key of an arm: cnn, or a row of train_svm.features
 SEPARATOR = ", "  # between the items of an ordered subset, in the name of its arm
 THREADS = "train_cnn.threads_per_fold"
 Measure = Literal[
-    "accuracy", "balanced_accuracy", "macro_f1", "mcc", "kappa", "log_loss", "average_precision", "dead_filters"
+    "accuracy",
+    "balanced_accuracy",
+    "macro_f1",
+    "mcc",
+    "kappa",
+    "log_loss",
+    "brier",
+    "ece",
+    "average_precision",
+    "dead_filters",
 ]
 Arm = dict[str, Any]  # dotted keys of params.yaml -> value
 

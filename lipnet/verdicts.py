@@ -7,10 +7,10 @@ import numpy as np
 import pandas as pd
 
 from lipnet.comparison import Difference, corrected_t_test, holm
-from lipnet.metrics import class_ratios, mean_sd
+from lipnet.metrics import LOWER_IS_BETTER, class_ratios, mean_sd
 from lipnet.study import SEPARATOR, StudySettings, SubsetSettings, count
 
-LOWER_IS_BETTER = {"log_loss", "dead_filters"}
+LOWER = LOWER_IS_BETTER | {"dead_filters"}
 NAMES = {
     "macro_f1": "macro F1",
     "balanced_accuracy": "balanced accuracy",
@@ -18,6 +18,8 @@ NAMES = {
     "accuracy": "accuracy",
     "kappa": "kappa",
     "log_loss": "log loss",
+    "brier": "Brier score",
+    "ece": "calibration error",
     "average_precision": "average precision",
     "dead_filters": "dead filters",
     "tpr": "TPR",
@@ -77,7 +79,7 @@ def _references(arms: Sequence[str], wide: pd.DataFrame, study: StudySettings) -
         means = wide.mean().where(wide.notna().all())  # an arm that is undefined in some fold cannot be the best
         if means.isna().all():
             return {}
-        reference = str(means.idxmin() if study.judged in LOWER_IS_BETTER else means.idxmax())
+        reference = str(means.idxmin() if study.judged in LOWER else means.idxmax())
     return {arm: reference for arm in arms if arm != reference}
 
 
@@ -85,7 +87,7 @@ def _with_verdicts(table: pd.DataFrame, judged: str, confidence: float) -> pd.Da
     if table.empty:
         return table
     adjusted = holm(table["p"].to_numpy())
-    sign = -1 if judged in LOWER_IS_BETTER else 1
+    sign = -1 if judged in LOWER else 1
     words = np.where(sign * table["difference"] > 0, "better", "worse")
     seen = np.where(adjusted < 1 - confidence, words, "no difference seen")
     return table.assign(p_holm=adjusted, verdict=np.where(np.isfinite(adjusted), seen, "undefined"))
@@ -174,7 +176,7 @@ def to_markdown(
     arms = list(dict.fromkeys(folds["arm"]))
     if study.figure == "ranking":
         mean = {arm: mean_sd(groups[arm, "", study.judged])[0] for arm in arms}
-        arms.sort(key=lambda arm: mean[arm] if study.judged in LOWER_IS_BETTER else -mean[arm])
+        arms.sort(key=lambda arm: mean[arm] if study.judged in LOWER else -mean[arm])
     rows = verdicts.set_index("arm") if len(verdicts) else verdicts
     for arm in arms:
         cells = [arm, *(_spread(groups[arm, "", name]) for name in study.shown)]

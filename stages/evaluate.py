@@ -1,8 +1,9 @@
-"""Measure every classifier of every problem from its predictions alone."""
+"""Measure every classifier of every problem, decision rules among them, from its predictions alone."""
 
 from argparse import Namespace
+from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Annotated, Any
 
 import pandas as pd
 from pydantic import Field
@@ -10,7 +11,12 @@ from pydantic import Field
 from lipnet import files, metrics
 from lipnet.errors import InputError
 from lipnet.plots import figure
-from lipnet.plots.scores import class_measures, confusion_matrices
+from lipnet.plots.scores import (
+    class_measures,
+    confusion_matrices,
+    precision_recall_curves,
+    reliability_diagrams,
+)
 from lipnet.predictions import Predictions, from_table
 from lipnet.settings import Settings, parse, pick
 from stages.command import run
@@ -19,25 +25,27 @@ from stages.command import run
 class EvaluateSettings(Settings):
     """Section ``evaluate`` of params.yaml."""
 
+    abstain_below: list[Annotated[float, Field(ge=0, le=1)]] = Field(min_length=1)
     confidence: float = Field(gt=0, lt=1)
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write metrics.json, the measures per fold, the pooled counts per class, and pictures."""
+    """Write metrics.json, measures per fold, counts per class, what is left after abstention, and pictures."""
     settings = parse(EvaluateSettings, pick(params, "evaluate"), "evaluate")
     summary: dict[str, Any] = {}
-    folds, classes, confusion = [], [], []
+    folds, classes, confusion, abstention = [], [], [], []
     problems = pick(params, "problems")
     if not problems:
         raise InputError("params.yaml: problems: name at least one problem")
     for problem in problems:
-        predictions = _read_all(arguments.predictions / problem)
+        predictions = _read_all([arguments.predictions / problem, arguments.decisions / problem])
         summary[problem] = {}
         for name, item in predictions.items():
             key = {"problem": problem, "classifier": name}
             folds.append(metrics.fold_table(item).assign(**key))
             classes.append(metrics.class_table(item, settings.confidence).assign(**key))
             confusion.append(metrics.pooled_confusion(item).assign(**key))
+            abstention.append(metrics.abstention_table(item, settings.abstain_below).assign(**key))
             summary[problem][name] = metrics.summary(folds[-1], item.classes)
             files.write_table(arguments.pairs / f"{problem}.{name}.csv", metrics.pairs(item))
         _draw(problem, predictions, pd.concat(folds), arguments.pictures)
@@ -45,12 +53,16 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     files.write_table(arguments.folds, _keys_first(pd.concat(folds)))
     files.write_table(arguments.classes, _keys_first(pd.concat(classes)))
     files.write_table(arguments.confusion, _keys_first(pd.concat(confusion)))
+    files.write_table(arguments.abstention, _keys_first(pd.concat(abstention)))
 
 
-def _read_all(folder: Path) -> dict[str, Predictions]:
-    paths = sorted(folder.rglob("*.csv"))
+def _read_all(folders: list[Path]) -> dict[str, Predictions]:
+    paths = sorted((path for folder in folders for path in folder.rglob("*.csv")), key=lambda path: path.stem)
     if not paths:
-        raise InputError(f"{folder}: no predictions; run `dvc repro`")
+        raise InputError(f"{folders[0]}: no predictions; run `dvc repro`")
+    for one, other in pairwise(paths):
+        if one.stem == other.stem:
+            raise InputError(f"{one} and {other}: two classifiers are called {one.stem}; rename one in params.yaml")
     return {path.stem: from_table(files.read_table(path), str(path)) for path in paths}
 
 
@@ -66,7 +78,13 @@ def _draw(problem: str, predictions: dict[str, Predictions], folds: pd.DataFrame
     of_problem, title = folds[folds["problem"] == problem], f"{problem}: mean and sd over folds"
     bars = class_measures(of_problem, classes, list(predictions), title)
     figure.save(bars, folder / f"{problem}_classes.png")
+    bins = {name: metrics.calibration_bins(item.true, item.probabilities) for name, item in predictions.items()}
+    figure.save(reliability_diagrams(bins, classes, problem), folder / f"{problem}_reliability.png")
+    curves = {name: metrics.precision_recall(item) for name, item in predictions.items()}
+    points = {name: metrics.operating_points(item) for name, item in predictions.items()}
+    figure.save(precision_recall_curves(curves, points, classes, problem), folder / f"{problem}_precision_recall.png")
 
 
 if __name__ == "__main__":
-    run(__doc__, None, ["predictions", "metrics", "folds", "classes", "confusion", "pairs", "pictures"], main)
+    inputs, tables = ["predictions", "decisions"], ["folds", "classes", "confusion", "abstention", "pairs"]
+    run(__doc__, None, [*inputs, "metrics", *tables, "pictures"], main)

@@ -78,7 +78,7 @@ def _draw(
     title = f"{problem}: {study.title}"
     axis = verdicts.NAMES[study.judged if study.figure == "ranking" else study.of_class]
     if study.figure == "ranking":
-        lower = study.judged in verdicts.LOWER_IS_BETTER
+        lower = study.judged in verdicts.LOWER
         picture = studies.ranking(folds, study.judged, lower, title, axis)
     elif study.figure == "measures":
         picture = class_measures(folds.rename(columns={"arm": "classifier"}), classes, list(predictions), title)

@@ -8,7 +8,7 @@ import pytest
 import yaml
 
 ROOT = Path(__file__).parents[1]
-STAGES = ["ingest", "crop", "split", "balance", "train_cnn", "train_svm", "evaluate", "compare"]
+STAGES = ["ingest", "crop", "split", "balance", "train_cnn", "train_svm", "decide", "evaluate", "compare"]
 STUDIES = ["study", "figures"]
 MAIN = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 OF_STUDIES = yaml.safe_load((ROOT / "studies" / "dvc.yaml").read_text())["stages"]
@@ -55,7 +55,7 @@ def sections_read(path: Path) -> set[str]:
     return found
 
 
-def test_the_stages_are_the_eight_verbs_in_reading_order():
+def test_the_stages_are_the_nine_verbs_in_reading_order():
     assert list(MAIN) == STAGES
     assert list(OF_STUDIES) == STUDIES
 
@@ -107,6 +107,15 @@ def test_only_training_imports_keras_so_that_no_other_stage_pays_for_tensorflow(
             if stage in {"train_cnn", *STUDIES} and path.name in KERAS:
                 continue
             assert "import keras" not in path.read_text(), (stage, path)
+
+
+def test_a_decision_rule_can_change_without_any_training():
+    """No stage but decide reads the rules or their code, and only evaluate reads what decide writes."""
+    for stage in set(GRAPH) - {"decide"}:
+        assert "lipnet/decisions.py" not in GRAPH[stage]["deps"]
+        assert "decide" not in sections_read(ROOT / "stages" / f"{stage}.py")
+    readers = {stage for stage in GRAPH if any(dep.startswith("data/decisions") for dep in GRAPH[stage]["deps"])}
+    assert readers == {"evaluate"}
 
 
 def test_every_problem_has_classes_and_every_network_has_crops_of_its_size():

@@ -1,6 +1,7 @@
 """Measures: against scikit-learn, the thesis's Table 9, and the rule that 0/0 is undefined."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -14,6 +15,10 @@ from lipnet.metrics import (
     HEADLINE,
     OVERALL,
     PER_CLASS,
+    abstention_table,
+    brier,
+    calibration_bins,
+    calibration_errors,
     class_ratios,
     class_table,
     cohen_kappa,
@@ -21,8 +26,10 @@ from lipnet.metrics import (
     fold_table,
     matthews,
     mean_confusion,
+    operating_points,
     pairs,
     pooled_confusion,
+    precision_recall,
     score,
     spread,
     summary,
@@ -66,6 +73,16 @@ def _cases(draw: st.DrawFn) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArr
     return true, predicted, rng.dirichlet(np.ones(n_classes), len(true)).clip(1e-4)
 
 
+def _expected_calibration_error(truth: NDArray[np.bool_], stated: NDArray[np.float64]) -> float:
+    """By the definition, bin by bin."""
+    total = 0.0
+    for low in range(10):
+        inside = (stated >= low / 10) & ((stated < (low + 1) / 10) | (low == 9))
+        if inside.any():
+            total += inside.mean() * abs(truth[inside].mean() - stated[inside].mean())
+    return total
+
+
 @settings(max_examples=100)
 @given(_cases())
 def test_measures_agree_with_scikit_learn(
@@ -83,6 +100,8 @@ def test_measures_agree_with_scikit_learn(
         "mcc": reference.matthews_corrcoef(true, predicted),
         "kappa": reference.cohen_kappa_score(true, predicted),
         "log_loss": reference.log_loss(true, probabilities, labels=range(n_classes)),
+        "brier": reference.brier_score_loss(one_hot, probabilities, scale_by_half=False),
+        "ece": np.mean([_expected_calibration_error(true == k, probabilities[:, k]) for k in range(n_classes)]),
         "average_precision": np.mean(
             [reference.average_precision_score(one_hot[:, k], probabilities[:, k]) for k in range(n_classes)]
         ),
@@ -175,6 +194,61 @@ def test_kappa_is_undefined_where_chance_agreement_is_certain() -> None:
 def test_log_loss_of_a_certain_error_is_finite() -> None:
     overall, _ = score(np.array([0, 1]), np.array([1, 1]), np.array([[0.0, 1.0], [0.0, 1.0]]))
     assert overall["log_loss"] == pytest.approx(-np.log(1e-7) / 2)
+
+
+def test_brier_is_0_for_certain_and_right_and_2_for_certain_and_wrong() -> None:
+    certain = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
+    assert brier(np.array([0, 2]), certain) == 0
+    assert brier(np.array([1, 0]), certain) == 2
+    assert brier(np.array([0]), np.full((1, 3), 1 / 3)) == pytest.approx(4 / 9 + 2 / 9)
+
+
+def test_a_constant_that_is_the_share_of_each_class_is_perfectly_calibrated() -> None:
+    true = np.repeat([0, 1, 2], [70, 25, 5])
+    constant = np.tile([0.7, 0.25, 0.05], (100, 1))
+    assert_allclose(calibration_errors(true, constant), 0, atol=1e-12)
+    # Balanced probabilities are off by the difference of the priors.
+    assert_allclose(calibration_errors(true, np.full((100, 3), 1 / 3)), np.abs(np.array([0.7, 0.25, 0.05]) - 1 / 3))
+
+
+def test_calibration_bins_hold_their_lower_end_and_the_last_both() -> None:
+    counts, stated, observed = calibration_bins(np.array([0, 1, 1]), np.array([[1.0, 0.0], [0.5, 0.5], [0.45, 0.55]]))
+    assert_array_equal(counts[0], [0, 0, 0, 0, 1, 1, 0, 0, 0, 1])
+    assert_array_equal(counts[1], [1, 0, 0, 0, 0, 2, 0, 0, 0, 0])
+    assert_allclose(stated[1], [0, 0, 0, 0, 0, 1.05, 0, 0, 0, 0])
+    assert_array_equal(observed[0], [0, 0, 0, 0, 0, 0, 0, 0, 0, 1])
+    assert_array_equal(observed[1], [0, 0, 0, 0, 0, 2, 0, 0, 0, 0])
+
+
+def _certain_in_part() -> Predictions:
+    """Four particles, twice: 0.9 right, 0.6 right, 0.6 wrong, 0.4 right though it is not the most probable."""
+    stated = np.array([[0.9, 0.05, 0.05], [0.2, 0.6, 0.2], [0.2, 0.6, 0.2], [0.4, 0.45, 0.15]])
+    predictions = _predictions([0, 1, 2, 0] * 2, [0, 1, 1, 0] * 2, [0] * 4 + [1] * 4, [0] * 8)
+    return replace(predictions, probabilities=np.tile(stated, (2, 1)))
+
+
+def test_abstention_keeps_what_is_certain_and_says_how_much_of_it_is_right() -> None:
+    table = abstention_table(_certain_in_part(), [0.4, 0.6, 0.7, 0.95])
+    assert list(table.columns) == ["abstain_below", "kept", "coverage", "accuracy"]
+    assert_allclose(
+        table, [[0.4, 4, 1, 0.75], [0.6, 3, 0.75, 2 / 3], [0.7, 1, 0.25, 1], [0.95, 0, 0, np.nan]], equal_nan=True
+    )
+
+
+def test_precision_recall_passes_through_the_limits_and_the_decisions_lie_where_they_are() -> None:
+    of_first, _, of_third = precision_recall(_certain_in_part())
+    # Limits 0.9, 0.4 and all: half of the class alone, all of it alone, all of it among the eight.
+    assert {(0.5, 1.0), (1.0, 1.0), (1.0, 0.5)} <= set(zip(*(part.tolist() for part in of_first), strict=True))
+    assert (1.0, 0.5) in set(zip(*(part.tolist() for part in of_third), strict=True))
+    found = operating_points(_certain_in_part())
+    assert found[:2] == [(1.0, 1.0), (1.0, 0.5)]
+    assert found[2][0] == 0
+    assert np.isnan(found[2][1])
+
+
+def test_an_absent_class_has_no_precision_recall_curve() -> None:
+    recall, precision = precision_recall(_predictions([0, 1], [0, 1], [0, 0], [0, 0]))[2]
+    assert len(recall) == len(precision) == 0
 
 
 TWO_REPEATS = _predictions(

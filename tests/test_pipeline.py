@@ -101,21 +101,32 @@ def test_outputs_are_where_a_reviewer_looks(project):
     assert {"report.md", "contact_sheet.png", "sizes.png", "features.png"} <= ingested
     names = {path.stem for path in (project / "data/predictions/lamellarity").rglob("*.csv")}
     assert names == {"cnn", "svm", "size_only"}
+    assert {path.stem for path in (project / "data/decisions/lamellarity").iterdir()} == {
+        "cnn_shifted",
+        "cnn_half_shifted",
+    }
+    for name in ("confusion", "classes", "reliability", "precision_recall"):
+        assert (project / f"plots/evaluation/lamellarity_{name}.png").stat().st_size > 1000
     assert not list((project / "plots").rglob(".gitignore"))
 
 
-def test_changing_the_model_reruns_training_evaluation_and_comparison_only(project):
+def test_changing_the_model_reruns_training_and_what_follows_only(project):
     output = succeed(project, "dvc", "exp", "run", "-S", "model=lipnet2")
-    assert stages_run(output) == ["train_cnn", "evaluate", "compare"]
+    assert stages_run(output) == ["train_cnn", "decide", "evaluate", "compare"]
     diff = succeed(project, "dvc", "params", "diff", "--md")
     assert "| model" in diff and "lipnet2" in diff
+
+
+def test_changing_a_decision_rule_trains_nothing(project):
+    output = succeed(project, "dvc", "exp", "run", "-S", "decide.rules.cnn_shifted.shift=0.9")
+    assert stages_run(output) == ["decide", "evaluate", "compare"]
 
 
 def test_metrics_diff_has_rows_by_problem_and_classifier(project):
     path = project / "metrics/metrics.json"
     path.write_text(path.read_text().replace('"macro_f1": {\n        "mean": ', '"macro_f1": {\n        "mean": 1'))
     diff = succeed(project, "dvc", "metrics", "diff", "--md")
-    for row in ("lamellarity.cnn.macro_f1.mean", "lamellarity.svm.macro_f1.mean"):
+    for row in (f"lamellarity.{name}.macro_f1.mean" for name in ("cnn", "cnn_half_shifted", "svm")):
         assert row in diff
 
 
@@ -125,7 +136,9 @@ def test_metrics_diff_has_rows_by_problem_and_classifier(project):
         ("train_svm.cost", 2.0, {"train_svm"}),
         ("networks.lipnet1.dense_units", 9, {"train_cnn"}),
         ("networks.lipnet4.dense_units", 9, set()),
-        ("train_cnn.label_smoothing", 0.0, {"train_cnn"}),
+        ("train_cnn.label_smoothing", 0.0, {"train_cnn", "decide"}),
+        ("decide.floor", 0.01, {"decide"}),
+        ("evaluate.abstain_below", [0.8], {"evaluate"}),
         ("split.protocol", "shuffled", {"split"}),
         ("compare.confidence", 0.9, {"compare"}),
         ("balance.method", "none", {"balance"}),

@@ -1,9 +1,10 @@
-"""Pictures of scores: confusion matrices (thesis, Tables 7 to 10) and measures per class (Figure 22)."""
+"""Pictures of scores: confusion matrices (thesis, Tables 7 to 10), measures per class (Figure 22), calibration."""
 
 from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
@@ -73,12 +74,79 @@ def class_measures(folds: pd.DataFrame, classes: Sequence[str], classifiers: Seq
                 [value.mean() for value in values],
                 width,
                 yerr=[value.std() for value in values],
-                color=COLOURS[everyone.index(classifier) % len(COLOURS)],
+                color=_colour(everyone.index(classifier)),
                 error_kw={"linewidth": 0.8},
                 label=classifier,
             )
         ax.set_xticks(range(len(shown)), [LABELS[measure] for measure in shown], rotation=40, ha="right")
         ax.set(title=label or "all classes", ylim=(min(0, ax.get_ylim()[0]), 1.05))  # MCC and kappa may be negative
-    figure.legend(*axes[0].get_legend_handles_labels(), frameon=False, loc="outside right center")
-    figure.suptitle(title)
+    _finish(figure, title)
     return figure
+
+
+def reliability_diagrams(bins: Mapping[str, NDArray[np.float64]], classes: Sequence[str], title: str) -> Figure:
+    """How often a class is true (y) where it is given a probability (x): a panel a class, a line a classifier.
+
+    On the diagonal probabilities are what they say; below it, they are too high. The area of a dot grows with the
+    logarithm of the number of particles behind it.
+
+    Args:
+        bins: classifier -> ``metrics.calibration_bins``, shape (3, K, n_bins).
+        classes: the K names.
+        title: above the picture.
+    """
+    figure, axes = _panels(classes)
+    for number, (classifier, of_classes) in enumerate(bins.items()):
+        for label, ax in enumerate(axes):
+            counts, stated, observed = of_classes[:, label, of_classes[0, label] > 0]
+            ax.plot(stated / counts, observed / counts, color=_colour(number), linewidth=1, label=classifier)
+            ax.scatter(stated / counts, observed / counts, 4 * np.log2(1 + counts), color=_colour(number), linewidths=0)
+    for ax in axes:
+        ax.plot([0, 1], [0, 1], ":", color="black", linewidth=0.8)
+        ax.set(xlabel="stated probability")
+    axes[0].set_ylabel("observed share")
+    _finish(figure, f"{title}: stated probabilities against what is observed, folds pooled")
+    return figure
+
+
+def precision_recall_curves(
+    curves: Mapping[str, Sequence[tuple[Matrix, Matrix]]],
+    points: Mapping[str, Sequence[tuple[float, float]]],
+    classes: Sequence[str],
+    title: str,
+) -> Figure:
+    """Precision (y) against recall (x): a panel a class, a line a classifier, and a dot where its decisions lie.
+
+    Args:
+        curves: classifier -> recall and precision of each class, K pairs of arrays.
+        points: classifier -> recall and precision of its decisions for each class, K pairs; NaN is not drawn.
+        classes: the K names.
+        title: above the picture.
+    """
+    figure, axes = _panels(classes)
+    for number, (classifier, of_classes) in enumerate(curves.items()):
+        for ax, curve, point in zip(axes, of_classes, points[classifier], strict=True):
+            ax.plot(*curve, color=_colour(number), linewidth=1, label=classifier)
+            ax.plot(*point, "o", color=_colour(number), markeredgecolor="black", markeredgewidth=0.6, markersize=5)
+    for ax in axes:
+        ax.set(xlabel="recall")
+    axes[0].set_ylabel("precision")
+    _finish(figure, f"{title}: precision against recall, dots are the decisions, folds pooled")
+    return figure
+
+
+def _panels(classes: Sequence[str]) -> tuple[Figure, list[Axes]]:
+    figure = Figure(figsize=(2.4 * len(classes) + 1.2, 2.7), layout="constrained")
+    axes = list(figure.subplots(1, len(classes), sharey=True, squeeze=False)[0])
+    for ax, label in zip(axes, classes, strict=True):
+        ax.set(title=label, xlim=(-0.03, 1.03), ylim=(-0.03, 1.03), aspect="equal")
+    return figure, axes
+
+
+def _finish(figure: Figure, title: str) -> None:
+    figure.legend(*figure.axes[0].get_legend_handles_labels(), frameon=False, loc="outside right center")
+    figure.suptitle(title)
+
+
+def _colour(number: int) -> str:
+    return COLOURS[number % len(COLOURS)]

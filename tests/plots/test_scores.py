@@ -11,7 +11,13 @@ from matplotlib.figure import Figure
 from numpy.testing import assert_allclose
 
 from lipnet.plots.figure import COLOURS, save
-from lipnet.plots.scores import LABELS, class_measures, confusion_matrices
+from lipnet.plots.scores import (
+    LABELS,
+    class_measures,
+    confusion_matrices,
+    precision_recall_curves,
+    reliability_diagrams,
+)
 
 COUNTS = np.array([[90.0, 10.0], [1.5, 0.5]])
 SHARES = np.array([[0.9, 0.1], [0.75, 0.25]])
@@ -95,7 +101,51 @@ def test_a_classifier_keeps_its_colour_where_others_are_left_out() -> None:
     assert _bars(figure, 0)[0][0].get_facecolor() == to_rgba(COLOURS[1])
 
 
-@pytest.mark.parametrize("draw", [_measures, _matrices])
+def _reliability() -> Figure:
+    bins = np.zeros((3, 2, 10))
+    bins[:, 0, 2], bins[:, 0, 9], bins[:, 1, 5] = (4, 1.0, 3), (10, 9.5, 9), (1, 0.5, 0)
+    return reliability_diagrams({"cnn": bins, "svm": bins[:, ::-1]}, CLASSES, "encapsulation")
+
+
+def _curves() -> Figure:
+    falling = (np.array([1.0, 0.5, 0.0]), np.array([0.1, 0.6, 1.0]))
+    curves = {"cnn": [falling, falling], "svm": [falling, (np.empty(0), np.empty(0))]}
+    points = {"cnn": [(0.5, 0.6), (1.0, 0.1)], "svm": [(0.0, np.nan), (np.nan, np.nan)]}
+    return precision_recall_curves(curves, points, CLASSES, "encapsulation")
+
+
+def test_a_reliability_diagram_shows_the_observed_share_where_there_are_particles() -> None:
+    first, second = _reliability().axes
+    assert (first.get_title(), second.get_title()) == tuple(CLASSES)
+    cnn, svm, diagonal = first.lines
+    assert_allclose(cnn.get_xydata(), [[0.25, 0.75], [0.95, 0.9]])
+    assert_allclose(svm.get_xydata(), [[0.5, 0]])
+    assert_allclose(diagonal.get_xydata(), [[0, 0], [1, 1]])
+    few, many = first.collections[0].get_sizes()
+    assert few < many
+    assert first.get_xlabel() == second.get_xlabel() == "stated probability"
+
+
+def test_precision_recall_has_a_line_a_classifier_and_a_dot_at_its_decisions() -> None:
+    figure = _curves()
+    first, second = figure.axes
+    curve, dot = first.lines[:2]
+    assert_allclose(curve.get_xydata(), [[1, 0.1], [0.5, 0.6], [0, 1]])
+    assert_allclose(dot.get_xydata(), [[0.5, 0.6]])
+    assert_allclose(second.lines[1].get_xydata(), [[1, 0.1]])
+    assert curve.get_color() == dot.get_color() == COLOURS[0]
+    assert (first.get_xlabel(), first.get_ylabel()) == ("recall", "precision")
+    assert [text.get_text() for text in figure.legends[0].get_texts()] == ["cnn", "svm"]
+
+
+def test_more_classifiers_than_colours_take_turns() -> None:
+    names = [f"rule{number}" for number in range(len(COLOURS) + 1)]
+    folds = pd.concat([_folds().assign(classifier=name) for name in names])
+    bars = _bars(class_measures(folds, ["Empty"], names, "encapsulation"), 0)
+    assert bars[0][0].get_facecolor() == bars[-1][0].get_facecolor()
+
+
+@pytest.mark.parametrize("draw", [_measures, _matrices, _reliability, _curves])
 def test_pictures_with_undefined_measures_are_saved_with_the_same_bytes(draw: object, tmp_path: Path) -> None:
     assert callable(draw)
     for name in ("one.png", "two.png"):

@@ -14,7 +14,7 @@ from lipnet import balance as balancing
 from lipnet import files
 from lipnet.errors import InputError
 from lipnet.predictions import from_table
-from stages import balance, compare, crop, evaluate, ingest, split, train_cnn, train_svm
+from stages import balance, compare, crop, decide, evaluate, ingest, split, train_cnn, train_svm
 
 ROOT = Path(__file__).parents[2]
 # Keras writes weights through an interface of NumPy that is going away.
@@ -52,7 +52,11 @@ PATHS = {
     balance: ["table", "crops", "folds", "training_sets", "picture"],
     train_cnn: ["table", "crops", "folds", "training_sets", "cnn_models", "cnn", "history", "picture"],
     train_svm: ["table", "folds", "svm_models", "svm"],
+    decide: ["table", "folds", "training_sets", "cnn", "decisions"],
 }
+
+
+EVALUATE = ["predictions", "decisions", "metrics", "folds", "classes", "confusion", "abstention", "pairs", "pictures"]
 
 
 def run(stage: Any, folder: Path, params: dict[str, Any]) -> None:
@@ -87,7 +91,8 @@ def test_settings_run_through_all_stages_and_every_particle_is_predicted(tmp_pat
     params = make_params(train_cnn__epochs__most=2, **changes)
     run_all(tmp_path, params)
     table = files.read_table(tmp_path / "table")
-    for path in (tmp_path / "cnn", tmp_path / "svm" / "svm.csv", tmp_path / "svm" / "size_only.csv"):
+    names = ("cnn", "svm/svm.csv", "svm/size_only.csv", "decisions/cnn_shifted.csv", "decisions/cnn_half_shifted.csv")
+    for path in (tmp_path / name for name in names):
         predictions = from_table(files.read_table(path), path.name)  # refuses a particle twice or not at all
         assert set(predictions.ids) == set(table["id"])
         assert len(predictions.ids) == len(table) * params["split"]["repeats"]
@@ -110,25 +115,68 @@ def test_evaluate_and_compare_read_predictions_of_all_problems_and_classifiers(t
     params = make_params(compare__first="b", compare__second="a")
     rng = np.random.default_rng(0)
     for problem in ("one", "two"):
-        for name in ("a", "b"):
+        for name in ("predictions/{}/a", "decisions/{}/b"):
             probabilities = rng.dirichlet([1, 1], 40).round(6)
             probabilities[:, 1] = 1 - probabilities[:, 0]
             rows = {"id": [f"p{i}" for i in range(40)], "repeat": 0, "fold": np.arange(40) % 4}
             rows |= {"label": ["X", "Y"] * 20, "predicted": np.where(probabilities[:, 0] > 0.5, "X", "Y")}
             rows |= {"p_X": probabilities[:, 0], "p_Y": probabilities[:, 1]}
-            files.write_table(tmp_path / "predictions" / problem / f"{name}.csv", pd.DataFrame(rows))
+            files.write_table(tmp_path / f"{name.format(problem)}.csv", pd.DataFrame(rows))
     params["problems"] = ["one", "two"]
-    outputs = ["predictions", "metrics", "folds", "classes", "confusion", "pairs", "pictures"]
-    evaluate.main(params, Namespace(**{name: tmp_path / name for name in outputs}))
+    arguments = Namespace(**{name: tmp_path / name for name in EVALUATE})
+    evaluate.main(params, arguments)
     compare.main(params, Namespace(**{name: tmp_path / name for name in ("folds", "table", "text", "pictures")}))
     text = (tmp_path / "text").read_text()
     assert "# b against a" in text and "## one" in text and "## two" in text
     assert set(files.read_table(tmp_path / "confusion")["problem"]) == {"one", "two"}
-    assert len(list((tmp_path / "pictures").glob("*.png"))) == 6
+    abstention = files.read_table(tmp_path / "abstention")
+    assert len(abstention) == 2 * 2 * len(params["evaluate"]["abstain_below"])
+    assert len(list((tmp_path / "pictures").glob("*.png"))) == 10
+
+    (tmp_path / "predictions" / "two" / "a.csv").rename(tmp_path / "predictions" / "two" / "b.csv")
+    with pytest.raises(InputError, match="two classifiers are called b; rename one"):
+        evaluate.main(params, arguments)
+
+
+def prepare_decisions(folder: Path, labels: list[str]) -> None:
+    """Twelve particles in three folds, their training sets, and what a network says of them."""
+    n, classes, rng = len(labels), ["Unilamellar", "Multilamellar", "Uncertain"], np.random.default_rng(0)
+    ids, fold, codes = [f"p{i}" for i in range(n)], np.arange(n) % 3, np.array([classes.index(x) for x in labels])
+    files.write_table(folder / "table", pd.DataFrame({"id": ids, "label": labels, "group": ids}))
+    files.write_table(folder / "folds", pd.DataFrame({"id": ids, "repeat0": fold}))
+    trains = [np.flatnonzero(fold != number) for number in range(3)]
+    sets = [
+        balancing.TrainingSet(balancing.oversample(train, codes, rng), {}, np.empty(0, np.int64), np.ones(3), 0.0)
+        for train in trains
+    ]
+    files.write_arrays(folder / "training_sets", balancing.to_arrays(sets))
+    stated = pd.DataFrame({"id": ids, "repeat": 0, "fold": fold, "label": labels, "predicted": labels})
+    stated[[f"p_{name}" for name in classes]] = np.random.default_rng(1).dirichlet([3, 3, 3], n).round(6)
+    files.write_table(folder / "cnn", stated)
+
+
+def test_test_labels_change_nothing_that_any_rule_says_of_their_fold(tmp_path: Path) -> None:
+    costs = {"lamellarity": {"Uncertain": {"Unilamellar": 9}}}
+    params = make_params(decide__rules__costly={"shift": 0.7, "costs": costs, "deployment_prior": None})
+    labels = ["Unilamellar"] * 6 + ["Multilamellar"] * 3 + ["Uncertain"] * 3
+    others = ["Uncertain" if i % 3 == 0 else label for i, label in enumerate(labels)]  # of fold 0 alone
+    found = []
+    for name, some in (("before", labels), ("after", others)):
+        prepare_decisions(tmp_path / name, some)
+        run(decide, tmp_path / name, params)
+        found.append({path.stem: files.read_table(path) for path in (tmp_path / name / "decisions").iterdir()})
+    before, after = found
+    assert set(before) == {"cnn_shifted", "cnn_half_shifted", "costly"}
+    for rule, table in before.items():
+        said = ["predicted", "p_Unilamellar", "p_Multilamellar", "p_Uncertain"]
+        of_fold = table["fold"] == 0
+        pd.testing.assert_frame_equal(table.loc[of_fold, said], after[rule].loc[of_fold, said])
+        # Where they are training labels, they do count: the test would notice.
+        assert (table.loc[~of_fold, said[1:]] != after[rule].loc[~of_fold, said[1:]]).any(axis=None)
 
 
 def test_evaluate_says_so_where_there_is_nothing_to_read(tmp_path: Path) -> None:
-    arguments = Namespace(predictions=tmp_path)
+    arguments = Namespace(predictions=tmp_path, decisions=tmp_path)
     with pytest.raises(InputError, match="no predictions; run `dvc repro`"):
         evaluate.main(make_params(), arguments)
     with pytest.raises(InputError, match="name at least one problem"):

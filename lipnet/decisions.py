@@ -1,0 +1,184 @@
+"""Decision rules: what to call a particle, given what a network trained on balanced classes says of it.
+
+Such a network states the posterior of its training prior. Where the classes come in other proportions, its largest
+probability drowns the rare ones in false positives (thesis, Tables 9 and 10). A rule undoes label smoothing, exchanges
+the prior (Saerens, Latinne and Decaestecker 2002; with a strength, as the post-hoc logit adjustment of Menon et al.
+2021), and names the class of least expected cost (Elkan 2001). Nothing here is fitted, and no test label is read.
+"""
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Annotated
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+
+from lipnet.balance import TrainingSet
+from lipnet.errors import InputError
+from lipnet.settings import Settings
+
+RuleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # becomes a file name and a key of the metrics
+Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
+Shares = dict[str, Amount]  # class -> share
+Costs = dict[str, dict[str, Amount]]  # true class -> what it is called -> cost
+
+
+class RuleSettings(Settings):
+    """One row of ``decide.rules``."""
+
+    shift: float = Field(ge=0, le=1)
+    costs: dict[str, Costs] | None  # by problem
+    deployment_prior: dict[str, Shares] | None  # by problem
+
+
+class DecideSettings(Settings):
+    """Section ``decide`` of params.yaml."""
+
+    floor: float = Field(gt=0, lt=0.1)
+    rules: dict[RuleName, RuleSettings] = Field(min_length=1)
+
+
+@dataclass(frozen=True)
+class Rule:
+    """A row of ``decide.rules`` as it holds for one problem.
+
+    Attributes:
+        shift: strength of the shift of the prior: 0 none, 1 all of it.
+        costs: of calling a particle of class i (row) class j (column), shape (K, K).
+        prior: what to shift to, shape (K,), sums to 1; None: the natural prior of the training rows.
+    """
+
+    shift: float
+    costs: NDArray[np.float64]
+    prior: NDArray[np.float64] | None
+
+    def apply(
+        self, probabilities: NDArray[np.float64], sampled: NDArray[np.float64], natural: NDArray[np.float64]
+    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+        """The class that the rule names, shape (n,), and the probabilities that it rests on, shape (n, K).
+
+        Args:
+            probabilities: without label smoothing, all above 0, shape (n, K).
+            sampled: prior that the network was trained on, shape (K,).
+            natural: prior of the training rows, shape (K,).
+        """
+        shifted = shift_prior(probabilities, sampled, natural if self.prior is None else self.prior, self.shift)
+        return least_cost(shifted, self.costs), shifted
+
+
+def rule_of(settings: DecideSettings, name: str, problem: str, classes: list[str]) -> Rule:
+    """The rule of that name for one problem.
+
+    Raises:
+        InputError: costs or the deployment prior name an unknown class; the prior leaves one out, or is 0 for all.
+    """
+    row, where = settings.rules[name], f"params.yaml: decide.rules.{name}"
+    costs, prior = (row.costs or {}).get(problem, {}), (row.deployment_prior or {}).get(problem)
+    _check_known([*costs, *(called for of_true in costs.values() for called in of_true)], classes, f"{where}.costs")
+    matrix = 1 - np.eye(len(classes))
+    for true, of_true in costs.items():
+        for called, cost in of_true.items():
+            matrix[classes.index(true), classes.index(called)] = cost
+    if prior is None:
+        return Rule(row.shift, matrix, None)
+    where = f"{where}.deployment_prior"
+    _check_known(prior, classes, where)
+    missing = [label for label in classes if label not in prior]
+    if missing:
+        raise InputError(f"{where}.{problem}: class {', '.join(missing)} is missing; give a share to every class")
+    if not sum(prior.values()):
+        raise InputError(f"{where}.{problem}: all shares are 0; give at least one class more")
+    shares = np.array([prior[label] for label in classes])
+    return Rule(row.shift, matrix, shares / shares.sum())
+
+
+def check_problems(settings: DecideSettings, problems: Iterable[str]) -> None:
+    """Refuse costs and deployment priors of a problem that does not exist, which would be passed over in silence.
+
+    Raises:
+        InputError: a rule names a problem that is not among ``problems``.
+    """
+    for name, row in settings.rules.items():
+        for key, by_problem in (("costs", row.costs), ("deployment_prior", row.deployment_prior)):
+            _check_known(by_problem or {}, list(problems), f"params.yaml: decide.rules.{name}.{key}")
+
+
+def _check_known(names: Iterable[str], known: list[str], where: str) -> None:
+    unknown = sorted(set(names) - set(known))
+    if unknown:
+        raise InputError(f"{where}: unknown {', '.join(unknown)}; known: {', '.join(known)}")
+
+
+def unsmooth(probabilities: NDArray[np.float64], label_smoothing: float, floor: float) -> NDArray[np.float64]:
+    """Undo label smoothing: what a network states of smoothed labels, turned into what it says of the classes.
+
+    Labels smoothed by e teach q = (1 - e) p + e / K, so no odds above (1 - e + e / K) / (e / K) can be stated, 28 to 1
+    for e = 0.1 and K = 3. A prior of 68 to 1 would overrule any of them and the rare class would never be named.
+
+    Args:
+        probabilities: q, shape (n, K), rows sum to 1.
+        label_smoothing: e, in [0, 1).
+        floor: q below e / K, which training leaves in places, would give p < 0: p is raised to this, before rows are
+            made to sum to 1 again.
+
+    Returns:
+        p, shape (n, K), all above 0, rows sum to 1.
+    """
+    exact = (probabilities - label_smoothing / probabilities.shape[1]) / (1 - label_smoothing)
+    return _normalised(np.maximum(exact, floor))
+
+
+def shift_prior(
+    probabilities: NDArray[np.float64], given: NDArray[np.float64], wanted: NDArray[np.float64], strength: float
+) -> NDArray[np.float64]:
+    """Exchange the prior of a posterior: p_k (wanted_k / given_k)^strength, made to sum to 1.
+
+    Strength 1 is Bayes' rule (Saerens et al. 2002, equation 4). Strength 0.5 gives the geometric mean of the posteriors
+    before and after, which keeps more of the rare classes' recall.
+
+    Args:
+        probabilities: posterior under the given prior, all above 0, shape (n, K).
+        given: prior that the classifier was trained on, shape (K,).
+        wanted: prior to exchange it for, shape (K,).
+        strength: in [0, 1].
+
+    Returns:
+        Shape (n, K). A class that was never given gets 0 for any strength above 0: nothing was learned of it.
+    """
+    ratio = np.divide(wanted, given, out=np.zeros_like(wanted), where=given > 0)
+    return _normalised(probabilities * ratio**strength)
+
+
+def _normalised(weights: NDArray[np.float64]) -> NDArray[np.float64]:
+    return weights / weights.sum(axis=1, keepdims=True)
+
+
+def least_cost(probabilities: NDArray[np.float64], costs: NDArray[np.float64]) -> NDArray[np.int64]:
+    """The class of least expected cost, the first of equals, shape (n,) (Elkan 2001).
+
+    Args:
+        probabilities: shape (n, K).
+        costs: of calling a particle of class i (row) class j (column), shape (K, K). Costs of 1 for every error and 0
+            for right answers name the most probable class.
+    """
+    return (probabilities @ costs).argmin(axis=1)
+
+
+def natural_prior(labels: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
+    """Share of each class among labels, those of the training rows, shape (K,)."""
+    return np.bincount(labels, minlength=n_classes) / len(labels)
+
+
+def sampled_prior(training_set: TrainingSet, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The prior that training really gave: examples of an epoch after the drop, times class weights, shape (K,).
+
+    Args:
+        training_set: of one fold.
+        labels: class index of every particle, shape (n,); only those of training rows are read.
+    """
+    counts = training_set.class_counts(labels).astype(np.float64)
+    majority = counts.argmax()
+    counts[majority] -= round(counts[majority] * training_set.drop_fraction)
+    weighted = counts * training_set.class_weights
+    return weighted / weighted.sum()
