@@ -1,4 +1,4 @@
-"""Set two classifiers of each problem against each other, fold by fold (thesis, section 9)."""
+"""Set the classifiers of each problem against a reference and rank them, fold by fold (thesis, section 9)."""
 
 from argparse import Namespace
 from typing import Any
@@ -7,43 +7,48 @@ import pandas as pd
 
 from lipnet import comparison, files
 from lipnet.plots import figure
-from lipnet.plots.scores import class_measures
+from lipnet.plots.ranking import ranking
 from lipnet.settings import parse, pick
 from stages.command import run
 
 INTRODUCTION = """\
-# {first} against {second}
+# Classifiers against {reference}
 
-Mean ± standard deviation over the test folds, and the difference ({first} minus {second}) with its interval and p-value
-by the corrected resampled t-test (Nadeau and Bengio 2003), over the folds where both are defined (a ratio 0/0 is not).
-The verdict rests on p after Holm's correction over the primary measures of a problem ({primary}); the other
-rows describe. "No difference shown" does not mean that there is none: few folds show large differences only.
+For each problem: who has the best mean, the measures of all classes together, and the tests of the primary measures
+({primary}). The other measures of single classes are in `comparison.csv`, pictures of the ranking in
+`plots/comparison/`.
 
-A network trained on a balanced set states probabilities for balanced classes, an SVM here for the natural proportions.
-So their log losses cannot be compared; average precision, which only ranks the particles, can.
+Mean ± standard deviation over the test folds. Every classifier is set against {reference}, fold by fold: the difference
+(classifier minus {reference}) with its interval and p-value by the corrected resampled t-test (Nadeau and Bengio 2003),
+over the folds where both are defined (a ratio 0/0 is not). The verdict rests on p after Holm's correction over all
+primary tests of a problem, all classifiers, classes and measures together; intervals are not corrected.
 
+Which mean is best is known only after looking. So for the ranking every pair of classifiers is tested, by each primary
+measure of all classes together, with Holm's correction over all of these. A classifier that is undefined in some fold
+is ranked last.
+
+"No difference shown" does not mean that there is none: few folds show large differences only, and every further
+classifier or primary measure makes the correction stricter (`compare.classifiers` in params.yaml).
+
+A network trained on a balanced set (`cnn`) states probabilities for balanced classes, the SVMs for the natural
+proportions; a decision rule shifts those of the network towards the natural ones, wholly (`cnn_shifted`) or in part.
+Log losses, Brier scores and calibration errors can be compared only among those that state probabilities for the same
+proportions; average precision, which only ranks the particles, can be compared among all.
 """
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write the comparison as CSV and Markdown, and one picture a problem (Figure 22)."""
+    """Write the comparison as CSV and Markdown, and one picture of the ranking a problem."""
     settings = parse(comparison.CompareSettings, pick(params, "compare"), "compare")
-    everything = files.read_table(arguments.folds)
-    tables, text = (
-        [],
-        INTRODUCTION.format(first=settings.first, second=settings.second, primary=", ".join(settings.primary)),
-    )
-    for problem, folds in everything.groupby("problem", sort=False):
-        table = comparison.compare(folds, settings)
-        tables.append(table.assign(problem=problem))
-        text += comparison.to_markdown(table, str(problem), settings) + "\n"
-        labels = list(dict.fromkeys(folds["class"]))
-        names = [settings.first, settings.second]
-        title = f"{problem}: {' against '.join(names)}, mean and sd over folds"
-        picture = class_measures(folds, labels, names, title)
-        figure.save(picture, arguments.pictures / f"{problem}.png")
+    tables, texts = [], [INTRODUCTION.format(reference=settings.reference, primary=", ".join(settings.primary))]
+    for problem, folds in files.read_table(arguments.folds).groupby("problem", sort=False):
+        table, ranks = comparison.compare(folds, settings), comparison.rank(folds, settings)
+        table.insert(0, "problem", problem)
+        tables.append(table)
+        texts.append(comparison.to_markdown(table, ranks, str(problem), settings))
+        figure.save(ranking(ranks, str(problem), settings.confidence), arguments.pictures / f"{problem}.png")
     files.write_table(arguments.table, pd.concat(tables))
-    files.write_text(arguments.text, text)
+    files.write_text(arguments.text, "\n".join(texts))
 
 
 if __name__ == "__main__":

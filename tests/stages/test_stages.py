@@ -112,7 +112,7 @@ def test_no_training_set_holds_a_test_row_whatever_the_method(tmp_path: Path) ->
 
 
 def test_evaluate_and_compare_read_predictions_of_all_problems_and_classifiers(tmp_path: Path) -> None:
-    params = make_params(compare__first="b", compare__second="a")
+    params = make_params(compare__reference="a")
     rng = np.random.default_rng(0)
     for problem in ("one", "two"):
         for name in ("predictions/{}/a", "decisions/{}/b"):
@@ -127,7 +127,11 @@ def test_evaluate_and_compare_read_predictions_of_all_problems_and_classifiers(t
     evaluate.main(params, arguments)
     compare.main(params, Namespace(**{name: tmp_path / name for name in ("folds", "table", "text", "pictures")}))
     text = (tmp_path / "text").read_text()
-    assert "# b against a" in text and "## one" in text and "## two" in text
+    assert "# Classifiers against a" in text and "## one" in text and "## two" in text
+    assert "no difference shown" in text  # both classifiers guess
+    compared = files.read_table(tmp_path / "table")
+    assert list(compared.columns[:4]) == ["problem", "classifier", "class", "measure"]
+    assert set(compared["problem"]) == {"one", "two"} and set(compared["classifier"]) == {"a", "b"}
     assert set(files.read_table(tmp_path / "confusion")["problem"]) == {"one", "two"}
     abstention = files.read_table(tmp_path / "abstention")
     assert len(abstention) == 2 * 2 * len(params["evaluate"]["abstain_below"])
