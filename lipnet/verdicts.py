@@ -138,7 +138,7 @@ def thesis_values(reported: pd.DataFrame, study: str, problem: str, measure: str
 
 def head(study: StudySettings, scale: str, source: str, confidence: float) -> str:
     """What is compared, on what, and how to read it."""
-    thesis = f"Repeats {study.thesis} of the thesis. " if study.thesis else ""
+    thesis = f"Thesis: {study.thesis}. " if study.thesis else ""
     words = {"level": f"{1 - confidence:.2g}", "percent": f"{100 * confidence:.0f}", "judged": NAMES[study.judged]}
     return INTRODUCTION.format(title=study.title, thesis=thesis, scale=scale, source=source, **words)
 

@@ -210,7 +210,7 @@ def test_a_section_has_verdicts_a_table_and_the_arms_left_out() -> None:
 
 def test_the_head_says_what_is_repeated_and_how_to_read_it() -> None:
     text = head(_study(thesis="section 8.3"), "reduced", "artificial", 0.9)
-    assert text.startswith("# Things\n\nRepeats section 8.3 of the thesis. Scale `reduced`")
+    assert text.startswith("# Things\n\nThesis: section 8.3. Scale `reduced`")
     assert "source `artificial`" in text
     assert "macro F1, fold by fold" in text and "level of 0.1" in text and "intervals are 90 %" in text
-    assert "Repeats" not in head(_study(), "full", "table", 0.95)
+    assert "Thesis:" not in head(_study(), "full", "table", 0.95)

@@ -120,7 +120,7 @@ def test_the_outputs_of_a_study(project: Path, monkeypatch: pytest.MonkeyPatch) 
         "svm": 0,
     }  # it has no filters
     report = (results / "report.md").read_text()
-    assert report.startswith("# Two networks and an SVM\n\nRepeats section 9 of the thesis. Scale `small`")
+    assert report.startswith("# Two networks and an SVM\n\nThesis: section 9. Scale `small`")
     assert "(0.22)" in report and "- svm against cnn: " in report
     assert {path.name for path in results.glob("*.png")} == {"lamellarity.png", "lamellarity_confusion.png"}
 
