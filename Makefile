@@ -1,4 +1,4 @@
-# Two commands do all the set-up on a fresh machine: `make repro` and `make test`. They need Python 3.11 or later and a C++ compiler.
+# Two commands do all the set-up on a fresh machine: `make repro` and `make test`. They need Python 3.11 (later ones are not tried yet) and a C++ compiler.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 LOCK ?= requirements.lock# requirements-gpu.lock for an NVIDIA GPU
 BIN := .venv/bin
