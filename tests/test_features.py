@@ -97,19 +97,29 @@ PLACES = st.tuples(st.floats(0, 180), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5)
 def test_area_perimeter_and_circularity_of_discs_and_ellipses_are_within_1_percent(
     short: float, ratio: float, place: tuple[float, float, float]
 ) -> None:
-    # Of near discs turned by 45 degrees, circularity is up to 1.01 % off, the worst found on a grid of special cases.
-    _check_ellipse(short, ratio, place, {"area": 0.01, "perimeter": 0.01, "circularity": 0.0105})
+    _check_ellipse(short, ratio, place, {"area": 0.01, "perimeter": 0.01, "circularity": 0.01})
 
 
 @settings(max_examples=60)
-@given(short=st.floats(8, 30), ratio=st.floats(1, 2), place=PLACES)
+@given(short=st.floats(15, 30), ratio=st.floats(1, 2), place=PLACES)
 @example(short=15.0, ratio=1.0, place=(0.0, 0.0, 0.5))
-@example(short=8.0, ratio=1.0, place=(45.0, 0.5, 0.5))
-def test_of_few_pixels_they_are_within_what_cutting_into_pixels_takes(
+@example(short=16.4, ratio=1.064, place=(45.0, 0.0, 0.0))
+def test_of_fewer_pixels_perimeter_and_circularity_are_within_1_percent(
     short: float, ratio: float, place: tuple[float, float, float]
 ) -> None:
     # Cut into pixels, a disc of radius 15 that is centred between two of them has 698 for 707: 1.3 % are lost before
-    # anything is measured; at a half axis of 8.5, up to 4.8 %.
+    # anything is measured.
+    _check_ellipse(short, ratio, place, {"area": 0.015, "perimeter": 0.01, "circularity": 0.01})
+
+
+@settings(max_examples=60)
+@given(short=st.floats(8, 15), ratio=st.floats(1, 2), place=PLACES)
+@example(short=8.0, ratio=1.0, place=(45.0, 0.5, 0.5))
+@example(short=9.0, ratio=1.093, place=(45.0, 0.0, 0.0))
+def test_of_few_pixels_they_are_within_what_cutting_into_pixels_takes(
+    short: float, ratio: float, place: tuple[float, float, float]
+) -> None:
+    # At a half axis of 8.5, the pixels alone are up to 4.8 % off.
     _check_ellipse(short, ratio, place, {"area": 0.06, "perimeter": 0.025, "circularity": 0.025})
 
 
@@ -119,13 +129,13 @@ def test_maximum_width_and_diameter_of_an_ellipse_are_its_long_axis(
     radius: float, ratio: float, degrees: float
 ) -> None:
     mask = _tilted(radius / ratio, radius, degrees)
-    assert maximum_width(outline(mask)) == pytest.approx(2 * radius, abs=1)
+    assert maximum_width(mask) == pytest.approx(2 * radius, abs=1)
     assert diameter(mask) == pytest.approx(2 * radius, rel=0.015)
 
 
 def test_maximum_width_of_a_rectangle_is_its_diagonal_and_its_diameter_is_not() -> None:
     mask = np.pad(np.ones((30, 40), bool), 3)
-    assert maximum_width(outline(mask)) == pytest.approx(50, abs=2)  # its corners are rounded
+    assert maximum_width(mask) == pytest.approx(50, abs=1)  # its corners are cut, by half a pixel each way
     assert diameter(mask) == pytest.approx(4 * 40 / np.sqrt(12), rel=0.01)
 
 
