@@ -29,7 +29,7 @@ IN_NANOMETRES = {  # column in px -> column in nm, and the power of the pixel si
     "maximum_width_px": ("maximum_width_nm", 1),
     "length_px": ("length_nm", 1),
 }
-SMOOTHING_PX = 2.0  # standard deviation; less leaves something of the staircase of pixels, more would round off narrow ends
+SMOOTHING_PX = 2.0  # standard deviation; less leaves some of the staircase of pixels, more rounds off narrow ends
 SMOOTHING_SHARE = 0.1  # of the root of the area: SMOOTHING_PX would shrink a particle of fewer than 400 pixels
 MAX_SIGNAL_TO_NOISE = 1e6  # stands for no variance along the membrane at all
 
