@@ -12,7 +12,7 @@ from pydantic import Field
 from lipnet.errors import InputError
 from lipnet.settings import Settings
 
-Images = dict[int, NDArray[np.uint8]]  # size_px -> shape (n, size_px, size_px)
+Images = dict[int, NDArray[np.uint8]]  # size_px -> shape (n, size_px, size_px), or with a fourth axis of channels
 
 
 class BalanceSettings(Settings):
@@ -21,6 +21,14 @@ class BalanceSettings(Settings):
     method: Literal["none", "oversample", "undersample", "smote", "artificial", "artificial_only", "class_weights"]
     drop_fraction: float = Field(ge=0, lt=1)
     smote_neighbours: int = Field(ge=1)
+
+
+class LossSettings(Settings):
+    """Section ``train_cnn.loss`` of params.yaml."""
+
+    kind: Literal["cross_entropy", "focal", "logit_adjusted"]
+    focal_gamma: float = Field(ge=0)
+    logit_strength: float = Field(ge=0, le=1)
 
 
 @dataclass(frozen=True)
@@ -91,7 +99,7 @@ def balance(
 
 
 def _empty(images: Images) -> Images:
-    return {size: np.empty((0, size, size), np.uint8) for size in images}
+    return {size: pixels[:0] for size, pixels in images.items()}
 
 
 def oversample(train: NDArray[np.int64], labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
@@ -127,7 +135,7 @@ def _smote(
             crops[train].reshape(len(train), -1).astype(np.float32), labels[train]
         )
         # imbalanced-learn appends what it makes behind what it was given.
-        synthetic[size] = np.round(pixels[len(train) :]).astype(np.uint8).reshape(-1, size, size)
+        synthetic[size] = np.round(pixels[len(train) :]).astype(np.uint8).reshape(-1, *crops.shape[1:])
         new_labels = all_labels[len(train) :]
     return synthetic, new_labels
 
@@ -159,6 +167,28 @@ def epoch_rows(training_set: TrainingSet, labels: NDArray[np.int64], rng: np.ran
         n_dropped = round(len(of_majority) * training_set.drop_fraction)
         everything = np.delete(everything, rng.choice(of_majority, n_dropped, replace=False))
     return rng.permutation(everything)
+
+
+def sampled_prior(training_set: TrainingSet, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+    """The prior that training really gave: examples of an epoch after the drop, times class weights, shape (K,).
+
+    Args:
+        training_set: of one fold.
+        labels: class index of every particle, shape (n,); only those of training rows are read.
+    """
+    counts = training_set.class_counts(labels).astype(np.float64)
+    majority = counts.argmax()
+    counts[majority] -= round(counts[majority] * training_set.drop_fraction)
+    weighted = counts * training_set.class_weights
+    return weighted / weighted.sum()
+
+
+def stated_prior(settings: LossSettings, prior: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The prior that a network states: that of its training set, less what the loss took out of it; shape (K,)."""
+    if settings.kind != "logit_adjusted":
+        return prior
+    left = np.where(prior > 0, prior, 1.0) ** (1 - settings.logit_strength) * (prior > 0)
+    return left / left.sum()
 
 
 def to_arrays(training_sets: list[TrainingSet]) -> dict[str, Any]:

@@ -14,12 +14,13 @@ from lipnet.settings import Settings
 
 Mode = Literal["surrounding", "cropped", "masked"]
 MODES: tuple[Mode, ...] = ("surrounding", "cropped", "masked")
+CHANNELS: dict[str, tuple[Mode, ...]] = {**{mode: (mode,) for mode in MODES}, "both": ("cropped", "masked")}
 
 
 class CropSettings(Settings):
     """Section ``crop`` of params.yaml."""
 
-    mode: Mode
+    mode: Literal["surrounding", "cropped", "masked", "both"]
     scale: Literal["fit", "constant"]
     field_px: int = Field(ge=1)
     sizes_px: list[int] = Field(min_length=1)
@@ -76,21 +77,28 @@ def crop_all(store: ParticleStore, settings: CropSettings, ids: Sequence[str]) -
         ids: names of the n particles, for messages.
 
     Returns:
-        size_px -> array of shape (n, size_px, size_px), uint8.
+        size_px -> array of shape (n, size_px, size_px), uint8; a fourth axis of two channels for the mode ``both``.
 
     Raises:
         InputError: at constant scale, a particle is larger than the field; the message names it.
     """
-    crops = {size: np.empty((len(store), size, size), np.uint8) for size in settings.sizes_px}
+    channels = CHANNELS[settings.mode]
+    crops = {size: np.empty((len(store), size, size, len(channels)), np.uint8) for size in settings.sizes_px}
     for index in range(len(store)):
-        part = cut(store.image(index), store.mask(index), settings.mode)
-        grey = (part / store.white).astype(np.float32)
-        for size, images in crops.items():
-            try:
-                images[index] = to_size(grey, size, settings)
-            except ValueError as error:
-                raise InputError(f"particle '{ids[index]}': {error}; raise crop.field_px or use scale: fit") from None
-    return crops
+        for channel, mode in enumerate(channels):
+            grey = (cut(store.image(index), store.mask(index), mode) / store.white).astype(np.float32)
+            for size, images in crops.items():
+                try:
+                    images[index, ..., channel] = to_size(grey, size, settings)
+                except ValueError as error:
+                    cure = "raise crop.field_px or use scale: fit"
+                    raise InputError(f"particle '{ids[index]}': {error}; {cure}") from None
+    return {size: images if len(channels) > 1 else images[..., 0] for size, images in crops.items()}
+
+
+def first_channel(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
+    """Crops (n, size_px, size_px), whatever the number of their channels; for pictures."""
+    return images if images.ndim == 3 else images[..., 0]
 
 
 def join(parts: Sequence[dict[int, NDArray[np.uint8]]]) -> dict[int, NDArray[np.uint8]]:

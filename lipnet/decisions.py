@@ -3,18 +3,19 @@
 Such a network states the posterior of its training prior. Where the classes come in other proportions, its largest
 probability drowns the rare ones in false positives (thesis, Tables 9 and 10). A rule undoes label smoothing, exchanges
 the prior (Saerens, Latinne and Decaestecker 2002; with a strength, as the post-hoc logit adjustment of Menon et al.
-2021), and names the class of least expected cost (Elkan 2001). Nothing here is fitted, and no test label is read.
+2021), and names the class of least expected cost (Elkan 2001). It may average several classifiers. What a rule fits,
+it fits on inner out-of-fold scores of the training rows (``calibration``); no test label is read.
 """
 
-from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Annotated
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from typing import Annotated, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from lipnet.balance import TrainingSet
+from lipnet import calibration
 from lipnet.errors import InputError
 from lipnet.settings import Settings
 
@@ -27,9 +28,18 @@ Costs = dict[str, dict[str, Amount]]  # true class -> what it is called -> cost
 class RuleSettings(Settings):
     """One row of ``decide.rules``."""
 
+    of: list[RuleName] = Field(default=["cnn"], min_length=1)
     shift: float = Field(ge=0, le=1)
-    costs: dict[str, Costs] | None  # by problem
-    deployment_prior: dict[str, Shares] | None  # by problem
+    costs: dict[str, Costs] | None = None  # by problem
+    deployment_prior: dict[str, Shares] | None = None  # by problem
+    calibrated: bool = False
+    tuned: bool = False
+    recall: dict[str, dict[str, Annotated[float, Field(ge=0, le=1)]]] | None = None  # by problem and class
+
+    @property
+    def fitted(self) -> bool:
+        """Whether inner scores are needed."""
+        return self.calibrated or self.tuned
 
 
 class DecideSettings(Settings):
@@ -37,6 +47,20 @@ class DecideSettings(Settings):
 
     floor: float = Field(gt=0, lt=0.1)
     rules: dict[RuleName, RuleSettings] = Field(min_length=1)
+
+
+class Stated(NamedTuple):
+    """What one classifier says of some rows: its probabilities, shape (n, K), and the prior in them, shape (K,)."""
+
+    probabilities: NDArray[np.float64]
+    prior: NDArray[np.float64]
+
+
+class Inner(NamedTuple):
+    """Inner out-of-fold scores: what each classifier says, part by part, and the labels of all parts, shape (n,)."""
+
+    parts: Sequence[Sequence[Stated]]
+    labels: NDArray[np.int64]
 
 
 @dataclass(frozen=True)
@@ -47,24 +71,46 @@ class Rule:
         shift: strength of the shift of the prior: 0 none, 1 all of it.
         costs: of calling a particle of class i (row) class j (column), shape (K, K).
         prior: what to shift to, shape (K,), sums to 1; None: the natural prior of the training rows.
+        calibrated: fit a temperature and a bias per class.
+        tuned: fit an offset per class.
+        recall: class index -> recall that the offsets must keep.
     """
 
     shift: float
     costs: NDArray[np.float64]
     prior: NDArray[np.float64] | None
+    calibrated: bool = False
+    tuned: bool = False
+    recall: dict[int, float] = field(default_factory=dict)
 
     def apply(
-        self, probabilities: NDArray[np.float64], sampled: NDArray[np.float64], natural: NDArray[np.float64]
+        self, stated: Sequence[Stated], natural: NDArray[np.float64], inner: Inner | None = None
     ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
         """The class that the rule names, shape (n,), and the probabilities that it rests on, shape (n, K).
 
         Args:
-            probabilities: without label smoothing, all above 0, shape (n, K).
-            sampled: prior that the network was trained on, shape (K,).
+            stated: by each classifier that the rule averages; without label smoothing, all above 0. The prior of the
+                first is what a shift of 0 leaves.
             natural: prior of the training rows, shape (K,).
+            inner: scores to fit on, of training rows; for rules that are calibrated or tuned.
         """
-        shifted = shift_prior(probabilities, sampled, natural if self.prior is None else self.prior, self.shift)
-        return least_cost(shifted, self.costs), shifted
+        test, held_out, labels = _average(stated, natural), np.empty((0, len(natural))), np.empty(0, np.int64)
+        if inner:
+            held_out, labels = np.concatenate([_average(part, natural) for part in inner.parts]), inner.labels
+        if self.calibrated:
+            fitted = calibration.fit_temperature(held_out, labels)
+            test, held_out = (calibration.apply_temperature(some, *fitted) for some in (test, held_out))
+        wanted = natural if self.prior is None else self.prior
+        goal = stated[0].prior ** (1 - self.shift) * wanted**self.shift
+        test, held_out = (shift_prior(some, natural, goal, 1.0) for some in (test, held_out))
+        if self.tuned:
+            test = calibration.apply_offsets(test, calibration.fit_offsets(held_out, labels, self.recall))
+        return least_cost(test, self.costs), test
+
+
+def _average(stated: Sequence[Stated], natural: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of what classifiers say of the same rows, each shifted to the natural prior; shape (n, K)."""
+    return np.mean([shift_prior(one.probabilities, one.prior, natural, 1.0) for one in stated], axis=0)
 
 
 def rule_of(settings: DecideSettings, name: str, problem: str, classes: list[str]) -> Rule:
@@ -80,8 +126,11 @@ def rule_of(settings: DecideSettings, name: str, problem: str, classes: list[str
     for true, of_true in costs.items():
         for called, cost in of_true.items():
             matrix[classes.index(true), classes.index(called)] = cost
+    wanted = (row.recall or {}).get(problem, {})
+    _check_known(wanted, classes, f"{where}.recall")
+    recall = {classes.index(label): value for label, value in wanted.items()}
     if prior is None:
-        return Rule(row.shift, matrix, None)
+        return Rule(row.shift, matrix, None, row.calibrated, row.tuned, recall)
     where = f"{where}.deployment_prior"
     _check_known(prior, classes, where)
     missing = [label for label in classes if label not in prior]
@@ -90,7 +139,7 @@ def rule_of(settings: DecideSettings, name: str, problem: str, classes: list[str
     if not sum(prior.values()):
         raise InputError(f"{where}.{problem}: all shares are 0; give at least one class more")
     shares = np.array([prior[label] for label in classes])
-    return Rule(row.shift, matrix, shares / shares.sum())
+    return Rule(row.shift, matrix, shares / shares.sum(), row.calibrated, row.tuned, recall)
 
 
 def check_problems(settings: DecideSettings, problems: Iterable[str]) -> None:
@@ -100,7 +149,11 @@ def check_problems(settings: DecideSettings, problems: Iterable[str]) -> None:
         InputError: a rule names a problem that is not among ``problems``.
     """
     for name, row in settings.rules.items():
-        for key, by_problem in (("costs", row.costs), ("deployment_prior", row.deployment_prior)):
+        for key, by_problem in (
+            ("costs", row.costs),
+            ("deployment_prior", row.deployment_prior),
+            ("recall", row.recall),
+        ):
             _check_known(by_problem or {}, list(problems), f"params.yaml: decide.rules.{name}.{key}")
 
 
@@ -168,17 +221,3 @@ def least_cost(probabilities: NDArray[np.float64], costs: NDArray[np.float64]) -
 def natural_prior(labels: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
     """Share of each class among labels, those of the training rows, shape (K,)."""
     return np.bincount(labels, minlength=n_classes) / len(labels)
-
-
-def sampled_prior(training_set: TrainingSet, labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The prior that training really gave: examples of an epoch after the drop, times class weights, shape (K,).
-
-    Args:
-        training_set: of one fold.
-        labels: class index of every particle, shape (n,); only those of training rows are read.
-    """
-    counts = training_set.class_counts(labels).astype(np.float64)
-    majority = counts.argmax()
-    counts[majority] -= round(counts[majority] * training_set.drop_fraction)
-    weighted = counts * training_set.class_weights
-    return weighted / weighted.sum()

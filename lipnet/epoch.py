@@ -4,39 +4,44 @@ Keras 3 has no such loop that its three backends share (``train_on_batch`` retur
 backend has one here, around the same forward pass, loss and optimiser.
 """
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from lipnet.losses import Loss
+
 if TYPE_CHECKING:
     import keras
 
 Floats = NDArray[np.float32]
-# images (n, size_px, size_px, 1), targets (n, K), sample weights (n,) -> sums over the n examples, shape (3,): weighted
-# loss, weighted number of right answers, weights.
-Run = Callable[[Floats, Floats, Floats], NDArray[np.float64]]
+# Inputs of the network, n examples each, then targets (n, K) and sample weights (n,) -> sums over the n examples, shape
+# (3,): weighted loss, weighted number of right answers, weights.
+Run = Callable[..., NDArray[np.float64]]
 Forward = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
 
 
-def compiled(
-    model: "keras.Model", optimiser: "keras.optimizers.Optimizer", label_smoothing: float, batch_size: int
-) -> Run:
+def compiled(model: "keras.Model", optimiser: "keras.optimizers.Optimizer", loss: Loss, batch_size: int) -> Run:
     """The function that trains a model on examples in their order, and on the last batch however small.
 
-    The loss of a batch is the mean over its examples of weight times categorical cross-entropy, plus the penalties of
-    the layers. Every call goes on from the state that the last one left in the model and the optimiser.
+    The loss of a batch is the mean over its examples of weight times ``loss``, plus the penalties of the layers. Every
+    call goes on from the state that the last one left in the model and the optimiser.
     """
     import keras
 
     optimiser.build(model.trainable_variables)
-    forward = _forward(keras.losses.CategoricalCrossentropy(label_smoothing=label_smoothing, reduction=None))
+    forward = _forward(loss)
     loop = {"tensorflow": _tensorflow, "jax": _jax, "torch": _torch}[keras.backend.backend()]
     return loop(model, optimiser, forward, batch_size)
 
 
-def _forward(loss: Callable[[Any, Any], Any]) -> Forward:
+def as_input(arrays: Sequence[Any]) -> Any:
+    """What to call a model with: its one input, or the list of them."""
+    return arrays[0] if len(arrays) == 1 else list(arrays)
+
+
+def _forward(loss: Loss) -> Forward:
     from keras import ops
 
     def forward(probabilities: Any, penalties: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
@@ -57,22 +62,22 @@ def _tensorflow(model: Any, optimiser: Any, forward: Forward, batch_size: int) -
     values = [variable.value for variable in variables]
     update = _fused_adam(optimiser, values) or (lambda slopes: optimiser.apply(slopes, variables))
 
-    def train(images: Any, targets: Any, weights: Any) -> Any:
+    def train(*arrays: Any) -> Any:
+        *inputs, targets, weights = arrays
         with tf.GradientTape() as tape:
-            total, sums = forward(model(images, training=True), model.losses, targets, weights)
+            total, sums = forward(model(as_input(inputs), training=True), model.losses, targets, weights)
         update(tape.gradient(total, values))
         return sums
 
-    def run(images: Any, targets: Any, weights: Any) -> Any:
-        n = tf.shape(images)[0]
+    def run(*arrays: Any) -> Any:
+        n = tf.shape(arrays[0])[0]
 
         def step(start: Any, sums: Any) -> tuple[Any, Any]:
-            part = slice(start, start + batch_size)
-            return start + batch_size, sums + train(images[part], targets[part], weights[part])
+            return start + batch_size, sums + train(*(array[start : start + batch_size] for array in arrays))
 
         return tf.while_loop(lambda start, _: start < n, step, (0, tf.zeros(3)), parallel_iterations=1)[1]
 
-    shapes = [(None, *model.input_shape[1:]), (None, model.output_shape[1]), (None,)]
+    shapes = [*(tensor.shape for tensor in model.inputs), (None, model.output_shape[1]), (None,)]
     graph = tf.function(run, input_signature=[tf.TensorSpec(shape) for shape in shapes])
     return lambda *arrays: np.asarray(graph(*map(tf.constant, arrays)), np.float64)
 
@@ -102,9 +107,10 @@ def _fused_adam(optimiser: Any, values: list[Any]) -> Callable[[list[Any]], None
 def _jax(model: Any, optimiser: Any, forward: Forward, batch_size: int) -> Run:
     import jax
 
-    def total(trainable: Any, other: Any, images: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
+    def total(trainable: Any, other: Any, *arrays: Any) -> tuple[Any, Any]:
+        *inputs, targets, weights = arrays
         probabilities, other, penalties = model.stateless_call(
-            trainable, other, images, training=True, return_losses=True
+            trainable, other, as_input(inputs), training=True, return_losses=True
         )
         loss, sums = forward(probabilities, penalties, targets, weights)
         return loss, (sums, other)
@@ -149,9 +155,9 @@ def _torch(model: Any, optimiser: Any, forward: Forward, batch_size: int) -> Run
         tensors = [ops.convert_to_tensor(array) for array in arrays]
         sums = ops.zeros(3)
         for start in range(0, len(arrays[0]), batch_size):
-            images, targets, weights = (tensor[start : start + batch_size] for tensor in tensors)
+            *inputs, targets, weights = (tensor[start : start + batch_size] for tensor in tensors)
             model.zero_grad()
-            total, found = forward(model(images, training=True), model.losses, targets, weights)
+            total, found = forward(model(as_input(inputs), training=True), model.losses, targets, weights)
             total.backward()
             with torch.no_grad():
                 optimiser.apply([variable.value.grad for variable in variables], variables)

@@ -99,6 +99,36 @@ def _most_even(
     return min(candidates, key=lambda folds: unevenness(labels, folds, n_folds))
 
 
+def inner(
+    train: NDArray[np.int64], labels: NDArray[np.int64], groups: NDArray[np.int64], n_folds: int, seed: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Split the training rows of a fold again: rows to train on and rows held out, groups whole.
+
+    Args:
+        train: training rows of the outer fold, shape (n_train,).
+        labels: class index of every particle, shape (n,); those of training rows are read.
+        groups: group index of every particle, shape (n,).
+        n_folds: how many times.
+        seed: of the shuffle.
+
+    Raises:
+        InputError: some class lies in fewer groups than there are inner folds.
+    """
+    own = groups[train]
+    if len(np.unique(own)) == 1:  # nothing can be kept apart, so rows are
+        own = np.arange(len(train))
+    fewest = min(len(np.unique(own[labels[train] == label])) for label in np.unique(labels[train]))
+    if fewest < n_folds:
+        raise InputError(
+            f"a class lies in {fewest} groups of the training rows of a fold, fewer than the {n_folds} inner folds; "
+            "lower inner.folds or use finer groups"
+        )
+    parts = _to_assignment(
+        StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed).split(train, labels[train], own), len(train)
+    )
+    return [(train[parts != part], train[parts == part]) for part in range(n_folds)]
+
+
 def unevenness(labels: NDArray[np.int64], folds: NDArray[np.int64], n_folds: int) -> float:
     """Sum over classes and folds of (count - expected)^2 / expected^2: 0 where each fold has its share of each."""
     counts = np.zeros((labels.max() + 1, n_folds))

@@ -1,6 +1,5 @@
 """Studies: named sets of arms, each a few settings changed, all trained on the same folds (thesis, sections 8, 9)."""
 
-import copy
 from itertools import permutations
 from math import perm
 from typing import Any, Literal, Self
@@ -8,10 +7,12 @@ from typing import Any, Literal, Self
 from pydantic import Field, model_validator
 
 from lipnet.errors import InputError
+from lipnet.recipes import set_values, with_recipe
 from lipnet.seeds import generator
-from lipnet.settings import Settings, pick
+from lipnet.settings import Settings
 
-CLASSIFIER = "classifier"  # key of an arm: cnn, or a row of train_svm.features
+CLASSIFIER = "classifier"  # key of an arm: any classifier that the pipeline knows, or a row of decide.rules
+RECIPE = "recipe"  # key of an arm, and of params.yaml
 SEPARATOR = ", "  # between the items of an ordered subset, in the name of its arm
 THREADS = "train_cnn.threads_per_fold"
 Measure = Literal[
@@ -65,7 +66,7 @@ class StudySettings(Settings):
         thesis: sections, figures and tables of the thesis that it repeats; empty where there are none.
         problems: names of problems.
         settings: dotted keys of params.yaml -> value, for every arm of this study.
-        arms: name -> what it changes; the key ``classifier`` names an SVM instead of the network.
+        arms: name -> what it changes; the key ``classifier`` names another one than the network.
         subsets: arms by rule, in place of ``arms``.
         only: arm -> problems, where an arm does not fit all.
         against: each arm is judged against the one before it (previous), the best one (best), or the arm so named.
@@ -133,19 +134,15 @@ def _ordered_subsets(settings: SubsetSettings, n: int | None, seed: int) -> dict
 
 
 def override(params: dict[str, Any], changes: Arm) -> dict[str, Any]:
-    """A copy of params with the values of dotted keys changed; ``classifier`` is no key of params and left out.
+    """A copy of params with the recipe of an arm and then the values of its dotted keys.
+
+    ``classifier`` is no key of params and left out. An arm that names no recipe has that of params.
 
     Raises:
         InputError: there is no such key (the message offers the nearest spelling), or arms cannot change it.
     """
-    changed = copy.deepcopy(params)
-    for dotted, value in changes.items():
-        if dotted == CLASSIFIER:
-            continue
-        if dotted == THREADS:
-            raise InputError(f"{THREADS} is that of the whole run; change it in params.yaml")
-        *sections, key = dotted.split(".")
-        pick(changed, *sections, key)
-        section = pick(changed, *sections) if sections else changed
-        section[key] = value
-    return changed
+    if THREADS in changes:
+        raise InputError(f"{THREADS} is that of the whole run; change it in params.yaml")
+    named = {key: value for key, value in changes.items() if key == RECIPE}
+    others = {key: value for key, value in changes.items() if key not in (RECIPE, CLASSIFIER)}
+    return set_values(with_recipe(set_values(params, named)), others)

@@ -9,29 +9,32 @@ import sys
 import tempfile
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.model_selection import StratifiedGroupKFold
 
-from lipnet import networks
+from lipnet import networks, svm
 from lipnet.augment import AugmentSettings, draw_maps
-from lipnet.balance import TrainingSet, epoch_rows, oversample
-from lipnet.epoch import Run, compiled
+from lipnet.balance import LossSettings, TrainingSet, epoch_rows, oversample, sampled_prior
+from lipnet.epoch import Run, as_input, compiled
 from lipnet.errors import InputError
+from lipnet.losses import per_example
 from lipnet.networks import NetworkSettings, RegularisationSettings
 from lipnet.seeds import derive, generator
 from lipnet.settings import Settings
+from lipnet.svm import SvmSettings, SvmTask
 
 if TYPE_CHECKING:
     import keras
 
 CHUNK = 4096  # images augmented at once
 PREDICTED = 512  # images predicted at once: each takes 0.2 MB in every convolution
+VIEWS = "cnn_views"  # classifier: mean of the network's probabilities over the eight views of a square
 
 
 class OptimiserSettings(Settings):
@@ -39,6 +42,8 @@ class OptimiserSettings(Settings):
 
     name: Literal["adam", "sgd"]
     learning_rate: float = Field(gt=0)
+    schedule: Literal["constant", "cosine", "step"]
+    step_factor: float = Field(gt=0, le=1)
     momentum: float = Field(ge=0, lt=1)
 
 
@@ -52,18 +57,61 @@ class EpochSettings(Settings):
     validation_parts: int = Field(ge=2)
 
 
+class JoinSettings(Settings):
+    """Section ``train_cnn.join`` of params.yaml: particle features as a second input (thesis, section 12)."""
+
+    features: list[str]
+    units: int = Field(ge=1)
+
+
+class HeadSettings(Settings):
+    """Section ``train_cnn.heads`` of params.yaml: SVMs on the embedding and on features; keys as in ``train_svm``."""
+
+    svms: dict[svm.SvmName, list[str]]
+    cost: float = Field(gt=0)
+    gamma: float | None = Field(gt=0)
+    class_weights: bool
+    calibration_folds: int = Field(ge=2)
+    cache_mb: int = Field(ge=1)
+
+    def of_svm(self) -> SvmSettings:
+        """The settings of each of these SVMs."""
+        return SvmSettings(features={"embedding": ["embedding"]}, **self.model_dump(exclude={"svms"}))
+
+
 class TrainingSettings(Settings):
     """Section ``train_cnn`` of params.yaml."""
 
     batch_size: int = Field(ge=1)
     mid_grey: float = Field(ge=0, le=1)
     label_smoothing: float = Field(ge=0, lt=1)
+    loss: LossSettings
+    mixup: float = Field(ge=0)
     optimiser: OptimiserSettings
+    average_epochs: int = Field(ge=0)
     epochs: EpochSettings
     regularisation: RegularisationSettings
+    join: JoinSettings
+    views: bool
+    heads: HeadSettings
     threads_per_fold: int = Field(ge=1)
 
 
+class Output(NamedTuple):
+    """What a classifier says of the test rows: class indices, shape (n_test,), and probabilities, shape (n_test, K)."""
+
+    predicted: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+
+
+class Head(NamedTuple):
+    """An SVM on the embedding and on features of all particles, shape (n, n_features), which may be no features."""
+
+    features: NDArray[np.float64]
+    names: list[str]
+
+
+NO_FEATURES = np.empty((0, 0))
 Report = Callable[[int, str, int, int, float, float], None]  # fold, phase, epoch, epochs, loss, accuracy
 
 
@@ -73,7 +121,7 @@ class FoldTask:
 
     Attributes:
         fold: number of the fold over all repeats; part of every seed.
-        images: crops of all particles, shape (n, size_px, size_px), uint8.
+        images: crops of all particles, shape (n, size_px, size_px) or (n, size_px, size_px, n_channels), uint8.
         labels: class index of every particle, shape (n,).
         groups: group index of every particle, shape (n,).
         test: rows of the test fold, shape (n_test,); predicted at the end, never looked at before.
@@ -83,6 +131,8 @@ class FoldTask:
         augment: augmentation policy.
         seed: seed of the whole run.
         report: called after every epoch.
+        features: of all particles to join to the images, shape (n, n_features); NO_FEATURES where none are joined.
+        heads: SVMs to put on the embedding, by name.
     """
 
     fold: int
@@ -96,6 +146,8 @@ class FoldTask:
     augment: AugmentSettings
     seed: int
     report: Report
+    features: NDArray[np.float64] = field(default_factory=lambda: NO_FEATURES)
+    heads: dict[str, Head] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -106,12 +158,14 @@ class FoldResult:
         weights: content of a ``.weights.h5`` file.
         architecture: content of the architecture JSON file.
         probabilities: of the test rows, shape (n_test, K).
+        others: classifiers that rest on the same network, by name: its views, and the SVMs on its embedding.
         history: one record per epoch: fold, phase, epoch, loss, accuracy and, while choosing epochs, validation_loss.
     """
 
     weights: bytes
     architecture: str
     probabilities: NDArray[np.float64]
+    others: dict[str, Output]
     history: list[dict[str, Any]]
 
 
@@ -125,8 +179,10 @@ def train_fold(task: FoldTask) -> FoldResult:
     Where the backend has several devices of the kind it prefers, folds take turns over them.
 
     Raises:
-        InputError: the loss became NaN or infinite.
+        InputError: the loss became NaN or infinite, a feature is not finite, or features are to be joined to synthetic
+            examples, which have none.
     """
+    _check_features(task)
     with _on_device_of(task.fold):
         return _train_fold(task)
 
@@ -135,31 +191,79 @@ def _train_fold(task: FoldTask) -> FoldResult:
     epochs, history = task.training.epochs.fixed, list[dict[str, Any]]()
     if task.training.epochs.choose == "early_stopping":
         epochs, history = _choose_epochs(task)
-    model, run = _started(task)
+    started, kept = _started(task, task.training_set), list[list[NDArray[np.float32]]]()
     for epoch in range(epochs):
-        _prepare_dropout(model, task, epoch)
-        loss, accuracy = _train_epoch(run, task, task.training_set, epoch)
+        _prepare(started, task, epoch, epochs)
+        loss, accuracy = _train_epoch(started.run, task, task.training_set, epoch)
+        if epochs - epoch <= task.training.average_epochs:
+            kept.append(started.model.get_weights())
         task.report(task.fold, "training", epoch + 1, epochs, loss, accuracy)
         history.append(_record(task.fold, "training", epoch, loss, accuracy, None))
+    if kept:  # the mean over the last epochs (Izmailov et al. 2018)
+        started.model.set_weights([np.mean(arrays, axis=0) for arrays in zip(*kept, strict=True)])
     return FoldResult(
-        weights=_weights(model),
-        architecture=model.to_json(indent=2),
-        probabilities=predict(model, task.images[task.test]),
+        weights=_weights(started.model),
+        architecture=started.model.to_json(indent=2),
+        probabilities=predict(started.model, *_seen_of(task, task.test)),
+        others=_others(started.model, task),
         history=history,
     )
 
 
-def _started(task: FoldTask) -> tuple["keras.Model", Run]:
+def _check_features(task: FoldTask) -> None:
+    if task.heads and not len(task.training_set.rows):
+        raise InputError("train_cnn.heads: all training rows are artificial; use another balance.method")
+    if not task.features.shape[1]:
+        return
+    if len(task.training_set.synthetic_labels):
+        raise InputError("train_cnn.join.features: synthetic examples have none; use balance.method: oversample")
+    bad = np.flatnonzero(~np.isfinite(task.features).all(axis=1))
+    if len(bad):
+        raise InputError(f"train_cnn.join.features: {len(bad)} particles have NaN or infinite values; leave them out")
+
+
+class _Started(NamedTuple):
+    model: "keras.Model"
+    optimiser: "keras.optimizers.Optimizer"
+    run: Run
+
+
+def _started(task: FoldTask, training_set: TrainingSet) -> _Started:
     import keras
 
     # Automatic names, which stand in the files, count on from model to model: begin anew, whatever this process did.
     keras.utils.clear_session()
     keras.utils.set_random_seed(derive("network", task.seed, task.fold))
-    n_classes = len(task.training_set.class_weights)
-    training = task.training
-    model = networks.build(task.network, n_classes, training.regularisation, training.mid_grey)
-    run = compiled(model, _optimiser(training.optimiser), training.label_smoothing, training.batch_size)
-    return model, run
+    n_classes = len(training_set.class_weights)
+    training, n_features = task.training, task.features.shape[1]
+    n_channels = task.images.shape[3] if task.images.ndim == 4 else 1
+    shape = (training.regularisation, training.mid_grey, n_channels, n_features, training.join.units)
+    model = networks.build(task.network, n_classes, *shape)
+    if n_features:
+        # The natural proportions, not the repeats; rows of the training set only.
+        model.get_layer("standardised").adapt(task.features[np.unique(training_set.rows)])
+    loss = per_example(training.loss, training.label_smoothing, sampled_prior(training_set, task.labels))
+    optimiser = _optimiser(training.optimiser)
+    return _Started(model, optimiser, compiled(model, optimiser, loss, training.batch_size))
+
+
+def _others(model: "keras.Model", task: FoldTask) -> dict[str, Output]:
+    others = dict[str, Output]()
+    if task.training.views:
+        probabilities = predict_views(model, *_seen_of(task, task.test))
+        others[VIEWS] = Output(probabilities.argmax(axis=1), probabilities)
+    if task.heads:
+        embedding, settings = embed(model, task.images, task.features), task.training.heads.of_svm()
+    for name, head in task.heads.items():
+        # The network has seen the training rows; what it says of the test rows is news to it and to the SVM.
+        values = np.concatenate([embedding, head.features], axis=1)
+        names = [f"embedding_{unit:03d}" for unit in range(embedding.shape[1])] + head.names
+        train = np.unique(task.training_set.rows)
+        outcome = svm.train_fold(
+            SvmTask(values, names, task.labels, task.groups, train, task.test, settings, task.seed)
+        )
+        others[name] = Output(outcome.predicted, outcome.probabilities)
+    return others
 
 
 def _optimiser(settings: OptimiserSettings) -> "keras.optimizers.Optimizer":
@@ -217,10 +321,10 @@ def _train_epoch(run: Run, task: FoldTask, training_set: TrainingSet, epoch: int
     sums = np.zeros(3)
     batch = task.training.batch_size
     for chunk in _chunks(rows, max(CHUNK // batch, 1) * batch):
-        images = _augmented(_pixels(chunk, task, training_set), task.augment, rng)
-        of_class = labels[chunk]
+        images, of_class = _augmented(_pixels(chunk, task, training_set), task.augment, rng), labels[chunk]
         # A weight per sample: a weight per class would also weigh the mass that label smoothing spreads.
-        sums += run(images, targets[of_class], weights[of_class])
+        examples = [*_inputs(images, _of_rows(task.features, chunk)), targets[of_class], weights[of_class]]
+        sums += run(*_mixed(examples, task.training.mixup, rng))
     loss, accuracy = sums[0] / len(rows), sums[1] / sums[2]
     if not np.isfinite(loss):
         raise InputError(
@@ -230,9 +334,41 @@ def _train_epoch(run: Run, task: FoldTask, training_set: TrainingSet, epoch: int
     return float(loss), float(accuracy)
 
 
-def _prepare_dropout(model: "keras.Model", task: FoldTask, epoch: int) -> None:
+def _inputs(images: NDArray[np.float32], features: NDArray[np.float64]) -> list[NDArray[np.float32]]:
+    return [images, features.astype(np.float32)] if features.shape[1] else [images]
+
+
+def _seen_of(task: FoldTask, rows: NDArray[np.int64]) -> tuple[NDArray[np.uint8], NDArray[np.float64]]:
+    return task.images[rows], _of_rows(task.features, rows)
+
+
+def _of_rows(features: NDArray[np.float64], rows: NDArray[np.int64]) -> NDArray[np.float64]:
+    return features[rows] if features.shape[1] else features[:0]  # rows of synthetic examples have no features
+
+
+def _mixed(arrays: list[NDArray[np.float32]], alpha: float, rng: np.random.Generator) -> list[NDArray[np.float32]]:
+    """Mixup (Zhang et al. 2018): every example is blended with another one, targets and weights with it."""
+    if not alpha:
+        return arrays
+    n = len(arrays[0])
+    share, other = rng.beta(alpha, alpha, n).astype(np.float32), rng.permutation(n)
+    shares = [share.reshape(-1, *[1] * (array.ndim - 1)) for array in arrays]
+    return [part * array + (1 - part) * array[other] for part, array in zip(shares, arrays, strict=True)]
+
+
+def learning_rate(settings: OptimiserSettings, epoch: int, epochs: int) -> float:
+    """Learning rate of an epoch, the first is 0: falling along half a cosine, or by steps after 1/2 and 3/4 of all."""
+    if settings.schedule == "cosine":
+        return settings.learning_rate * (1 + np.cos(np.pi * epoch / epochs)) / 2
+    if settings.schedule == "step":
+        return settings.learning_rate * settings.step_factor ** ((epoch >= epochs / 2) + (epoch >= 3 * epochs / 4))
+    return settings.learning_rate
+
+
+def _prepare(started: _Started, task: FoldTask, epoch: int, epochs: int) -> None:
+    started.optimiser.learning_rate = learning_rate(task.training.optimiser, epoch, epochs)
     # Seeding anew in every epoch makes an epoch depend on its number alone, not on what ran before it.
-    for number, layer in enumerate(model.layers):
+    for number, layer in enumerate(started.model.layers):
         if hasattr(layer, "seed_generator"):
             state = layer.seed_generator.state
             seed = np.array([derive("dropout", task.seed, task.fold, epoch, number), 0], np.uint32)
@@ -256,8 +392,12 @@ def _pixels(rows: NDArray[np.int64], task: FoldTask, training_set: TrainingSet) 
 
 
 def to_grey(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What a network sees of crops (n, size_px, size_px): grey levels in [0, 1], shape (n, size_px, size_px, 1)."""
-    return pixels[..., None].astype(np.float32) / np.float32(255)
+    """What a network sees of crops: grey levels in [0, 1], shape (n, size_px, size_px, n_channels).
+
+    Args:
+        pixels: shape (n, size_px, size_px), which is one channel, or (n, size_px, size_px, n_channels).
+    """
+    return (pixels if pixels.ndim == 4 else pixels[..., None]).astype(np.float32) / np.float32(255)
 
 
 def _augmented(images: NDArray[np.float32], settings: AugmentSettings, rng: np.random.Generator) -> NDArray[np.float32]:
@@ -287,10 +427,42 @@ def warp_with_keras(
     return np.asarray(keras.ops.convert_to_numpy(warped))
 
 
-def predict(model: "keras.Model", pixels: NDArray[np.uint8]) -> NDArray[np.float64]:
-    """Probabilities of crops (n, size_px, size_px), shape (n, K)."""
-    parts = [model.predict_on_batch(to_grey(pixels[part])) for part in _chunks(np.arange(len(pixels)), PREDICTED)]
+def predict(
+    model: "keras.Model", pixels: NDArray[np.uint8], features: NDArray[np.float64] = NO_FEATURES
+) -> NDArray[np.float64]:
+    """Probabilities of crops, shape (n, K).
+
+    Args:
+        model: a network of ``networks.build``, or a part of one.
+        pixels: shape (n, size_px, size_px) or (n, size_px, size_px, n_channels).
+        features: to join, shape (n, n_features), where the network takes them.
+    """
+    parts = []
+    for rows in _chunks(np.arange(len(pixels)), PREDICTED):
+        inputs = _inputs(to_grey(pixels[rows]), _of_rows(features, rows))
+        parts.append(model.predict_on_batch(as_input(inputs)))
     return np.concatenate(parts).astype(np.float64)
+
+
+def predict_views(
+    model: "keras.Model", pixels: NDArray[np.uint8], features: NDArray[np.float64] = NO_FEATURES
+) -> NDArray[np.float64]:
+    """Mean of the probabilities over the eight views of a square: four turns, each also mirrored; shape (n, K)."""
+    turned = [np.rot90(pixels, turns, axes=(1, 2)) for turns in range(4)]
+    views = [*turned, *(view[:, :, ::-1] for view in turned)]
+    return np.mean([predict(model, view, features) for view in views], axis=0)
+
+
+def embed(
+    model: "keras.Model", pixels: NDArray[np.uint8], features: NDArray[np.float64] = NO_FEATURES
+) -> NDArray[np.float64]:
+    """What the layer ``classes`` of a network sees, averaged over places where it has any: shape (n, n_units)."""
+    import keras
+
+    embedding = model.get_layer("classes").input
+    inner = keras.Model(model.input, embedding)
+    values = predict(inner, pixels, features)
+    return values.mean(axis=(1, 2)) if values.ndim == 4 else values
 
 
 def _weights(model: "keras.Model") -> bytes:
@@ -317,12 +489,13 @@ def _record(
 def _choose_epochs(task: FoldTask) -> tuple[int, list[dict[str, Any]]]:
     settings = task.training.epochs
     fitting, validation = split_validation(task)
-    model, run = _started(task)
+    started = _started(task, fitting)
     best, best_epoch, history = np.inf, 0, []
     for epoch in range(settings.most):
-        _prepare_dropout(model, task, epoch)
-        loss, accuracy = _train_epoch(run, task, fitting, epoch)
-        watched = balanced_log_loss(task.labels[validation], predict(model, task.images[validation]))
+        _prepare(started, task, epoch, settings.most)
+        loss, accuracy = _train_epoch(started.run, task, fitting, epoch)
+        stated = predict(started.model, *_seen_of(task, validation))
+        watched = balanced_log_loss(task.labels[validation], stated)
         task.report(task.fold, "choosing epochs", epoch + 1, settings.most, loss, accuracy)
         history.append(_record(task.fold, "choosing", epoch, loss, accuracy, watched))
         if watched < best:

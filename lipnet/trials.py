@@ -19,19 +19,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipnet import files, inspection, svm, training
+from lipnet import files, inspection, svm, training, trees
 from lipnet.parallel import stream_as_done
 from lipnet.settings import Settings
 from lipnet.svm import SvmTask
-from lipnet.training import FoldResult, FoldTask
+from lipnet.training import FoldResult, FoldTask, Output
+from lipnet.trees import TreesTask
 
-Task = FoldTask | SvmTask
+Task = FoldTask | SvmTask | TreesTask
 Done = Iterable[tuple[int, "Trial"]]
 Watch = Callable[[Done, int], Done]
 # tests/test_trials.py compares them with the imports.
 CODE = (
-    *("augment", "balance", "dropout", "epoch", "errors", "files", "inspection", "networks", "parallel", "seeds"),
-    *("settings", "svm", "training", "trials"),
+    *("augment", "balance", "dropout", "epoch", "errors", "files", "inspection", "losses", "networks", "parallel"),
+    *("seeds", "settings", "svm", "training", "trees", "trials"),
 )
 LIBRARIES = ("keras", "numpy", "scipy", "scikit-learn", "imbalanced-learn")
 N_INSPECTED = 256  # training images on which filters are called dead
@@ -44,21 +45,24 @@ class Trial:
     Attributes:
         predicted: class index of each test row, shape (n_test,).
         probabilities: shape (n_test, K).
+        others: more classifiers of the same training (``FoldResult.others``), by name.
         dead_filters: filters of convolutions that pass nothing on (thesis, 5.1); NaN for an SVM.
     """
 
     predicted: NDArray[np.int64]
     probabilities: NDArray[np.float64]
+    others: dict[str, Output]
     dead_filters: float
 
 
 def run(task: Task) -> Trial:
     """Train and predict one fold."""
-    if isinstance(task, SvmTask):
-        outcome = svm.train_fold(task)
-        return Trial(outcome.predicted, outcome.probabilities, np.nan)
+    if not isinstance(task, FoldTask):
+        outcome = svm.train_fold(task) if isinstance(task, SvmTask) else trees.train_fold(task)
+        return Trial(outcome.predicted, outcome.probabilities, {}, np.nan)
     result = training.train_fold(task)
-    return Trial(result.probabilities.argmax(axis=1), result.probabilities, _count_dead(task, result))
+    predicted = result.probabilities.argmax(axis=1)
+    return Trial(predicted, result.probabilities, result.others, _count_dead(task, result))
 
 
 def _count_dead(task: FoldTask, result: FoldResult) -> float:
@@ -88,14 +92,22 @@ def run_all(tasks: Sequence[Task], folder: Path, threads_per_task: int, watch: W
     missing = {path: task for path, task in zip(paths, tasks, strict=True) if not path.exists()}
     names = list(missing)
     for number, trial in watch(stream_as_done(run, missing.values(), threads_per_task), len(missing)):
-        arrays = {field.name: np.asarray(getattr(trial, field.name)) for field in fields(trial)}
-        files.write_arrays(names[number], arrays)
+        files.write_arrays(names[number], _to_arrays(trial))
     return [_remembered(path) for path in paths]
+
+
+def _to_arrays(trial: Trial) -> dict[str, Any]:
+    arrays: dict[str, Any] = {"predicted": trial.predicted, "probabilities": trial.probabilities}
+    for name, output in trial.others.items():
+        arrays |= {f"{name}.{key}": values for key, values in output._asdict().items()}
+    return {**arrays, "dead_filters": np.array(trial.dead_filters)}
 
 
 def _remembered(path: Path) -> Trial:
     arrays = files.read_arrays(path)
-    return Trial(arrays["predicted"], arrays["probabilities"], float(arrays["dead_filters"]))
+    names = [name.removesuffix(".predicted") for name in arrays if name.endswith(".predicted")]
+    others = {name: Output(arrays[f"{name}.predicted"], arrays[f"{name}.probabilities"]) for name in names}
+    return Trial(arrays["predicted"], arrays["probabilities"], others, float(arrays["dead_filters"]))
 
 
 def digest(task: Task, threads: int) -> str:

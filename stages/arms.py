@@ -1,8 +1,7 @@
-"""From the settings of an arm to the folds that it trains: crop, split and balance in memory, as their stages do."""
+"""From the settings of an arm to the folds that it trains, and back: crop, split, balance and decide in memory."""
 
 import json
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from functools import lru_cache
 from itertools import groupby
 from pathlib import Path
@@ -10,45 +9,59 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import pandas as pd
-from numpy.typing import NDArray
 
-from lipnet import balance, crops, features, files, folds, metrics, particles, svm, trials
-from lipnet.augment import AugmentSettings
+from lipnet import balance, crops, decisions, files, folds, metrics, particles, trials
+from lipnet.decisions import DecideSettings, Inner, Stated
 from lipnet.errors import InputError
-from lipnet.networks import NetworkSettings
 from lipnet.predictions import FoldPredictions, Predictions, from_table, to_table
-from lipnet.problems import classes_of, encode
 from lipnet.settings import parse, pick, seed_of
 from lipnet.study import CLASSIFIER, Arm, override
-from lipnet.training import FoldTask, TrainingSettings
 from lipnet.trials import Task, Trial
 from stages.balance import training_set
-from stages.tables import Fold, folds_of
+from stages.decide import stated
+from stages.score_inner import inner_folds
+from stages.tables import Fold, Particles, folds_of, read_particles
+from stages.tasks import output_of, task_of
+from stages.train_cnn import NETWORK, network_of
 
-NETWORK = "cnn"
-Labels = NDArray[np.int64]
 
+class Problem(NamedTuple):
+    """Particles of one problem, as ingest wrote them; the images stay on disk until they are cropped."""
 
-@dataclass(frozen=True, eq=False)  # compared by identity, so that it can be the key of a cache
-class Problem:
-    """Particles of one problem, as ingest wrote them."""
-
-    name: str
+    particles: Particles
     store: Path
-    table: pd.DataFrame
+
+
+class Part(NamedTuple):
+    """A fold, or an inner fold, with the training of each classifier that the arm needs."""
+
+    fold: Fold
+    training_set: balance.TrainingSet
+    tasks: tuple[Task, ...]
 
 
 class Job(NamedTuple):
-    """One fold of one arm of one problem."""
+    """One fold of one arm of one problem: the fold itself, and inner folds where its rule is fitted."""
 
-    problem: Problem
+    data: Particles
     arm: str
-    fold: Fold
-    task: Task
+    params: dict[str, Any]
+    classifier: str
+    parts: tuple[Part, ...]
+
+    @property
+    def fold(self) -> Fold:
+        """The fold."""
+        return self.parts[0].fold
+
+    @property
+    def tasks(self) -> list[Task]:
+        """All that is to be trained, in the order in which ``results_of`` wants what was found."""
+        return [task for part in self.parts for task in part.tasks]
 
 
-def read_problem(name: str, folder: Path) -> Problem:
-    """The table of a problem; its images stay on disk until they are cropped.
+def read_problem(params: dict[str, Any], name: str, folder: Path) -> Problem:
+    """The particles of a problem.
 
     Raises:
         InputError: ingest has not run for it.
@@ -56,7 +69,7 @@ def read_problem(name: str, folder: Path) -> Problem:
     table = folder / f"{name}.csv"
     if not table.exists():
         raise InputError(f"{table}: no such file; name {name} in `problems` of params.yaml and run `dvc repro ingest`")
-    return Problem(name, folder / f"{name}.npz", files.read_table(table))
+    return Problem(read_particles(params, name, table), folder / f"{name}.npz")
 
 
 def jobs_of(params: dict[str, Any], study: str, arm: str, changes: Arm, problem: Problem) -> list[Job]:
@@ -66,7 +79,7 @@ def jobs_of(params: dict[str, Any], study: str, arm: str, changes: Arm, problem:
         params: of the pipeline.
         study: its name, for messages.
         arm: its name.
-        changes: dotted keys to change, and the classifier: ``cnn`` or a row of train_svm.features.
+        changes: dotted keys to change; and the classifier: any that the pipeline knows, or a row of decide.rules.
         problem: the particles.
 
     Raises:
@@ -74,27 +87,53 @@ def jobs_of(params: dict[str, Any], study: str, arm: str, changes: Arm, problem:
     """
     try:
         changed, classifier = override(params, changes), changes.get(CLASSIFIER, NETWORK)
-        tasks = _networks(changed, problem) if classifier == NETWORK else _svms(changed, classifier, problem)
-        return [Job(problem, arm, fold, task) for fold, task in tasks]
+        return list(_jobs(changed, arm, classifier, problem))
     except InputError as error:
         raise InputError(f"{study}, arm '{arm}': {error}") from None
+
+
+def _jobs(params: dict[str, Any], arm: str, classifier: str, problem: Problem) -> Iterator[Job]:
+    size = network_of(params).size_px
+    params["crop"]["sizes_px"] = [size]
+    sections = ("seed", "classes", "crop", "split", "balance", "source", "inner")
+    key, data = json.dumps({name: pick(params, name) for name in sections}), problem.particles
+    rule = _rules(params).rules.get(classifier)
+    images, training_sets = _training_sets(problem, key)
+    for fold, balanced in zip(_folds(params, data), training_sets, strict=True):
+        pairs = [(fold, balanced), *(_inner(problem, key, fold.number) if rule and rule.fitted else [])]
+        parts = (
+            Part(one, chosen, tuple(task_of(params, of, data, one, images, chosen) for of in _of(params, classifier)))
+            for one, chosen in pairs
+        )
+        yield Job(data, arm, params, classifier, tuple(parts))
+
+
+def _rules(params: dict[str, Any]) -> DecideSettings:
+    return parse(DecideSettings, pick(params, "decide"), "decide")
+
+
+def _of(params: dict[str, Any], classifier: str) -> list[str]:
+    """The classifiers that an arm's classifier rests on: those of a rule, otherwise itself."""
+    rule = _rules(params).rules.get(classifier)
+    return rule.of if rule else [classifier]
 
 
 def check_arms(jobs: Sequence[Job], threads: int) -> None:
     """Make sure that the arms of a problem can be compared, before any is trained.
 
     Raises:
-        InputError: two arms test on other rows, so that their folds are no pairs; or they train the very same.
+        InputError: two arms test on other rows, so that their folds are no pairs; or they are the very same.
     """
-    for problem, of_problem in groupby(jobs, key=lambda job: job.problem.name):
+    for problem, of_problem in groupby(jobs, key=lambda job: job.data.problem):
         arms = {arm: list(members) for arm, members in groupby(of_problem, key=lambda job: job.arm)}
         tested, trained = dict[str, str](), dict[tuple[str, ...], str]()
         for arm, members in arms.items():
             tested[str([job.fold.test.tolist() for job in members])] = arm
-            digests = tuple(trials.digest(job.task, threads) for job in members)
-            if trained.setdefault(digests, arm) != arm:
+            digests = tuple(trials.digest(task, threads) for job in members for task in job.tasks)
+            same = (*digests, members[0].classifier, json.dumps(pick(members[0].params, "decide")))
+            if trained.setdefault(same, arm) != arm:
                 raise InputError(
-                    f"{problem}: arms '{trained[digests]}' and '{arm}' train the very same; the settings that they "
+                    f"{problem}: arms '{trained[same]}' and '{arm}' train the very same; the settings that they "
                     "differ in have no effect on training from the particles that ingest wrote"
                 )
         if len(tested) > 1:
@@ -105,60 +144,26 @@ def check_arms(jobs: Sequence[Job], threads: int) -> None:
             )
 
 
-def _folds(params: dict[str, Any], problem: Problem) -> tuple[list[Fold], Labels, Labels]:
-    labels = encode(problem.table["label"], classes_of(params, problem.name))
-    groups = pd.factorize(problem.table["group"])[0]
+def _folds(params: dict[str, Any], data: Particles) -> list[Fold]:
     settings = parse(folds.SplitSettings, pick(params, "split"), "split")
-    classes = classes_of(params, problem.name)
-    return folds_of(folds.assign(labels, groups, classes, settings, seed_of(params))), labels, groups
-
-
-def _svms(params: dict[str, Any], row: str, problem: Problem) -> Iterator[tuple[Fold, Task]]:
-    settings = parse(svm.SvmSettings, pick(params, "train_svm"), "train_svm")
-    columns = features.select_columns(problem.table, pick(params, "train_svm", "features", row))
-    values = problem.table[columns].to_numpy(dtype=np.float64)
-    assigned, labels, groups = _folds(params, problem)
-    for fold in assigned:
-        task = svm.SvmTask(values, columns, labels, groups, fold.train, fold.test, settings, seed_of(params))
-        yield fold, task
-
-
-def _networks(params: dict[str, Any], problem: Problem) -> Iterator[tuple[Fold, Task]]:
-    model = pick(params, "model")
-    network = parse(NetworkSettings, pick(params, "networks", model), f"networks.{model}")
-    training = parse(TrainingSettings, pick(params, "train_cnn"), "train_cnn")
-    policy = parse(AugmentSettings, pick(params, "augment"), "augment")
-    params["crop"]["sizes_px"] = [network.size_px]
-    sections = ("seed", "classes", "crop", "split", "balance", "source")
-    assigned, labels, groups = _folds(params, problem)
-    images, training_sets = _training_sets(problem, json.dumps({name: pick(params, name) for name in sections}))
-    for fold, balanced in zip(assigned, training_sets, strict=True):
-        task = FoldTask(
-            fold=fold.number,
-            images=images[network.size_px],
-            labels=labels,
-            groups=groups,
-            test=fold.test,
-            training_set=balanced,
-            network=network,
-            training=training,
-            augment=policy,
-            seed=seed_of(params),
-            report=_silent,
-        )
-        yield fold, task
+    return folds_of(folds.assign(data.labels, data.groups, data.classes, settings, seed_of(params)))
 
 
 @lru_cache(maxsize=32)  # arms that crop, split and balance alike share the result, in time and in memory
 def _training_sets(problem: Problem, sections: str) -> tuple[balance.Images, list[balance.TrainingSet]]:
-    params = json.loads(sections)
+    params, data = json.loads(sections), problem.particles
     images = _crops(problem, parse(crops.CropSettings, pick(params, "crop"), "crop"))
-    assigned, labels, _ = _folds(params, problem)
-    return images, [training_set(params, problem.name, fold, labels, images) for fold in assigned]
+    return images, [training_set(params, data.problem, fold, data.labels, images) for fold in _folds(params, data)]
+
+
+@lru_cache(maxsize=256)
+def _inner(problem: Problem, sections: str, outer: int) -> list[tuple[Fold, balance.TrainingSet]]:
+    params, images = json.loads(sections), _training_sets(problem, sections)[0]
+    return list(inner_folds(params, problem.particles, _folds(params, problem.particles)[outer], images))
 
 
 def _crops(problem: Problem, settings: crops.CropSettings) -> balance.Images:
-    ids, made, done = problem.table["id"].tolist(), [], 0
+    ids, made, done = problem.particles.ids.tolist(), [], 0
     for block in files.read_blocks(problem.store):
         some = particles.from_arrays(block, str(problem.store))
         made.append(crops.crop_all(some, settings, ids[done : done + len(some)]))
@@ -169,15 +174,22 @@ def _crops(problem: Problem, settings: crops.CropSettings) -> balance.Images:
 
 
 def results_of(
-    jobs: Sequence[Job], found: Sequence[Trial], params: dict[str, Any]
+    jobs: Sequence[Job], found: Sequence[Trial]
 ) -> Iterator[tuple[str, dict[str, Predictions], pd.DataFrame]]:
-    """Per problem: its name, the predictions of each arm, and all measures: arm beside ``metrics.fold_table``."""
-    for name, pairs in groupby(zip(jobs, found, strict=True), key=lambda pair: pair[0].problem.name):
-        classes, predictions, tables = classes_of(params, name), {}, []
+    """Per problem: its name, the predictions of each arm, and all measures: arm beside ``metrics.fold_table``.
+
+    Args:
+        jobs: all folds of all arms.
+        found: the trials of all tasks of all jobs, in their order.
+    """
+    left = iter(found)
+    pairs_of_all = [(job, [next(left) for _ in job.tasks]) for job in jobs]
+    for name, pairs in groupby(pairs_of_all, key=lambda pair: pair[0].data.problem):
+        predictions, tables = {}, []
         for arm, members in groupby(pairs, key=lambda pair: pair[0].arm):
             mine = list(members)
-            predictions[arm] = _joined(mine, classes)
-            dead = pd.DataFrame({**_key(job), "value": trial.dead_filters} for job, trial in mine)
+            predictions[arm] = _joined(mine)
+            dead = pd.DataFrame({**_key(job), "value": of_job[0].dead_filters} for job, of_job in mine)
             tables.append(pd.concat([metrics.fold_table(predictions[arm]), dead]).assign(arm=arm))
         yield name, predictions, pd.concat(tables)
 
@@ -188,15 +200,28 @@ def _key(job: Job) -> dict[str, Any]:
     return {"repeat": fold.repeat, "fold": fold.fold, **counts, "class": "", "measure": "dead_filters"}
 
 
-def _joined(pairs: Sequence[tuple[Job, Trial]], classes: list[str]) -> Predictions:
-    table = pairs[0][0].problem.table
+def _joined(pairs: Sequence[tuple[Job, list[Trial]]]) -> Predictions:
+    job = pairs[0][0]
     parts = [
-        FoldPredictions(job.fold.repeat, job.fold.fold, job.fold.test, trial.predicted, trial.probabilities)
-        for job, trial in pairs
+        FoldPredictions(job.fold.repeat, job.fold.fold, job.fold.test, *_decided(job, found)) for job, found in pairs
     ]
-    labels = encode(table["label"], classes)
-    return from_table(to_table(parts, table["id"].to_numpy(dtype=np.str_), labels, classes), pairs[0][0].arm)
+    return from_table(to_table(parts, job.data.ids, job.data.labels, job.data.classes), job.arm)
 
 
-def _silent(*_: object) -> None:
-    """Takes the report of an epoch; a study shows one bar for all its folds instead."""
+def _decided(job: Job, found: list[Trial]) -> tuple[Any, Any]:
+    """The classes that an arm names and the probabilities that they rest on: the classifier's own, or its rule's."""
+    settings, data = _rules(job.params), job.data
+    if job.classifier not in settings.rules:
+        return output_of(found[0], job.classifier)
+    left = iter(found)
+    names = _of(job.params, job.classifier)
+    test, *inner = ([_stated(job, of, part, next(left)) for of in names] for part in job.parts)
+    held_out = [part.fold.test for part in job.parts[1:]]
+    scores = Inner(inner, np.concatenate([data.labels[rows] for rows in held_out])) if inner else None
+    rule = decisions.rule_of(settings, job.classifier, data.problem, data.classes)
+    return rule.apply(test, decisions.natural_prior(data.labels[job.fold.train], len(data.classes)), scores)
+
+
+def _stated(job: Job, classifier: str, part: Part, trial: Trial) -> Stated:
+    probabilities = output_of(trial, classifier).probabilities
+    return stated(job.params, classifier, probabilities, part.fold, part.training_set, job.data.labels)

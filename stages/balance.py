@@ -31,7 +31,8 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         training_set(params, problem, fold, labels, images) for fold in bar(folds, f"{problem}: balancing")
     ]
     files.write_arrays(arguments.training_sets, balance.to_arrays(training_sets))
-    figure.save(_preview(folds[0].train, labels, images[min(images)], classes, policy, seed), arguments.picture)
+    shown = crops.first_channel(images[min(images)])
+    figure.save(_preview(folds[0].train, labels, shown, classes, policy, seed), arguments.picture)
     counts = zip(classes, training_sets[0].class_counts(labels).tolist(), strict=True)
     print(f"{problem}: examples in an epoch of fold 0: {', '.join(f'{name} {count}' for name, count in counts)}")
 

@@ -9,12 +9,19 @@ from typing import Any
 from tqdm import tqdm
 
 from lipnet.errors import InputError
+from lipnet.recipes import with_recipe
 from lipnet.settings import read_params
 
 PARAMS = Path("params.yaml")
 
 
-def run(description: str | None, item: str | None, paths: Iterable[str], main: Callable[..., None]) -> None:
+def run(
+    description: str | None,
+    item: str | None,
+    paths: Iterable[str],
+    main: Callable[..., None],
+    read: Callable[[Path], dict[str, Any]] = lambda path: with_recipe(read_params(path)),
+) -> None:
     """Parse ``[ITEM] --path PATH ...``, call ``main(params, arguments)``, and turn input errors into one message."""
     parser = argparse.ArgumentParser(description=description)
     if item:
@@ -23,7 +30,7 @@ def run(description: str | None, item: str | None, paths: Iterable[str], main: C
         parser.add_argument(f"--{name}", type=Path, required=True)
     arguments = parser.parse_args()
     try:
-        main(read_params(PARAMS), arguments)
+        main(read(PARAMS), arguments)
     except InputError as error:
         where = f"{parser.prog} {getattr(arguments, item)}" if item else parser.prog
         sys.exit(f"{where}: {error}")

@@ -1,39 +1,85 @@
-"""Apply every decision rule to what the network says of the test folds; a rule is then a classifier like any other."""
+"""Apply every decision rule to what classifiers say of the test folds; a rule is then a classifier like any other."""
 
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
 
-from lipnet import balance, decisions, files
-from lipnet.predictions import FoldPredictions, from_table, to_table
-from lipnet.problems import classes_of, encode
+from lipnet import balance, decisions, files, inner_scores
+from lipnet.decisions import Stated
+from lipnet.errors import InputError
+from lipnet.predictions import FoldPredictions, Predictions, from_table, to_table
 from lipnet.settings import parse, pick
 from stages.command import run
-from stages.tables import read_folds
+from stages.tables import Fold, read_folds, read_particles
+
+NETWORKS = ("cnn", "cnn_views")  # state the prior of a balanced training set; all others state the natural one
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write one table of predictions a rule: the class that it names and the probabilities that it rests on."""
-    problem, classes = arguments.problem, classes_of(params, arguments.problem)
+    data = read_particles(params, arguments.problem, arguments.table)
     settings = parse(decisions.DecideSettings, pick(params, "decide"), "decide")
     decisions.check_problems(settings, pick(params, "classes"))
-    table = files.read_table(arguments.table)
-    ids, labels = table["id"].to_numpy(dtype=np.str_), encode(table["label"], classes)
-    folds = read_folds(arguments.folds)
     training_sets = balance.from_arrays(files.read_arrays(arguments.training_sets))
-    stated = from_table(files.read_table(arguments.predictions), str(arguments.predictions))
-    smoothing = pick(params, "train_cnn", "label_smoothing")
-    probabilities = decisions.unsmooth(stated.probabilities, smoothing, settings.floor)
-    for name in settings.rules:
-        rule, parts = decisions.rule_of(settings, name, problem, classes), []
-        for fold, training_set in zip(folds, training_sets, strict=True):
-            sampled = decisions.sampled_prior(training_set, labels)
-            natural = decisions.natural_prior(labels[fold.train], len(classes))
-            of_fold = probabilities[(stated.repeat == fold.repeat) & (stated.fold == fold.fold)]
-            parts.append(FoldPredictions(fold.repeat, fold.fold, fold.test, *rule.apply(of_fold, sampled, natural)))
-        files.write_table(arguments.decisions / f"{name}.csv", to_table(parts, ids, labels, classes))
+    folds = list(zip(read_folds(arguments.folds), training_sets, strict=True))
+    for name, row in settings.rules.items():
+        rule, parts = decisions.rule_of(settings, name, data.problem, data.classes), []
+        said = {of: from_table(_read(arguments.predictions, of, name), of) for of in row.of}
+        scores = [_read(arguments.inner, of, name) for of in row.of] if row.fitted else []
+        for fold, balanced in folds:
+            natural = decisions.natural_prior(data.labels[fold.train], len(data.classes))
+            of_fold = [
+                stated(params, of, item.probabilities[_rows_of(item, fold)], fold, balanced, data.labels)
+                for of, item in said.items()
+            ]
+            inner = inner_scores.of_fold(scores, fold.number, data.classes) if scores else None
+            parts.append(FoldPredictions(fold.repeat, fold.fold, fold.test, *rule.apply(of_fold, natural, inner)))
+        files.write_table(arguments.decisions / f"{name}.csv", to_table(parts, data.ids, data.labels, data.classes))
+
+
+def _rows_of(item: Predictions, fold: Fold) -> NDArray[np.bool_]:
+    return (item.repeat == fold.repeat) & (item.fold == fold.fold)
+
+
+def _read(folder: Path, classifier: str, rule: str) -> pd.DataFrame:
+    found = sorted(folder.rglob(f"{classifier}.csv"))
+    if not found:
+        known = ", ".join(sorted(path.stem for path in folder.rglob("*.csv"))) or "none"
+        raise InputError(
+            f"params.yaml: decide.rules.{rule}: no scores of '{classifier}' in {folder}; there are: {known}"
+        )
+    return files.read_table(found[0])
+
+
+def stated(
+    params: dict[str, Any],
+    classifier: str,
+    probabilities: NDArray[np.float64],
+    fold: Fold,
+    training_set: balance.TrainingSet,
+    labels: NDArray[np.int64],
+) -> Stated:
+    """What the probabilities of a classifier say of the classes, and the prior in them.
+
+    Args:
+        params: of the pipeline.
+        classifier: its name.
+        probabilities: as it gives them, shape (n, K).
+        fold: that it was trained on.
+        training_set: of that fold.
+        labels: class index of every particle; those of training rows are read.
+    """
+    if classifier not in NETWORKS:
+        return Stated(probabilities, decisions.natural_prior(labels[fold.train], probabilities.shape[1]))
+    loss = parse(balance.LossSettings, pick(params, "train_cnn", "loss"), "train_cnn.loss")
+    smoothing, floor = pick(params, "train_cnn", "label_smoothing"), pick(params, "decide", "floor")
+    prior = balance.stated_prior(loss, balance.sampled_prior(training_set, labels))
+    return Stated(decisions.unsmooth(probabilities, smoothing, floor), prior)
 
 
 if __name__ == "__main__":
-    run(__doc__, "problem", ["table", "folds", "training_sets", "predictions", "decisions"], main)
+    run(__doc__, "problem", ["table", "folds", "training_sets", "predictions", "inner", "decisions"], main)

@@ -30,22 +30,22 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     confidence = parse(CompareSettings, pick(params, "compare"), "compare").confidence
     reported = files.read_table(arguments.thesis)
     problems = [
-        read_problem(problem, arguments.particles)
+        read_problem(params, problem, arguments.particles)
         for problem in choice.problems or scale.problems.get(name, study.problems)
     ]
     jobs = [
         job
         for problem in problems
         for arm, changes in bar(
-            arms_of(name, study, problem.name, scale, seed_of(params)).items(), f"study {name}: {problem.name}, arms"
+            arms_of(name, study, problem.particles.problem, scale, seed_of(params)).items(), f"study {name}: arms"
         )
         for job in jobs_of(params, f"studies.{name}", arm, changes, problem)
     ]
     threads = pick(params, "train_cnn", "threads_per_fold")
     check_arms(jobs, threads)
-    found = trials.run_all([job.task for job in jobs], arguments.trials, threads, partial(_bar, name))
+    found = trials.run_all([task for job in jobs for task in job.tasks], arguments.trials, threads, partial(_bar, name))
     summary, tables, sections = {}, [], []
-    for problem, predictions, folds in results_of(jobs, found, params):
+    for problem, predictions, folds in results_of(jobs, found):
         classes = classes_of(params, problem)
         known = verdicts.thesis_values(reported, name, problem, study.of_class)
         summary[problem] = {arm: _summary(part, classes) for arm, part in folds.groupby("arm", sort=False)}
@@ -92,4 +92,4 @@ def _draw(
 
 
 if __name__ == "__main__":
-    run(__doc__, "study", ["settings", "thesis", "particles", "trials", "results"], main)
+    run(__doc__, "study", ["settings", "thesis", "particles", "trials", "results"], main, read_params)

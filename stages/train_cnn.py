@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
 from lipnet import balance, crops, files
 from lipnet.augment import AugmentSettings
@@ -15,42 +16,77 @@ from lipnet.parallel import run_all
 from lipnet.plots import figure
 from lipnet.plots.learning import learning_curves
 from lipnet.predictions import FoldPredictions, to_table
-from lipnet.problems import classes_of, encode
 from lipnet.settings import parse, pick, seed_of
-from lipnet.training import FoldTask, TrainingSettings, train_fold
+from lipnet.training import FoldResult, FoldTask, Head, Output, Report, TrainingSettings, train_fold
 from stages.command import run
-from stages.tables import read_folds
+from stages.tables import Fold, Particles, read_folds, read_particles
+
+NETWORK = "cnn"
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write weights and architecture of every fold, the out-of-fold predictions, and the learning curves."""
-    problem, classes = arguments.problem, classes_of(params, arguments.problem)
-    model, seed = pick(params, "model"), seed_of(params)
-    network = parse(NetworkSettings, pick(params, "networks", model), f"networks.{model}")
-    training = parse(TrainingSettings, pick(params, "train_cnn"), "train_cnn")
-    policy = parse(AugmentSettings, pick(params, "augment"), "augment")
-    table = files.read_table(arguments.table)
-    labels, groups = encode(table["label"], classes), pd.factorize(table["group"])[0]
+    data = read_particles(params, arguments.problem, arguments.table)
+    network = network_of(params)
     images = crops.of_size(files.read_arrays(arguments.crops), network.size_px)
     training_sets = balance.from_arrays(files.read_arrays(arguments.training_sets))
-    folds = read_folds(arguments.folds)
-    report = partial(_report, f"{problem} {model}", len(folds))
+    folds, title = read_folds(arguments.folds), f"{arguments.problem} {pick(params, 'model')}"
+    report = partial(_report, title, len(folds))
     tasks = [
-        FoldTask(fold.number, images, labels, groups, fold.test, training_set, network, training, policy, seed, report)
+        network_task(params, data, fold, images, training_set, report)
         for fold, training_set in zip(folds, training_sets, strict=True)
     ]
-    results = run_all(train_fold, tasks, training.threads_per_fold)
+    results = run_all(train_fold, tasks, tasks[0].training.threads_per_fold)
 
     files.write_text(arguments.models / "architecture.json", results[0].architecture + "\n")
-    parts = []
     for fold, result in zip(folds, results, strict=True):
         files.write_bytes(arguments.models / f"fold{fold.number}.weights.h5", result.weights)
-        predicted = result.probabilities.argmax(axis=1)
-        parts.append(FoldPredictions(fold.repeat, fold.fold, fold.test, predicted, result.probabilities))
-    files.write_table(arguments.predictions, to_table(parts, table["id"].to_numpy(dtype=np.str_), labels, classes))
+    for name in [NETWORK, *results[0].others]:
+        parts = [
+            FoldPredictions(fold.repeat, fold.fold, fold.test, *_output(result, name))
+            for fold, result in zip(folds, results, strict=True)
+        ]
+        files.write_table(arguments.predictions / f"{name}.csv", to_table(parts, data.ids, data.labels, data.classes))
     history = pd.DataFrame([record for result in results for record in result.history])
     files.write_table(arguments.history, history)
-    figure.save(learning_curves(history, f"{problem}, {model}"), arguments.picture)
+    figure.save(learning_curves(history, title.replace(" ", ", ")), arguments.picture)
+
+
+def network_of(params: dict[str, Any]) -> NetworkSettings:
+    """The row of the active network."""
+    model = pick(params, "model")
+    return parse(NetworkSettings, pick(params, "networks", model), f"networks.{model}")
+
+
+def network_task(
+    params: dict[str, Any],
+    data: Particles,
+    fold: Fold,
+    images: NDArray[np.uint8],
+    training_set: balance.TrainingSet,
+    report: Report,
+) -> FoldTask:
+    """What training the active network on one fold needs."""
+    training = parse(TrainingSettings, pick(params, "train_cnn"), "train_cnn")
+    return FoldTask(
+        fold=fold.number,
+        images=images,
+        labels=data.labels,
+        groups=data.groups,
+        test=fold.test,
+        training_set=training_set,
+        network=network_of(params),
+        training=training,
+        augment=parse(AugmentSettings, pick(params, "augment"), "augment"),
+        seed=seed_of(params),
+        report=report,
+        features=data.values(training.join.features)[0],
+        heads={name: Head(*data.values(names)) for name, names in training.heads.svms.items()},
+    )
+
+
+def _output(result: FoldResult, name: str) -> Output:
+    return result.others.get(name, Output(result.probabilities.argmax(axis=1), result.probabilities))
 
 
 def _report(

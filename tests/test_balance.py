@@ -9,7 +9,16 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
-from lipnet.balance import BalanceSettings, Images, TrainingSet, balance, epoch_rows, from_arrays, to_arrays
+from lipnet.balance import (
+    BalanceSettings,
+    Images,
+    TrainingSet,
+    balance,
+    epoch_rows,
+    from_arrays,
+    sampled_prior,
+    to_arrays,
+)
 from lipnet.errors import InputError
 
 LABELS = np.repeat([0, 1, 2], [40, 20, 10])
@@ -195,3 +204,29 @@ def test_training_sets_survive_an_npz_file(tmp_path: Any) -> None:
         found = from_arrays(dict(arrays))
     assert len(found) == len(methods)
     assert all(map(_same, found, training_sets))
+
+
+OF_FIFTY = np.array([0] * 40 + [1] * 7 + [2] * 3)
+NONE = np.empty(0, np.int64)
+
+
+@pytest.mark.parametrize(
+    ("training_set", "expected"),
+    [
+        (TrainingSet(np.arange(50), {}, NONE, np.ones(3), 0.0), [40, 7, 3]),
+        (TrainingSet(np.arange(50), {}, NONE, np.ones(3), 0.2), [32, 7, 3]),
+        (TrainingSet(np.arange(50), {}, np.repeat([1, 2], [33, 37]), np.ones(3), 0.0), [40, 40, 40]),
+        (TrainingSet(np.tile(np.arange(40, 50), 2), {}, NONE, np.ones(3), 0.0), [0, 14, 6]),
+    ],
+    ids=["none", "undersample", "artificial", "a class without rows"],
+)
+def test_the_sampled_prior_is_the_share_of_each_class_in_an_epoch(training_set: Any, expected: list[int]) -> None:
+    shown = epoch_rows(training_set, OF_FIFTY, np.random.default_rng(0))
+    counted = np.bincount(np.concatenate([OF_FIFTY, training_set.synthetic_labels])[shown], minlength=3)
+    assert_array_equal(counted, expected)
+    assert_allclose(sampled_prior(training_set, OF_FIFTY), counted / counted.sum())
+
+
+def test_class_weights_that_undo_the_imbalance_give_a_balanced_prior() -> None:
+    weights = 50 / (3 * np.array([40, 7, 3]))
+    assert_allclose(sampled_prior(TrainingSet(np.arange(50), {}, NONE, weights, 0.0), OF_FIFTY), np.full(3, 1 / 3))

@@ -9,14 +9,14 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
-from lipnet.balance import TrainingSet, epoch_rows
 from lipnet.decisions import (
     DecideSettings,
+    Inner,
+    Stated,
     check_problems,
     least_cost,
     natural_prior,
     rule_of,
-    sampled_prior,
     shift_prior,
     unsmooth,
 )
@@ -94,32 +94,6 @@ def test_equal_costs_name_the_most_probable_class() -> None:
     assert_array_equal(least_cost(_posteriors(3), 1 - np.eye(3)), _posteriors(3).argmax(axis=1))
 
 
-LABELS = np.array([0] * 40 + [1] * 7 + [2] * 3)
-NONE = np.empty(0, np.int64)
-
-
-@pytest.mark.parametrize(
-    ("training_set", "expected"),
-    [
-        (TrainingSet(np.arange(50), {}, NONE, np.ones(3), 0.0), [40, 7, 3]),
-        (TrainingSet(np.arange(50), {}, NONE, np.ones(3), 0.2), [32, 7, 3]),
-        (TrainingSet(np.arange(50), {}, np.repeat([1, 2], [33, 37]), np.ones(3), 0.0), [40, 40, 40]),
-        (TrainingSet(np.tile(np.arange(40, 50), 2), {}, NONE, np.ones(3), 0.0), [0, 14, 6]),
-    ],
-    ids=["none", "undersample", "artificial", "a class without rows"],
-)
-def test_the_sampled_prior_is_the_share_of_each_class_in_an_epoch(training_set: Any, expected: list[int]) -> None:
-    shown = epoch_rows(training_set, LABELS, np.random.default_rng(0))
-    counted = np.bincount(np.concatenate([LABELS, training_set.synthetic_labels])[shown], minlength=3)
-    assert_array_equal(counted, expected)
-    assert_allclose(sampled_prior(training_set, LABELS), counted / counted.sum())
-
-
-def test_class_weights_that_undo_the_imbalance_give_a_balanced_prior() -> None:
-    weights = 50 / (3 * np.array([40, 7, 3]))
-    assert_allclose(sampled_prior(TrainingSet(np.arange(50), {}, NONE, weights, 0.0), LABELS), BALANCED)
-
-
 def test_the_natural_prior_counts_labels_and_knows_absent_classes() -> None:
     assert_allclose(natural_prior(np.array([0, 0, 0, 1]), 3), [0.75, 0.25, 0])
 
@@ -131,11 +105,11 @@ def _settings(**changes: Any) -> DecideSettings:
 
 def test_a_rule_shifts_to_the_natural_prior_unless_the_user_gives_another() -> None:
     p, natural = np.array([[0.5, 0.3, 0.2]]), np.array([0.2, 0.6, 0.2])
-    predicted, shifted = rule_of(_settings(), "mine", "x", CLASSES).apply(p, BALANCED, natural)
+    predicted, shifted = rule_of(_settings(), "mine", "x", CLASSES).apply([Stated(p, BALANCED)], natural)
     assert_allclose(shifted, [[0.1 / 0.32, 0.18 / 0.32, 0.04 / 0.32]])
     assert_array_equal(predicted, [1])
     own = _settings(deployment_prior={"x": {"Uncertain": 8, "Full": 1, "Empty": 1}})
-    predicted, shifted = rule_of(own, "mine", "x", CLASSES).apply(p, BALANCED, natural)
+    predicted, shifted = rule_of(own, "mine", "x", CLASSES).apply([Stated(p, BALANCED)], natural)
     assert_allclose(shifted, [[0.05 / 0.24, 0.03 / 0.24, 0.16 / 0.24]])
     assert_array_equal(predicted, [2])
     assert rule_of(own, "mine", "another problem", CLASSES).prior is None
@@ -144,7 +118,7 @@ def test_a_rule_shifts_to_the_natural_prior_unless_the_user_gives_another() -> N
 def test_costs_that_are_not_named_are_1_for_an_error_and_0_for_a_right_answer() -> None:
     rule = rule_of(_settings(shift=0, costs={"x": {"Empty": {"Full": 20}}}), "mine", "x", CLASSES)
     assert_array_equal(rule.costs, [[0, 1, 1], [20, 0, 1], [1, 1, 0]])
-    predicted, unchanged = rule.apply(np.array([[0.9, 0.06, 0.04]]), BALANCED, RARE)
+    predicted, unchanged = rule.apply([Stated(np.array([[0.9, 0.06, 0.04]]), BALANCED)], RARE)
     assert_array_equal(predicted, [1])
     assert_allclose(unchanged, [[0.9, 0.06, 0.04]])
     assert_array_equal(rule_of(_settings(), "mine", "x", CLASSES).costs, 1 - np.eye(3))
@@ -165,7 +139,7 @@ def test_a_rule_that_does_not_fit_the_classes_is_refused(changes: Any, message: 
         rule_of(_settings(**changes), "mine", "x", CLASSES)
 
 
-@pytest.mark.parametrize("key", ["costs", "deployment_prior"])
+@pytest.mark.parametrize("key", ["costs", "deployment_prior", "recall"])
 def test_a_rule_for_a_problem_that_does_not_exist_is_refused(key: str) -> None:
     given_for = _settings(**{key: {"x": {}}})
     check_problems(given_for, ["x", "idle"])
@@ -190,3 +164,49 @@ def test_settings_out_of_range_are_refused(changes: Any, message: str) -> None:
 def test_there_is_a_rule_and_its_name_can_name_a_file(rules: Any) -> None:
     with pytest.raises(InputError, match=r"decide\.rules"):
         parse(DecideSettings, {"floor": FLOOR, "rules": rules}, "decide")
+
+
+def test_an_average_is_taken_at_the_natural_prior() -> None:
+    network, trees = Stated(_posteriors(4), BALANCED), Stated(_posteriors(5), RARE)
+    rule = rule_of(_settings(shift=1.0), "mine", "x", CLASSES)
+    _, found = rule.apply([network, trees], RARE)
+    assert_allclose(found, (shift_prior(network.probabilities, BALANCED, RARE, 1.0) + trees.probabilities) / 2)
+    _, unshifted = rule_of(_settings(shift=0.0), "mine", "x", CLASSES).apply([network, trees], RARE)
+    assert_allclose(unshifted, shift_prior(found, RARE, BALANCED, 1.0))  # as the first of them would have said it
+
+
+@pytest.mark.parametrize("changes", [{"calibrated": True}, {"tuned": True}, {"calibrated": True, "tuned": True}])
+def test_what_is_fitted_is_fitted_on_inner_scores_and_not_on_the_rows_that_are_decided(changes: Any) -> None:
+    rule = rule_of(_settings(shift=0.5, **changes), "mine", "x", CLASSES)
+    labels = np.random.default_rng(0).integers(0, 3, 60)
+    inner = Inner([[Stated(_posteriors(6, 30), BALANCED)], [Stated(_posteriors(7, 30), BALANCED)]], labels)
+    rows = Stated(_posteriors(8), BALANCED)
+    _, together = rule.apply([rows], RARE, inner)
+    alone = [rule.apply([Stated(row[None], BALANCED)], RARE, inner)[1][0] for row in rows.probabilities]
+    assert_allclose(together, alone, atol=1e-9)
+    _, refitted = rule.apply([rows], RARE, inner._replace(labels=(labels + 1) % 3))
+    assert not np.allclose(together, refitted, atol=1e-3)
+
+
+def test_a_calibrated_rule_corrects_overconfidence_that_the_inner_scores_show() -> None:
+    labels = np.random.default_rng(0).integers(0, 3, 3000)
+    right = np.random.default_rng(1).random(3000) < 0.7
+    stated = np.full((3000, 3), 0.01)
+    stated[np.arange(3000), np.where(right, labels, (labels + 1) % 3)] = 0.98  # says 98 %, is right in 70 %
+    rule = rule_of(_settings(calibrated=True), "mine", "x", CLASSES)
+    _, found = rule.apply([Stated(stated[:5], BALANCED)], BALANCED, Inner([[Stated(stated, BALANCED)]], labels))
+    assert_allclose(found.max(axis=1), 0.7, atol=0.03)
+
+
+def test_a_tuned_rule_keeps_the_recall_that_the_user_asks_for() -> None:
+    posterior = _posteriors(9, 900)
+    labels = (posterior.cumsum(axis=1) < np.random.default_rng(0).random(900)[:, None]).sum(axis=1)
+    wanted = _settings(tuned=True, recall={"x": {"Uncertain": 0.95}})
+    inner = Inner([[Stated(posterior, BALANCED)]], labels)
+    predicted, _ = rule_of(wanted, "mine", "x", CLASSES).apply([Stated(posterior, BALANCED)], BALANCED, inner)
+    assert (predicted[labels == 2] == 2).mean() >= 0.95
+
+
+def test_a_recall_of_an_unknown_class_is_refused() -> None:
+    with pytest.raises(InputError, match=r"mine\.recall: unknown Half; known: Full"):
+        rule_of(_settings(recall={"x": {"Half": 0.9}}), "mine", "x", CLASSES)

@@ -39,7 +39,7 @@ def _build(network: NetworkSettings = TINY, n_classes: int = 3, mid_grey: float 
 
 def _tiny(**changes: Any) -> NetworkSettings:
     row = {**TINY.model_dump(), **changes}
-    return NetworkSettings.model_validate(row | ({"dense_units": None} if row["top"] == "average" else {}))
+    return NetworkSettings.model_validate(row | ({"dense_units": None} if row["top"] in ("average", "masked") else {}))
 
 
 def _images(n: int, size_px: int) -> NDArray[np.float32]:
@@ -182,3 +182,90 @@ def test_the_network_sees_grey_levels_around_zero() -> None:
     images = _images(2, TINY.size_px)
     seen = _build(mid_grey=0.25).get_layer("centred")(images)
     np.testing.assert_allclose(seen, images - 0.25, atol=1e-7)
+
+
+def _with_features(**changes: Any) -> keras.Model:
+    keras.utils.set_random_seed(0)
+    return build(_tiny(**changes), 3, _regularisation(), 0.5, n_features=4, feature_units=5)
+
+
+@pytest.mark.parametrize("top", ["dense", "average", "masked"])
+def test_features_are_standardised_and_add_to_the_logits(top: str) -> None:
+    model, rng = _with_features(top=top), np.random.default_rng(0)
+    features = rng.normal(50, 10, (200, 4))
+    model.get_layer("standardised").adapt(features)
+    centre = np.repeat(features.mean(axis=0, keepdims=True), 5, axis=0).astype(np.float32)
+    images = _images(5, 8)
+    plain, moved = np.asarray(model([images, centre])), np.asarray(model([images, centre + 10]))
+    assert not np.allclose(plain, moved, atol=1e-3)
+    part = keras.Model(model.input, model.get_layer("joined").output)
+    shift = np.asarray(part([images, centre + 10])) - np.asarray(part([images, centre]))
+    assert_allclose(shift, np.repeat(shift[:1], 5, axis=0), atol=1e-4)  # the same for every image: late fusion
+
+
+def test_a_feature_far_from_the_training_rows_counts_as_ten_standard_deviations() -> None:
+    model, features = _with_features(), np.random.default_rng(0).normal(size=(500, 4))
+    features[:, 3] = 7.0  # constant in training
+    model.get_layer("standardised").adapt(features)
+    image, row = _images(1, 8), np.array([[0, 0, 0, 7]], np.float32)
+    for column in range(4):
+        far, farther = row.copy(), row.copy()
+        far[0, column], farther[0, column] = 1e3, 1e6
+        assert_allclose(np.asarray(model([image, far])), np.asarray(model([image, farther])), atol=1e-6)
+
+
+def test_masked_averages_do_not_see_black_pixels() -> None:
+    """A particle on a larger black canvas gives what it gives alone, up to what convolutions mix in at its edge."""
+    row = {"size_px": 16, "blocks": [[4]], "top": "masked", "dense_units": None}
+    small, large = (_build(_tiny(**{**row, "size_px": size})) for size in (16, 48))
+    large.set_weights(small.get_weights())
+    image = _images(1, 16) * 0.8 + 0.2
+    canvas = np.zeros((1, 48, 48, 1), np.float32)
+    canvas[:, 16:32, 16:32] = image
+    averaged = _build(_tiny(**{**row, "size_px": 48, "top": "average"}))
+    averaged.set_weights(small.get_weights())
+    expected = np.asarray(small(image))
+    assert_allclose(np.asarray(large(canvas)), expected, atol=0.02)
+    assert not np.allclose(np.asarray(averaged(canvas)), expected, atol=0.02)
+
+
+def test_an_image_that_is_all_black_has_probabilities_too() -> None:
+    model = _build(_tiny(top="masked", dense_units=None))
+    assert_allclose(np.asarray(model(np.zeros((1, 8, 8, 1), np.float32))).sum(), 1, atol=1e-5)
+
+
+def test_residual_blocks_bridge_two_convolutions() -> None:
+    row = _tiny(size_px=8, blocks=[[4, 4], [6, 6]], halve="stride", top="average", dense_units=None, residual=True)
+    model = _build(row, batch_norm=True, dropout_block=0.0)
+    assert {layer.name for layer in model.layers} >= {"conv1_1_bridge", "conv1_1_sum", "conv2_1_bridge", "conv2_1_sum"}
+    # With a second convolution of zeros, a block is its bridge.
+    model.get_layer("conv1_2").set_weights([np.zeros_like(model.get_layer("conv1_2").kernel)])
+    image = _images(2, 8)
+    names = ("conv1_1_bridge", "conv1_1_out")
+    bridge, out = keras.Model(model.input, [model.get_layer(name).output for name in names])(image)
+    assert_allclose(np.asarray(out), np.maximum(np.asarray(bridge), 0), atol=1e-5)
+
+
+@pytest.mark.parametrize("blocks", [[[4]], [[4, 4], [4, 4, 4]]])
+def test_a_residual_block_needs_pairs(blocks: list[list[int]]) -> None:
+    with pytest.raises(ValidationError, match="even number"):
+        _tiny(blocks=blocks, residual=True)
+
+
+def test_two_channels_go_in() -> None:
+    keras.utils.set_random_seed(0)
+    model = build(TINY, 3, _regularisation(), 0.5, n_channels=2)
+    assert model.input_shape == (None, 8, 8, 2)
+    images = np.random.default_rng(0).random((3, 8, 8, 2), dtype=np.float32)
+    assert not np.allclose(np.asarray(model(images)), np.asarray(model(images[..., ::-1])), atol=1e-4)
+
+
+@pytest.mark.parametrize("top", ["dense", "masked"])
+def test_every_kind_of_network_is_rebuilt_from_its_architecture(top: str) -> None:
+    model = _with_features(top=top)
+    model.get_layer("standardised").adapt(np.random.default_rng(0).normal(size=(50, 4)))
+    again = keras.models.model_from_json(model.to_json())
+    again.set_weights(model.get_weights())
+    again.get_layer("standardised").finalize_state()
+    inputs = [_images(2, 8), np.ones((2, 4), np.float32)]
+    assert_allclose(np.asarray(again(inputs)), np.asarray(model(inputs)), atol=1e-6)

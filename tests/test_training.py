@@ -17,7 +17,20 @@ from lipnet.augment import AugmentSettings
 from lipnet.balance import TrainingSet
 from lipnet.errors import InputError
 from lipnet.networks import NetworkSettings
-from lipnet.training import FoldResult, FoldTask, TrainingSettings, balanced_log_loss, split_validation, train_fold
+from lipnet.training import (
+    VIEWS,
+    FoldResult,
+    FoldTask,
+    Head,
+    TrainingSettings,
+    balanced_log_loss,
+    embed,
+    learning_rate,
+    predict,
+    predict_views,
+    split_validation,
+    train_fold,
+)
 
 # Keras, when it saves weights.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -50,7 +63,16 @@ def _settings(**changes: Any) -> TrainingSettings:
         "batch_size": 8,
         "mid_grey": 0.5,
         "label_smoothing": 0.0,
-        "optimiser": {"name": "adam", "learning_rate": 0.02, "momentum": 0.9},
+        "loss": {"kind": "cross_entropy", "focal_gamma": 2.0, "logit_strength": 1.0},
+        "mixup": 0.0,
+        "optimiser": {
+            "name": "adam",
+            "learning_rate": 0.02,
+            "schedule": "constant",
+            "step_factor": 0.1,
+            "momentum": 0.9,
+        },
+        "average_epochs": 0,
         "epochs": {"choose": "fixed", "fixed": 1, "most": 3, "patience": 2, "validation_parts": 3},
         "regularisation": {
             "dropout_block": 0.1,
@@ -58,6 +80,16 @@ def _settings(**changes: Any) -> TrainingSettings:
             "dropout_decay": 1.0,
             "weight_decay": 0.0,
             "batch_norm": False,
+        },
+        "join": {"features": [], "units": 8},
+        "views": False,
+        "heads": {
+            "svms": {},
+            "cost": 1.0,
+            "gamma": None,
+            "class_weights": True,
+            "calibration_folds": 3,
+            "cache_mb": 10,
         },
         "threads_per_fold": 1,
     }
@@ -333,3 +365,145 @@ def test_balanced_log_loss_counts_every_present_class_alike() -> None:
     probabilities = np.array([[0.5, 0.3, 0.2], [0.5, 0.5, 0], [0.25, 0.5, 0.25], [0, 1, 0]])
     of_class_0 = (2 * math.log(2) + math.log(4)) / 3
     assert balanced_log_loss(labels, probabilities) == pytest.approx((of_class_0 - math.log(1e-7)) / 2)
+
+
+# A feature that tells class 2 from the others, which look the same in the images below.
+FEATURES = np.stack([np.equal(LABELS, 2) * 3.0, np.arange(N) % 5], axis=1)
+
+
+def _rebuilt(result: FoldResult, folder: Path) -> keras.Model:
+    (folder / "fold.weights.h5").write_bytes(result.weights)
+    model = keras.models.model_from_json(result.architecture)
+    model.load_weights(folder / "fold.weights.h5")
+    return model
+
+
+def _alike() -> NDArray[np.uint8]:
+    images = _toy(LABELS)
+    images[LABELS == 2] = images[LABELS == 0]
+    return images
+
+
+def test_joined_features_tell_what_images_do_not(tmp_path: Path) -> None:
+    quick = _settings(epochs__fixed=8)
+    blind = train_fold(_task(images=_alike(), training=quick)).probabilities.argmax(axis=1)
+    task = _task(images=_alike(), features=FEATURES, training=quick)
+    joined = train_fold(task)
+    assert (blind == LABELS[TEST]).mean() < 0.8 < 0.9 < (joined.probabilities.argmax(axis=1) == LABELS[TEST]).mean()
+    model = _rebuilt(joined, tmp_path)
+    assert_allclose(predict(model, task.images[TEST], FEATURES[TEST]), joined.probabilities, atol=1e-6)
+
+
+def test_features_are_standardised_by_the_training_rows_alone(tmp_path: Path) -> None:
+    features = FEATURES.copy()
+    features[TEST] = 1e6
+    layer = _rebuilt(train_fold(_task(features=features)), tmp_path).get_layer("standardised")
+    assert_allclose(np.asarray(layer.mean)[0], FEATURES[TRAIN].mean(axis=0), rtol=1e-5)
+    repeated = train_fold(_task(features=features, training_set=_training_set(np.concatenate([TRAIN, TRAIN[:30]]))))
+    layer = _rebuilt(repeated, tmp_path).get_layer("standardised")
+    assert_allclose(np.asarray(layer.mean)[0], FEATURES[TRAIN].mean(axis=0), rtol=1e-5)  # each row once
+
+
+def test_features_that_cannot_be_joined_are_refused() -> None:
+    synthetic = _training_set(synthetic={SIZE: np.zeros((3, SIZE, SIZE), np.uint8)}, synthetic_labels=np.arange(3))
+    with pytest.raises(InputError, match=r"join\.features: synthetic examples have none"):
+        train_fold(_task(features=FEATURES, training_set=synthetic))
+    with pytest.raises(InputError, match="1 particles have NaN or infinite values"):
+        train_fold(_task(features=np.where(np.arange(N)[:, None] == 5, np.nan, FEATURES)))
+
+
+@pytest.mark.parametrize("top", ["dense", "average"])
+def test_views_and_heads_are_classifiers_of_the_same_network(top: str, tmp_path: Path) -> None:
+    row = {"size_px": SIZE, "blocks": [[4]], "halve": "pool", "top": top}
+    network = NetworkSettings.model_validate(row | ({"dense_units": 8} if top == "dense" else {}))
+    heads = {"alone": Head(np.empty((N, 0)), []), "beside": Head(FEATURES, ["one", "two"])}
+    plain = _task(network=network, training=_settings(epochs__fixed=6))
+    task = replace(plain, training=_settings(epochs__fixed=6, views=True), heads=heads, images=_alike())
+    result = train_fold(task)
+    assert result.weights == train_fold(replace(plain, images=_alike())).weights
+    assert set(result.others) == {VIEWS, "alone", "beside"}
+    for output in result.others.values():
+        assert_allclose(output.probabilities.sum(axis=1), 1, atol=1e-5)
+    right = {name: (output.predicted == LABELS[TEST]).mean() for name, output in result.others.items()}
+    assert right["beside"] > 0.9 > right["alone"]  # without the feature, two classes look the same
+    assert embed(_rebuilt(result, tmp_path), task.images).shape == (N, 8 if top == "dense" else 4)
+
+
+def test_a_head_never_sees_what_is_true_of_the_test_rows() -> None:
+    task = _task(heads={"svm": Head(FEATURES, ["one", "two"])})
+    labels, features, images = LABELS.copy(), FEATURES.copy(), task.images.copy()
+    labels[TEST] = (LABELS[TEST] + 1) % CLASSES
+    features[TEST[1:]], images[TEST[1:]] = 9.0, 0
+    changed = replace(task, labels=labels, images=images, heads={"svm": Head(features, ["one", "two"])})
+    one, other = (train_fold(item).others["svm"].probabilities for item in (task, changed))
+    assert_allclose(other[0], one[0], atol=1e-6)
+    assert not np.allclose(other[1:], one[1:], atol=1e-3)
+
+
+def test_the_mean_over_views_does_not_depend_on_how_a_particle_lies(tmp_path: Path) -> None:
+    model = _rebuilt(_one_epoch(), tmp_path)
+    images = _toy(LABELS)[TEST]
+    found = predict_views(model, images)
+    for same in (np.rot90(images, axes=(1, 2)), images[:, ::-1], images.swapaxes(1, 2)):
+        assert_allclose(predict_views(model, same), found, atol=1e-6)
+    assert not np.allclose(predict(model, images), found, atol=1e-3)
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"mixup": 0.4},
+        {"loss__kind": "focal"},
+        {"optimiser__schedule": "cosine", "epochs__fixed": 2},
+        {"optimiser__schedule": "step", "epochs__fixed": 2},
+        {"average_epochs": 2, "epochs__fixed": 2},
+    ],
+    ids=lambda changes: next(iter(changes)) + str(next(iter(changes.values()))),
+)
+def test_each_setting_of_training_has_effect(changes: dict[str, Any]) -> None:
+    epochs = changes.get("epochs__fixed", 1)
+    plain = train_fold(_task(training=_settings(epochs__fixed=epochs))).probabilities
+    assert not np.allclose(train_fold(_task(training=_settings(**changes))).probabilities, plain, atol=1e-4)
+
+
+def test_averaged_weights_are_the_mean_over_the_last_epochs(tmp_path: Path) -> None:
+    ends = [
+        _rebuilt(train_fold(_task(training=_settings(epochs__fixed=epochs))), tmp_path).get_weights()
+        for epochs in (2, 3)
+    ]
+    averaged = _rebuilt(train_fold(_task(training=_settings(epochs__fixed=3, average_epochs=2))), tmp_path)
+    for found, *both in zip(averaged.get_weights(), *ends, strict=True):
+        assert_allclose(found, np.mean(both, axis=0), atol=1e-6)
+
+
+def test_learning_rates_by_hand() -> None:
+    base = _settings().optimiser
+    rates = {
+        name: [learning_rate(base.model_copy(update={"schedule": name}), epoch, 4) for epoch in range(4)]
+        for name in ("constant", "cosine", "step")
+    }
+    assert rates["constant"] == [0.02] * 4
+    assert rates["cosine"] == pytest.approx([0.02, 0.01 * (1 + math.sqrt(0.5)), 0.01, 0.01 * (1 - math.sqrt(0.5))])
+    assert rates["step"] == pytest.approx([0.02, 0.02, 0.002, 0.0002])
+
+
+def test_mixup_blends_targets_with_their_images() -> None:
+    images = np.eye(4, dtype=np.float32).reshape(4, 2, 2, 1)
+    targets, weights = np.eye(4, dtype=np.float32), np.arange(4, dtype=np.float32)
+    mixed = training._mixed([images, targets, weights], 0.5, np.random.default_rng(0))
+    assert_allclose(mixed[0].reshape(4, 4), mixed[1])  # each image stands for its target
+    assert_allclose(mixed[1] @ np.arange(4), mixed[2], rtol=1e-5)
+    assert_allclose(mixed[1].sum(axis=1), 1, rtol=1e-6)
+    assert not np.allclose(mixed[1], targets, atol=0.05)
+
+
+def test_a_logit_adjusted_network_does_not_state_the_prior_of_its_training_set() -> None:
+    same = np.full((N, SIZE, SIZE), 100, np.uint8)
+    rows = np.concatenate([TRAIN[LABELS[TRAIN] == 0], TRAIN[LABELS[TRAIN] == 1][:8], TRAIN[LABELS[TRAIN] == 2][:4]])
+    quick = {"epochs__fixed": 25, "optimiser__learning_rate": 0.03, "regularisation__dropout_dense": 0.0}
+    found = [
+        train_fold(_task(images=same, training=_settings(**quick, loss__kind=kind), training_set=_training_set(rows)))
+        for kind in ("cross_entropy", "logit_adjusted")
+    ]
+    assert_allclose(found[0].probabilities[0], np.array([24, 8, 4]) / 36, atol=0.1)
+    assert_allclose(found[1].probabilities[0], 1 / 3, atol=0.1)
