@@ -15,7 +15,7 @@ from scipy import ndimage
 from lipnet.settings import Settings
 
 Transform = Literal["rotation", "shift", "flip", "shear", "zoom"]
-Matrices = NDArray[np.float64]
+Maps = NDArray[np.float64]
 
 
 class AugmentSettings(Settings):
@@ -46,58 +46,66 @@ def draw_maps(n: int, size_px: int, settings: AugmentSettings, rng: np.random.Ge
     Returns:
         Shape (n, 6), float32; the identity where no transformation is on.
     """
-    total = np.broadcast_to(np.eye(3), (n, 3, 3))
+    total = _identity(n)
     for name in settings.transforms:
         # Output -> source maps: the transformation applied last to the image is the first to act on an output pixel.
-        total = total @ _DRAW[name](n, settings, rng)
-    scaled = np.diag([size_px, size_px, 1.0]) @ total @ np.diag([1 / size_px, 1 / size_px, 1.0])
-    centre = np.eye(3)
-    centre[:2, 2] = (size_px - 1) / 2
-    away = np.eye(3)
-    away[:2, 2] = -(size_px - 1) / 2
-    return (centre @ scaled @ away)[:, :2, :].reshape(n, 6).astype(np.float32)
+        total = _compose(total, _DRAW[name](n, settings, rng))
+    return _in_pixels(total, size_px).T.astype(np.float32, order="C")
 
 
-# Maps of single transformations: origin at the centre of the image, lengths in sides of the image.
+# Below, n maps are six rows of n coefficients: a to f as above, but with the origin at the centre of the image and
+# lengths in sides of the image. Composing rows takes less than half the time of n products of 3 x 3 matrices.
 
 
-def _identity(n: int) -> Matrices:
-    return np.tile(np.eye(3), (n, 1, 1))
+def _compose(second: Maps, first: Maps) -> Maps:
+    """The product of the matrices (a b c; d e f; 0 0 1): ``first`` acts on a point first."""
+    a, b, c, d, e, f = second
+    p, q, r, s, t, u = first
+    return np.stack([a * p + b * s, a * q + b * t, a * r + b * u + c, d * p + e * s, d * q + e * t, d * r + e * u + f])
 
 
-def _rotation(n: int, settings: AugmentSettings, rng: np.random.Generator) -> Matrices:
+def _in_pixels(maps: Maps, size_px: int) -> Maps:
+    """Lengths in pixels from the top left one, whose distance to the centre is m on both axes: M (x - m) + m."""
+    a, b, c, d, e, f = maps
+    m = (size_px - 1) / 2
+    return np.stack([a, b, size_px * c + m * (1 - a - b), d, e, size_px * f + m * (1 - d - e)])
+
+
+def _identity(n: int) -> Maps:
+    return np.tile([[1.0], [0.0], [0.0], [0.0], [1.0], [0.0]], n)
+
+
+def _rotation(n: int, settings: AugmentSettings, rng: np.random.Generator) -> Maps:
     angles = np.deg2rad(rng.integers(-settings.rotation_deg, settings.rotation_deg, n, endpoint=True))
     maps = _identity(n)
-    maps[:, 0, 0] = maps[:, 1, 1] = np.cos(angles)
-    maps[:, 1, 0] = np.sin(angles)
-    maps[:, 0, 1] = -np.sin(angles)
+    maps[0] = maps[4] = np.cos(angles)
+    maps[3] = np.sin(angles)
+    maps[1] = -maps[3]
     return maps
 
 
-def _shift(n: int, settings: AugmentSettings, rng: np.random.Generator) -> Matrices:
+def _shift(n: int, settings: AugmentSettings, rng: np.random.Generator) -> Maps:
     percent = rng.integers(-settings.shift_percent, settings.shift_percent, (n, 2), endpoint=True)
     maps = _identity(n)
-    maps[:, :2, 2] = percent / 100
+    maps[[2, 5]] = percent.T / 100
     return maps
 
 
-def _flip(n: int, _settings: AugmentSettings, rng: np.random.Generator) -> Matrices:
-    signs = rng.choice([-1.0, 1.0], (n, 2))
+def _flip(n: int, _settings: AugmentSettings, rng: np.random.Generator) -> Maps:
     maps = _identity(n)
-    maps[:, 0, 0], maps[:, 1, 1] = signs[:, 0], signs[:, 1]
+    maps[[0, 4]] = rng.choice([-1.0, 1.0], (n, 2)).T
     return maps
 
 
-def _shear(n: int, settings: AugmentSettings, rng: np.random.Generator) -> Matrices:
+def _shear(n: int, settings: AugmentSettings, rng: np.random.Generator) -> Maps:
     maps = _identity(n)
-    maps[:, 0, 1] = rng.uniform(0, settings.shear_max, n)
+    maps[1] = rng.uniform(0, settings.shear_max, n)
     return maps
 
 
-def _zoom(n: int, settings: AugmentSettings, rng: np.random.Generator) -> Matrices:
-    factors = rng.uniform(settings.zoom_min, 1.0, n)
+def _zoom(n: int, settings: AugmentSettings, rng: np.random.Generator) -> Maps:
     maps = _identity(n)
-    maps[:, 0, 0] = maps[:, 1, 1] = factors  # less than 1 reads from a smaller part of the source: it magnifies
+    maps[[0, 4]] = rng.uniform(settings.zoom_min, 1.0, n)  # less than 1 reads from a smaller part: it magnifies
     return maps
 
 

@@ -140,6 +140,37 @@ def test_a_point_goes_through_the_composed_map_as_through_one_map_after_another(
     assert_allclose(_source(composed, points), source, atol=1e-3)
 
 
+@settings(max_examples=40)
+@given(st.permutations(ALL), st.integers(0, 1000), st.integers(8, 64))
+def test_composed_maps_are_the_product_of_matrices(order: list[str], seed: int, size_px: int) -> None:
+    found = _draw(8, *order, seed=seed, size_px=size_px)
+    rng = np.random.default_rng(seed)
+    product = np.tile(np.eye(3), (8, 1, 1))
+    for name in order:
+        product = product @ _matrices(name, 8, rng)
+    half = (size_px - 1) / 2
+    to_pixels = np.array([[size_px, 0, half], [0, size_px, half], [0, 0, 1]])
+    expected = to_pixels @ product @ np.linalg.inv(to_pixels)
+    assert_allclose(found, expected[:, :2].reshape(8, 6), atol=1e-5)
+
+
+def _matrices(name: str, n: int, rng: np.random.Generator) -> NDArray[np.float64]:
+    """Random matrices of one transformation of section 5.5 of the thesis, in the ranges of ``_policy``."""
+    maps = np.tile(np.eye(3), (n, 1, 1))
+    if name == "rotation":
+        for matrix, angle in zip(maps, np.deg2rad(rng.integers(-30, 31, n)), strict=True):
+            matrix[:2, :2] = [[np.cos(angle), -np.sin(angle)], [np.sin(angle), np.cos(angle)]]
+    elif name == "shift":
+        maps[:, :2, 2] = rng.integers(-10, 11, (n, 2)) / 100
+    elif name == "flip":
+        maps[:, [0, 1], [0, 1]] = rng.choice([-1.0, 1.0], (n, 2))
+    elif name == "shear":
+        maps[:, 0, 1] = rng.uniform(0, 0.2, n)
+    else:
+        maps[:, [0, 1], [0, 1]] = rng.uniform(0.8, 1.0, (n, 1))
+    return maps
+
+
 @pytest.mark.parametrize("order", list(permutations(["shift", "flip"])))
 def test_the_first_transform_is_applied_to_the_image_first(order: tuple[str, str]) -> None:
     size_px = 100  # so that a per cent is a pixel, and warping copies pixels
