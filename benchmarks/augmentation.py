@@ -14,8 +14,7 @@ import numpy as np
 
 from benchmarks.measure import Pair, in_turns, table, write_results
 from benchmarks.training_arms import BATCH, POLICY, SIZE, image_data_generator
-from lipnet.augment import draw_maps
-from lipnet.training import warp_with_keras
+from lipnet.augment import draw_maps, warp
 
 
 def main() -> None:
@@ -42,7 +41,7 @@ def _measure(n: int, rounds: int) -> Pair:
     generator = image_data_generator()
 
     def ours() -> None:
-        warp_with_keras(images, draw_maps(n, SIZE, POLICY, rng), POLICY)
+        warp(images[..., 0], draw_maps(n, SIZE, POLICY, rng), POLICY)
 
     def theirs() -> None:
         flow = generator.flow(images, batch_size=BATCH)

@@ -23,10 +23,9 @@ import numpy as np
 from benchmarks.measure import table, write_results
 from benchmarks.training import THREAD_VARIABLES
 from benchmarks.training_arms import BATCH, CLASSES, POLICY, SIZE, TRAINING, keras_model
-from lipnet.augment import draw_maps
+from lipnet.augment import draw_maps, warp
 from lipnet.epoch import compiled
 from lipnet.losses import per_example
-from lipnet.training import warp_with_keras
 
 # What an operation is part of, by words in its name; the first that fits.
 PARTS = {
@@ -113,7 +112,7 @@ def _measure(n: int, rounds: int) -> Found:
     loss = per_example(TRAINING.loss, TRAINING.label_smoothing, np.full(CLASSES, 1 / CLASSES))
     run = compiled(model, model.optimizer, loss, BATCH)
     epoch_s = _median_s(lambda: run(images, targets, weights), rounds)
-    augmentation_s = _median_s(lambda: warp_with_keras(images, draw_maps(n, SIZE, POLICY, rng), POLICY), rounds)
+    augmentation_s = _median_s(lambda: warp(images[..., 0], draw_maps(n, SIZE, POLICY, rng), POLICY), rounds)
     parts_s = _profile(lambda: run(images, targets, weights))
     return Found(epoch_s, augmentation_s, parts_s, _peak(rounds), *_multiply_adds(model))
 

@@ -1,8 +1,7 @@
 """Augmentation (thesis, section 5.5): random transformations composed into ONE affine map per image, applied once.
 
 A map is the six numbers (a, b, c, d, e, f) that send an output pixel to its source, in pixels from the centre of the
-top left pixel: x_in = a x + b y + c and y_in = d x + e y + f. They are drawn here, with numpy, from a seed. Training
-applies them with Keras; ``warp`` applies the same maps with SciPy, for previews.
+top left pixel: x_in = a x + b y + c and y_in = d x + e y + f. NumPy draws them, from a seed, and applies them.
 """
 
 from typing import Literal
@@ -10,12 +9,14 @@ from typing import Literal
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from scipy import ndimage
 
 from lipnet.settings import Settings
 
 Transform = Literal["rotation", "shift", "flip", "shear", "zoom"]
 Maps = NDArray[np.float64]
+Pixels = NDArray[np.float32]
+
+BLOCK = 32  # images warped at once: all that is computed on the way stays in the cache
 
 
 class AugmentSettings(Settings):
@@ -113,7 +114,7 @@ _DRAW = {"rotation": _rotation, "shift": _shift, "flip": _flip, "shear": _shear,
 
 
 def warp(images: NDArray[np.float32], maps: NDArray[np.float32], settings: AugmentSettings) -> NDArray[np.float32]:
-    """Apply affine maps with SciPy.
+    """Apply affine maps, as ``keras.ops.image.affine_transform`` does, in little more than half the time on a CPU.
 
     Args:
         images: shape (n, size_px, size_px), grey levels in [0, 1].
@@ -123,10 +124,46 @@ def warp(images: NDArray[np.float32], maps: NDArray[np.float32], settings: Augme
     Returns:
         Same shape as ``images``.
     """
-    order = {"bilinear": 1, "nearest": 0}[settings.interpolation]
-    # SciPy calls Keras's "constant" that interpolates with the border "grid-constant".
-    mode = {"nearest": "nearest", "constant": "grid-constant", "reflect": "reflect"}[settings.fill]
     warped = np.empty_like(images)
-    for image, (a, b, c, d, e, f), out in zip(images, maps, warped, strict=True):
-        ndimage.affine_transform(image, [[e, d], [b, a]], offset=[f, c], output=out, order=order, mode=mode)
+    for start in range(0, len(images), BLOCK):
+        part = slice(start, start + BLOCK)
+        warped[part] = _warp_block(images[part], maps[part], settings)
     return warped
+
+
+def _warp_block(images: Pixels, maps: Pixels, settings: AugmentSettings) -> Pixels:
+    n, size_px, _ = images.shape
+    side = size_px + 3  # zeros around: one before the first pixel, and the two that may be read after the last one
+    padded = np.zeros((n, side, side), np.float32)
+    padded[:, 1:-2, 1:-2] = images
+    x, y = (_sources(maps[:, axis], size_px, settings) for axis in (slice(0, 3), slice(3, 6)))
+    column, row = np.floor(x), np.floor(y)
+    x -= column
+    y -= row
+    at = (row * side + column).astype(np.intp)
+    at += (np.arange(n) * side**2 + side + 1)[:, None, None]
+    pixels = padded.ravel()
+    upper = _between(pixels.take(at), pixels[1:].take(at), x)
+    lower = _between(pixels[side:].take(at), pixels[side + 1 :].take(at), x)
+    return _between(upper, lower, y)
+
+
+def _sources(rows: Pixels, size_px: int, settings: AugmentSettings) -> Pixels:
+    """One coordinate of the source of every output pixel, shape (n, size_px, size_px), brought inside the image."""
+    by_x, by_y, offset = (rows[:, i, None, None] for i in range(3))
+    along = np.arange(size_px, dtype=np.float32)
+    sources = by_x * along + (by_y * along[:, None] + offset)
+    if settings.interpolation == "nearest":  # whole coordinates leave nothing to interpolate
+        sources = np.floor(sources + np.float32(0.5))
+    if settings.fill == "reflect":  # d c b a | a b c d | d c b a: repeats every two images
+        sources = size_px - np.abs((sources + np.float32(0.5)) % (2 * size_px) - size_px) - np.float32(0.5)
+    border = int(settings.fill == "constant")  # of zeros
+    return np.clip(sources, np.float32(-border), np.float32(size_px - 1 + border), out=sources)
+
+
+def _between(first: Pixels, second: Pixels, share: Pixels) -> Pixels:
+    """Linear interpolation; overwrites both."""
+    second -= first
+    second *= share
+    first += second
+    return first

@@ -19,7 +19,7 @@ from pydantic import Field
 from sklearn.model_selection import StratifiedGroupKFold
 
 from lipnet import networks, svm
-from lipnet.augment import AugmentSettings, draw_maps
+from lipnet.augment import AugmentSettings, draw_maps, warp
 from lipnet.balance import LossSettings, TrainingSet, epoch_rows, oversample, sampled_prior
 from lipnet.epoch import Run, as_input, compiled
 from lipnet.errors import InputError
@@ -403,28 +403,11 @@ def to_grey(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
 def _augmented(images: NDArray[np.float32], settings: AugmentSettings, rng: np.random.Generator) -> NDArray[np.float32]:
     if settings.transforms:
         maps = draw_maps(len(images), images.shape[1], settings, rng)
-        images = warp_with_keras(images, maps, settings)
+        channels = [warp(images[..., channel], maps, settings) for channel in range(images.shape[3])]
+        images = np.stack(channels, axis=-1)
     if settings.noise_sd:
         images = images + rng.standard_normal(images.shape, dtype=np.float32) * np.float32(settings.noise_sd)
     return images
-
-
-def warp_with_keras(
-    images: NDArray[np.float32], maps: NDArray[np.float32], settings: AugmentSettings
-) -> NDArray[np.float32]:
-    """Apply affine maps (n, 6) to images (n, size_px, size_px, 1); agrees with ``augment.warp``, and is far faster."""
-    import keras
-
-    projective = np.concatenate([maps, np.zeros((len(maps), 2), np.float32)], axis=1)
-    warped = keras.ops.image.affine_transform(
-        images,
-        projective,
-        interpolation=settings.interpolation,
-        fill_mode=settings.fill,
-        fill_value=0.0,
-        data_format="channels_last",
-    )
-    return np.asarray(keras.ops.convert_to_numpy(warped))
 
 
 def predict(

@@ -116,7 +116,7 @@ def test_only_training_imports_keras_so_that_no_other_stage_pays_for_tensorflow(
 
 
 def test_a_decision_rule_can_change_without_any_training():
-    """No stage that trains reads the rules, and only evaluate reads what decide writes; studies remember what they trained."""
+    """No stage that trains reads the rules, and only evaluate reads what decide writes; studies remember trials."""
     for stage in set(GRAPH) - {"decide", "study"}:
         read = {name for name in GRAPH[stage]["params"] if str(name).startswith("decide")}
         assert read == ({"decide.floor"} if stage == "score_inner" else set())
