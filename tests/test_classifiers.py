@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
-from functools import cache
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -11,10 +11,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from lipnet import balance, svm, training
+from lipnet import balance, svm, training, trees
 from lipnet.augment import AugmentSettings
 from lipnet.networks import NetworkSettings
 from lipnet.predictions import FoldPredictions, from_table, to_table
+from tests.toy_training import training_settings
 
 N_FOLDS, N, SIZE = 2, 80, 8
 
@@ -52,7 +53,7 @@ def _no_artificial(label: int, n: int) -> balance.Images:
     raise AssertionError
 
 
-def _cnn(data: Data, fold: int, seed: int) -> FoldPredictions:
+def _network(data: Data, fold: int, seed: int, **kinds: Any) -> training.FoldTask:
     train, test = data.rows(fold)
     training_set = balance.balance(
         train,
@@ -62,21 +63,6 @@ def _cnn(data: Data, fold: int, seed: int) -> FoldPredictions:
         np.random.default_rng(seed),
         _no_artificial,
     )
-    sections = {
-        "batch_size": 8,
-        "mid_grey": 0.5,
-        "label_smoothing": 0.0,
-        "optimiser": {"name": "adam", "learning_rate": 0.03, "momentum": 0.9},
-        "epochs": {"choose": "fixed", "fixed": 4, "most": 3, "patience": 2, "validation_parts": 3},
-        "regularisation": {
-            "dropout_block": 0.1,
-            "dropout_dense": 0.1,
-            "dropout_decay": 1.0,
-            "weight_decay": 0.0,
-            "batch_norm": False,
-        },
-        "threads_per_fold": 1,
-    }
     policy = AugmentSettings(
         transforms=[],
         rotation_deg=0,
@@ -87,7 +73,7 @@ def _cnn(data: Data, fold: int, seed: int) -> FoldPredictions:
         fill="nearest",
         noise_sd=0.0,
     )
-    task = training.FoldTask(
+    return training.FoldTask(
         fold=fold,
         images=data.images,
         labels=data.labels,
@@ -95,13 +81,30 @@ def _cnn(data: Data, fold: int, seed: int) -> FoldPredictions:
         test=test,
         training_set=training_set,
         network=NetworkSettings(size_px=SIZE, blocks=[[4]], halve="pool", top="dense", dense_units=16),
-        training=training.TrainingSettings.model_validate(sections),
+        training=training_settings(optimiser__learning_rate=0.03, epochs__fixed=4),
         augment=policy,
         seed=seed,
         report=_silent,
+        **kinds,
     )
+
+
+def _cnn(data: Data, fold: int, seed: int) -> FoldPredictions:
+    return _of_network(_network(data, fold, seed), fold)
+
+
+def _joined(data: Data, fold: int, seed: int) -> FoldPredictions:
+    return _of_network(_network(data, fold, seed, features=data.features), fold)
+
+
+def _of_network(task: training.FoldTask, fold: int) -> FoldPredictions:
     probabilities = training.train_fold(task).probabilities
-    return FoldPredictions(0, fold, test, probabilities.argmax(axis=1), probabilities)
+    return FoldPredictions(0, fold, task.test, probabilities.argmax(axis=1), probabilities)
+
+
+def _head(data: Data, fold: int, seed: int) -> FoldPredictions:
+    task = _network(data, fold, seed, heads={"head": training.Head(data.features, QUADRANTS)})
+    return FoldPredictions(0, fold, task.test, *training.train_fold(task).others["head"])
 
 
 def _svm(data: Data, fold: int, seed: int) -> FoldPredictions:
@@ -109,13 +112,30 @@ def _svm(data: Data, fold: int, seed: int) -> FoldPredictions:
     settings = svm.SvmSettings(
         features={"svm": ["quadrant"]}, cost=1.0, gamma=None, class_weights=True, calibration_folds=3, cache_mb=10
     )
-    names = [f"quadrant{number}" for number in range(4)]
-    task = svm.SvmTask(data.features, names, data.labels, data.groups, train, test, settings, seed)
+    task = svm.SvmTask(data.features, QUADRANTS, data.labels, data.groups, train, test, settings, seed)
     result = svm.train_fold(task)
     return FoldPredictions(0, fold, test, result.predicted, result.probabilities)
 
 
-CLASSIFIERS: dict[str, Callable[[Data, int, int], FoldPredictions]] = {"cnn": _cnn, "svm": _svm}
+def _trees(kind: str, data: Data, fold: int, seed: int) -> FoldPredictions:
+    train, test = data.rows(fold)
+    settings = trees.TreesSettings(
+        models={}, n_trees=40, learning_rate=0.1, max_leaf_nodes=4, min_samples_leaf=2, l2=0.0
+    )
+    task = trees.TreesTask(data.features, QUADRANTS, data.labels, train, test, kind, settings, seed)
+    result = trees.train_fold(task)
+    return FoldPredictions(0, fold, test, result.predicted, result.probabilities)
+
+
+QUADRANTS = [f"quadrant{number}" for number in range(4)]
+CLASSIFIERS: dict[str, Callable[[Data, int, int], FoldPredictions]] = {
+    "cnn": _cnn,
+    "cnn with features": _joined,
+    "svm on embedding": _head,
+    "svm": _svm,
+    "boosted trees": partial(_trees, "boosted"),
+    "forest": partial(_trees, "forest"),
+}
 pytestmark = [
     pytest.mark.parametrize("name", CLASSIFIERS),
     pytest.mark.parametrize("n_classes", [2, 4]),

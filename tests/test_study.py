@@ -96,16 +96,26 @@ def test_a_sample_of_subsets_is_drawn_from_the_seed() -> None:
     assert drawn[0] == drawn[1] != drawn[2]
 
 
+PLAIN = {"recipe": "mine", "recipes": {"mine": {}, "other": {"crop.mode": "cropped", "crop.scale": "constant"}}}
+
+
 def test_override_changes_a_copy() -> None:
-    params = {"crop": {"mode": "masked", "sizes_px": [28]}, "seed": 1}
+    params = {**PLAIN, "crop": {"mode": "masked", "sizes_px": [28]}, "seed": 1}
     changed = override(params, {"crop.mode": "cropped", "seed": 2, "classifier": "svm"})
-    assert changed == {"crop": {"mode": "cropped", "sizes_px": [28]}, "seed": 2}
-    assert params == {"crop": {"mode": "masked", "sizes_px": [28]}, "seed": 1}
+    assert changed == {**PLAIN, "crop": {"mode": "cropped", "sizes_px": [28]}, "seed": 2}
+    assert params == {**PLAIN, "crop": {"mode": "masked", "sizes_px": [28]}, "seed": 1}
+
+
+def test_an_arm_may_take_a_recipe_and_change_it() -> None:
+    params = {**PLAIN, "crop": {"mode": "masked", "scale": "fit"}}
+    assert override(params, {"recipe": "other"})["crop"] == {"mode": "cropped", "scale": "constant"}
+    assert override(params, {"crop.scale": "fit", "recipe": "other"})["crop"] == {"mode": "cropped", "scale": "fit"}
+    assert override(params, {})["crop"] == params["crop"]
 
 
 def test_a_misspelt_key_is_told_the_nearest() -> None:
     with pytest.raises(InputError, match=r"'mod' is missing in crop; did you mean 'mode'\?"):
-        override({"crop": {"mode": "masked"}}, {"crop.mod": "cropped"})
+        override({**PLAIN, "crop": {"mode": "masked"}}, {"crop.mod": "cropped"})
 
 
 def test_an_arm_cannot_change_the_threads_of_the_run() -> None:

@@ -31,6 +31,7 @@ from lipnet.training import (
     split_validation,
     train_fold,
 )
+from tests.toy_training import training_settings
 
 # Keras, when it saves weights.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -55,48 +56,6 @@ AUGMENT = AugmentSettings(
 
 def _silent(*_: object) -> None:
     pass
-
-
-def _settings(**changes: Any) -> TrainingSettings:
-    """A change of a nested setting is written section__key."""
-    sections: dict[str, Any] = {
-        "batch_size": 8,
-        "mid_grey": 0.5,
-        "label_smoothing": 0.0,
-        "loss": {"kind": "cross_entropy", "focal_gamma": 2.0, "logit_strength": 1.0},
-        "mixup": 0.0,
-        "optimiser": {
-            "name": "adam",
-            "learning_rate": 0.02,
-            "schedule": "constant",
-            "step_factor": 0.1,
-            "momentum": 0.9,
-        },
-        "average_epochs": 0,
-        "epochs": {"choose": "fixed", "fixed": 1, "most": 3, "patience": 2, "validation_parts": 3},
-        "regularisation": {
-            "dropout_block": 0.1,
-            "dropout_dense": 0.1,
-            "dropout_decay": 1.0,
-            "weight_decay": 0.0,
-            "batch_norm": False,
-        },
-        "join": {"features": [], "units": 8},
-        "views": False,
-        "heads": {
-            "svms": {},
-            "cost": 1.0,
-            "gamma": None,
-            "class_weights": True,
-            "calibration_folds": 3,
-            "cache_mb": 10,
-        },
-        "threads_per_fold": 1,
-    }
-    for name, value in changes.items():
-        section, _, key = name.partition("__")
-        sections[section] = {**sections[section], key: value} if key else value
-    return TrainingSettings.model_validate(sections)
 
 
 def _toy(labels: NDArray[np.int64]) -> NDArray[np.uint8]:
@@ -127,7 +86,7 @@ def _task(**changes: Any) -> FoldTask:
         test=TEST,
         training_set=_training_set(),
         network=NetworkSettings(size_px=SIZE, blocks=[[4]], halve="pool", top="dense", dense_units=8),
-        training=_settings(),
+        training=training_settings(),
         augment=AUGMENT,
         seed=1,
         report=_silent,
@@ -145,17 +104,17 @@ def _differs(task: FoldTask) -> bool:
 
 
 @pytest.mark.parametrize(
-    "training_settings",
+    "settings",
     [
-        _settings(epochs__fixed=5),
-        _settings(epochs__fixed=8, optimiser__name="sgd"),
+        training_settings(epochs__fixed=5),
+        training_settings(epochs__fixed=8, optimiser__name="sgd"),
         # Its running averages forget their start over a hundred steps or so; an epoch has nine.
-        _settings(epochs__fixed=20, regularisation__batch_norm=True, regularisation__weight_decay=0.001),
+        training_settings(epochs__fixed=20, regularisation__batch_norm=True, regularisation__weight_decay=0.001),
     ],
     ids=["adam", "sgd", "batch_norm"],
 )
-def test_a_separable_problem_is_learned(training_settings: TrainingSettings) -> None:
-    result = train_fold(_task(training=training_settings))
+def test_a_separable_problem_is_learned(settings: TrainingSettings) -> None:
+    result = train_fold(_task(training=settings))
     assert result.probabilities.shape == (24, CLASSES)
     assert_allclose(result.probabilities.sum(axis=1), 1, atol=1e-5)
     assert (result.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
@@ -180,7 +139,7 @@ def test_the_test_rows_are_predicted_and_otherwise_ignored() -> None:
     images, labels = _toy(LABELS), LABELS.copy()
     images[TEST], labels[TEST] = 255 - images[TEST], (LABELS[TEST] + 1) % CLASSES
     # With early stopping, so that the choice of the number of epochs is covered as well.
-    task = _task(training=_settings(epochs__choose="early_stopping", epochs__most=1))
+    task = _task(training=training_settings(epochs__choose="early_stopping", epochs__most=1))
     one, other = train_fold(task), train_fold(replace(task, images=images, labels=labels))
     assert other.weights == one.weights
     assert other.history == one.history
@@ -198,7 +157,7 @@ def test_weights_and_architecture_rebuild_the_network_that_predicted(tmp_path: P
 
 def test_dropout_decays_with_every_epoch(tmp_path: Path) -> None:
     decay = {"regularisation__dropout_decay": 0.5, "regularisation__dropout_block": 0.4, "epochs__fixed": 3}
-    result = train_fold(_task(training=_settings(**decay)))
+    result = train_fold(_task(training=training_settings(**decay)))
     (tmp_path / "fold.weights.h5").write_bytes(result.weights)
     model = keras.models.model_from_json(result.architecture)
     model.load_weights(tmp_path / "fold.weights.h5")
@@ -207,7 +166,7 @@ def test_dropout_decays_with_every_epoch(tmp_path: Path) -> None:
 
 
 def test_a_diverging_loss_is_an_error_that_names_the_learning_rate() -> None:
-    diverging = _settings(optimiser__name="sgd", optimiser__learning_rate=1e30, epochs__fixed=3)
+    diverging = training_settings(optimiser__name="sgd", optimiser__learning_rate=1e30, epochs__fixed=3)
     with pytest.raises(InputError, match=r"fold 4: the loss is (nan|inf) after epoch \d; lower .*learning_rate"):
         train_fold(_task(fold=4, training=diverging))
 
@@ -215,7 +174,7 @@ def test_a_diverging_loss_is_an_error_that_names_the_learning_rate() -> None:
 def test_every_epoch_is_recorded_and_reported() -> None:
     reports: list[tuple[Any, ...]] = []
     result = train_fold(
-        _task(fold=7, training=_settings(epochs__fixed=2), report=lambda *fields: reports.append(fields))
+        _task(fold=7, training=training_settings(epochs__fixed=2), report=lambda *fields: reports.append(fields))
     )
     assert [report[:4] for report in reports] == [(7, "training", 1, 2), (7, "training", 2, 2)]
     for record, (*_, loss, accuracy) in zip(result.history, reports, strict=True):
@@ -229,7 +188,7 @@ def test_every_epoch_is_recorded_and_reported() -> None:
 def test_early_stopping_trains_for_the_best_number_of_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter([1.0, 0.5, 0.7, 0.6, 0.1])
     monkeypatch.setattr(training, "balanced_log_loss", lambda *_: next(losses))
-    early = _settings(epochs__choose="early_stopping", epochs__most=10, epochs__patience=2)
+    early = training_settings(epochs__choose="early_stopping", epochs__most=10, epochs__patience=2)
     reports: list[tuple[Any, ...]] = []
     history = train_fold(_task(training=early, report=lambda *fields: reports.append(fields[1:4]))).history
     assert [(record["phase"], record["epoch"], record["validation_loss"]) for record in history] == [
@@ -247,7 +206,7 @@ def test_early_stopping_trains_for_the_best_number_of_epochs(monkeypatch: pytest
 def test_early_stopping_trains_at_most_so_many_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter(np.linspace(1, 0, 10))
     monkeypatch.setattr(training, "balanced_log_loss", lambda *_: next(losses))
-    early = _settings(epochs__choose="early_stopping", epochs__most=2, epochs__patience=1)
+    early = training_settings(epochs__choose="early_stopping", epochs__most=2, epochs__patience=1)
     phases = [record["phase"] for record in train_fold(_task(training=early)).history]
     assert phases == ["choosing"] * 2 + ["training"] * 2
 
@@ -301,7 +260,7 @@ def test_early_stopping_that_takes_a_whole_class_for_validation_says_what_to_cha
 
 @pytest.mark.parametrize("group_size", [24, N])
 def test_early_stopping_with_fewer_groups_than_parts_still_watches_some_rows(group_size: int) -> None:
-    coarse = _task(groups=np.arange(N) // group_size, training=_settings(epochs__validation_parts=5))
+    coarse = _task(groups=np.arange(N) // group_size, training=training_settings(epochs__validation_parts=5))
     for fold in range(5):
         fitting, validation = split_validation(replace(coarse, fold=fold))
         assert len(validation) > 0
@@ -312,14 +271,14 @@ def test_synthetic_examples_teach_a_class_that_has_no_real_rows() -> None:
     without = TRAIN[LABELS[TRAIN] != 2]
     synthetic = {SIZE: _toy(np.full(24, 2))}
     training_set = _training_set(without, synthetic=synthetic, synthetic_labels=np.full(24, 2))
-    result = train_fold(_task(training_set=training_set, training=_settings(epochs__fixed=5)))
+    result = train_fold(_task(training_set=training_set, training=training_settings(epochs__fixed=5)))
     assert (result.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
 
 
 def test_class_weights_shift_probabilities_and_weigh_the_reported_accuracy() -> None:
     same = np.full((N, SIZE, SIZE), 100, np.uint8)
     weighted = _training_set(class_weights=np.array([2.5, 0.4, 0.1]))
-    quick = _settings(epochs__fixed=8, optimiser__learning_rate=0.05)
+    quick = training_settings(epochs__fixed=8, optimiser__learning_rate=0.05)
     plain, shifted = (
         train_fold(_task(images=same, training=quick, training_set=item)) for item in (_training_set(), weighted)
     )
@@ -330,7 +289,7 @@ def test_class_weights_shift_probabilities_and_weigh_the_reported_accuracy() -> 
 
 
 def test_label_smoothing_keeps_the_network_from_certainty() -> None:
-    smooth = _settings(epochs__fixed=5, label_smoothing=0.6)
+    smooth = training_settings(epochs__fixed=5, label_smoothing=0.6)
     result = train_fold(_task(training=smooth))
     assert (result.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
     assert result.probabilities.max() < 0.8  # 0.6 where the loss is least
@@ -385,7 +344,7 @@ def _alike() -> NDArray[np.uint8]:
 
 
 def test_joined_features_tell_what_images_do_not(tmp_path: Path) -> None:
-    quick = _settings(epochs__fixed=8)
+    quick = training_settings(epochs__fixed=8)
     blind = train_fold(_task(images=_alike(), training=quick)).probabilities.argmax(axis=1)
     task = _task(images=_alike(), features=FEATURES, training=quick)
     joined = train_fold(task)
@@ -417,8 +376,8 @@ def test_views_and_heads_are_classifiers_of_the_same_network(top: str, tmp_path:
     row = {"size_px": SIZE, "blocks": [[4]], "halve": "pool", "top": top}
     network = NetworkSettings.model_validate(row | ({"dense_units": 8} if top == "dense" else {}))
     heads = {"alone": Head(np.empty((N, 0)), []), "beside": Head(FEATURES, ["one", "two"])}
-    plain = _task(network=network, training=_settings(epochs__fixed=6))
-    task = replace(plain, training=_settings(epochs__fixed=6, views=True), heads=heads, images=_alike())
+    plain = _task(network=network, training=training_settings(epochs__fixed=6))
+    task = replace(plain, training=training_settings(epochs__fixed=6, views=True), heads=heads, images=_alike())
     result = train_fold(task)
     assert result.weights == train_fold(replace(plain, images=_alike())).weights
     assert set(result.others) == {VIEWS, "alone", "beside"}
@@ -462,22 +421,22 @@ def test_the_mean_over_views_does_not_depend_on_how_a_particle_lies(tmp_path: Pa
 )
 def test_each_setting_of_training_has_effect(changes: dict[str, Any]) -> None:
     epochs = changes.get("epochs__fixed", 1)
-    plain = train_fold(_task(training=_settings(epochs__fixed=epochs))).probabilities
-    assert not np.allclose(train_fold(_task(training=_settings(**changes))).probabilities, plain, atol=1e-4)
+    plain = train_fold(_task(training=training_settings(epochs__fixed=epochs))).probabilities
+    assert not np.allclose(train_fold(_task(training=training_settings(**changes))).probabilities, plain, atol=1e-4)
 
 
 def test_averaged_weights_are_the_mean_over_the_last_epochs(tmp_path: Path) -> None:
     ends = [
-        _rebuilt(train_fold(_task(training=_settings(epochs__fixed=epochs))), tmp_path).get_weights()
+        _rebuilt(train_fold(_task(training=training_settings(epochs__fixed=epochs))), tmp_path).get_weights()
         for epochs in (2, 3)
     ]
-    averaged = _rebuilt(train_fold(_task(training=_settings(epochs__fixed=3, average_epochs=2))), tmp_path)
+    averaged = _rebuilt(train_fold(_task(training=training_settings(epochs__fixed=3, average_epochs=2))), tmp_path)
     for found, *both in zip(averaged.get_weights(), *ends, strict=True):
         assert_allclose(found, np.mean(both, axis=0), atol=1e-6)
 
 
 def test_learning_rates_by_hand() -> None:
-    base = _settings().optimiser
+    base = training_settings().optimiser
     rates = {
         name: [learning_rate(base.model_copy(update={"schedule": name}), epoch, 4) for epoch in range(4)]
         for name in ("constant", "cosine", "step")
@@ -502,7 +461,9 @@ def test_a_logit_adjusted_network_does_not_state_the_prior_of_its_training_set()
     rows = np.concatenate([TRAIN[LABELS[TRAIN] == 0], TRAIN[LABELS[TRAIN] == 1][:8], TRAIN[LABELS[TRAIN] == 2][:4]])
     quick = {"epochs__fixed": 25, "optimiser__learning_rate": 0.03, "regularisation__dropout_dense": 0.0}
     found = [
-        train_fold(_task(images=same, training=_settings(**quick, loss__kind=kind), training_set=_training_set(rows)))
+        train_fold(
+            _task(images=same, training=training_settings(**quick, loss__kind=kind), training_set=_training_set(rows))
+        )
         for kind in ("cross_entropy", "logit_adjusted")
     ]
     assert_allclose(found[0].probabilities[0], np.array([24, 8, 4]) / 36, atol=0.1)

@@ -16,9 +16,10 @@ from lipnet.balance import TrainingSet
 from lipnet.errors import InputError
 from lipnet.networks import NetworkSettings
 from lipnet.svm import SvmSettings, SvmTask
-from lipnet.training import FoldTask, TrainingSettings
+from lipnet.training import FoldTask
 from lipnet.trials import CODE, Done, Task, Trial, run_all
 from tests.test_graph import ROOT, reached_files
+from tests.toy_training import training_settings
 
 # Keras, when it saves weights.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
@@ -37,7 +38,6 @@ def _svm(**changes: Any) -> SvmTask:
 
 def _network(**changes: Any) -> FoldTask:
     images = np.random.default_rng(0).integers(0, 200, (24, 8, 8), dtype=np.uint8)
-    regularisation = {"dropout_block": 0.0, "dropout_dense": 0.0, "dropout_decay": 1.0, "weight_decay": 0.0}
     plain = FoldTask(
         fold=0,
         images=images,
@@ -46,17 +46,7 @@ def _network(**changes: Any) -> FoldTask:
         test=ROWS[:6],
         training_set=TrainingSet(ROWS[6:], {8: images[:1]}, np.zeros(1, np.int64), np.ones(2), 0.0),
         network=NetworkSettings(size_px=8, blocks=[[4]], halve="pool", top="average"),
-        training=TrainingSettings.model_validate(
-            {
-                "batch_size": 8,
-                "mid_grey": 0.5,
-                "label_smoothing": 0.0,
-                "optimiser": {"name": "adam", "learning_rate": 0.01, "momentum": 0.9},
-                "epochs": {"choose": "fixed", "fixed": 1, "most": 1, "patience": 1, "validation_parts": 2},
-                "regularisation": regularisation | {"batch_norm": False},
-                "threads_per_fold": 1,
-            }
-        ),
+        training=training_settings(regularisation__dropout_block=0.0, regularisation__dropout_dense=0.0),
         augment=AugmentSettings(
             transforms=[],
             rotation_deg=0,
@@ -141,7 +131,7 @@ def _slow_first(task: SvmTask) -> Trial:
     time.sleep(3.0 if task.seed == 0 else 0.0)
     if task.seed == 0:
         raise InputError("the first task fails")
-    return Trial(task.test, np.ones((len(task.test), 2)), np.nan)
+    return Trial(task.test, np.ones((len(task.test), 2)), {}, np.nan)
 
 
 def test_a_slow_task_holds_back_none_that_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,5 +1,6 @@
 """The stages in one process on a tiny problem: protocols, balancing methods and ways to choose epochs run through."""
 
+import shutil
 from argparse import Namespace
 from pathlib import Path
 from typing import Any
@@ -12,9 +13,23 @@ from PIL import Image
 
 from lipnet import balance as balancing
 from lipnet import files
+from lipnet.decisions import Stated
 from lipnet.errors import InputError
+from lipnet.inner_scores import to_table
 from lipnet.predictions import from_table
-from stages import balance, compare, crop, decide, evaluate, ingest, split, train_cnn, train_svm
+from stages import (
+    balance,
+    compare,
+    crop,
+    decide,
+    evaluate,
+    ingest,
+    score_inner,
+    split,
+    train_cnn,
+    train_svm,
+    train_trees,
+)
 
 ROOT = Path(__file__).parents[2]
 # Keras writes weights through an interface of NumPy that is going away.
@@ -50,10 +65,13 @@ PATHS = {
     crop: ["store", "table", "crops", "picture"],
     split: ["table", "folds", "counts"],
     balance: ["table", "crops", "folds", "training_sets", "picture"],
-    train_cnn: ["table", "crops", "folds", "training_sets", "cnn_models", "cnn", "history", "picture"],
-    train_svm: ["table", "folds", "svm_models", "svm"],
-    decide: ["table", "folds", "training_sets", "cnn", "decisions"],
+    train_cnn: ["table", "crops", "folds", "training_sets", "cnn_models", "predictions/cnn", "history", "picture"],
+    train_svm: ["table", "folds", "svm_models", "predictions/svm"],
+    train_trees: ["table", "folds", "predictions/trees"],
+    score_inner: ["table", "crops", "folds", "scores"],
+    decide: ["table", "folds", "training_sets", "predictions", "scores", "decisions"],
 }
+RENAMED = {"cnn_models": "models", "svm_models": "models", "scores": "inner"}
 
 
 EVALUATE = ["predictions", "decisions", "metrics", "folds", "classes", "confusion", "abstention", "pairs", "pictures"]
@@ -62,8 +80,8 @@ EVALUATE = ["predictions", "decisions", "metrics", "folds", "classes", "confusio
 def run(stage: Any, folder: Path, params: dict[str, Any]) -> None:
     paths = {name: folder / name for name in PATHS[stage]}
     paths["picture"] = folder / f"{stage.__name__}.png"
-    names = {"cnn_models": "models", "svm_models": "models", "cnn": "predictions", "svm": "predictions"}
-    arguments = {names.get(name, name): path for name, path in paths.items()}
+    names = RENAMED if stage is not score_inner else {}
+    arguments = {names.get(name, name.split("/")[0]): path for name, path in paths.items()}
     stage.main(params, Namespace(problem="lamellarity", **arguments))
 
 
@@ -91,8 +109,10 @@ def test_settings_run_through_all_stages_and_every_particle_is_predicted(tmp_pat
     params = make_params(train_cnn__epochs__most=2, **changes)
     run_all(tmp_path, params)
     table = files.read_table(tmp_path / "table")
-    names = ("cnn", "svm/svm.csv", "svm/size_only.csv", "decisions/cnn_shifted.csv", "decisions/cnn_half_shifted.csv")
-    for path in (tmp_path / name for name in names):
+    names = ("cnn/cnn", "svm/svm", "svm/size_only", "trees/trees")
+    tables = [tmp_path / "predictions" / f"{name}.csv" for name in names]
+    tables += [tmp_path / "decisions" / f"{name}.csv" for name in params["decide"]["rules"]]
+    for path in tables:
         predictions = from_table(files.read_table(path), path.name)  # refuses a particle twice or not at all
         assert set(predictions.ids) == set(table["id"])
         assert len(predictions.ids) == len(table) * params["split"]["repeats"]
@@ -156,12 +176,22 @@ def prepare_decisions(folder: Path, labels: list[str]) -> None:
     files.write_arrays(folder / "training_sets", balancing.to_arrays(sets))
     stated = pd.DataFrame({"id": ids, "repeat": 0, "fold": fold, "label": labels, "predicted": labels})
     stated[[f"p_{name}" for name in classes]] = np.random.default_rng(1).dirichlet([3, 3, 3], n).round(6)
-    files.write_table(folder / "cnn", stated)
+    files.write_table(folder / "predictions" / "cnn.csv", stated)
+    scores = [
+        to_table(number, part, rows, codes, Stated(rng.dirichlet([3, 3, 3], len(rows)), np.full(3, 1 / 3)), classes)
+        for number, train in enumerate(trains)
+        for part, rows in enumerate(np.array_split(train, 2))
+    ]
+    files.write_table(folder / "scores" / "cnn.csv", pd.concat(scores))
 
 
 def test_test_labels_change_nothing_that_any_rule_says_of_their_fold(tmp_path: Path) -> None:
     costs = {"lamellarity": {"Uncertain": {"Unilamellar": 9}}}
-    params = make_params(decide__rules__costly={"shift": 0.7, "costs": costs, "deployment_prior": None})
+    params = make_params(
+        decide__rules__costly={"shift": 0.7, "costs": costs},
+        decide__rules__calibrated={"shift": 0.5, "calibrated": True},
+        decide__rules__tuned={"shift": 0.5, "tuned": True},
+    )
     labels = ["Unilamellar"] * 6 + ["Multilamellar"] * 3 + ["Uncertain"] * 3
     others = ["Uncertain" if i % 3 == 0 else label for i, label in enumerate(labels)]  # of fold 0 alone
     found = []
@@ -170,13 +200,60 @@ def test_test_labels_change_nothing_that_any_rule_says_of_their_fold(tmp_path: P
         run(decide, tmp_path / name, params)
         found.append({path.stem: files.read_table(path) for path in (tmp_path / name / "decisions").iterdir()})
     before, after = found
-    assert set(before) == {"cnn_shifted", "cnn_half_shifted", "costly"}
+    assert set(before) == {"cnn_shifted", "cnn_half_shifted", "costly", "calibrated", "tuned"}
     for rule, table in before.items():
         said = ["predicted", "p_Unilamellar", "p_Multilamellar", "p_Uncertain"]
         of_fold = table["fold"] == 0
         pd.testing.assert_frame_equal(table.loc[of_fold, said], after[rule].loc[of_fold, said])
         # Where they are training labels, they do count: the test would notice.
         assert (table.loc[~of_fold, said[1:]] != after[rule].loc[~of_fold, said[1:]]).any(axis=None)
+
+
+def test_inner_scores_are_of_training_rows_by_networks_that_did_not_see_them(tmp_path: Path) -> None:
+    params = make_params(inner__folds=2, inner__classifiers=["cnn", "svm"])
+    for stage in (ingest, crop, split, score_inner):
+        run(stage, tmp_path, params)
+    folds = files.read_table(tmp_path / "folds")["repeat0"].to_numpy()
+    groups = files.read_table(tmp_path / "table")["group"].to_numpy()
+    for name in ("cnn", "svm"):
+        table = files.read_table(tmp_path / "scores" / f"{name}.csv")
+        for outer, of_fold in table.groupby("outer"):
+            assert sorted(of_fold["row"]) == np.flatnonzero(folds != outer).tolist()  # every training row, once
+            first, second = (set(groups[part["row"]]) for _, part in of_fold.groupby("part"))
+            assert not first & second
+
+
+def test_fitted_rules_and_averages_run_through_all_stages(tmp_path: Path) -> None:
+    params = make_params(
+        inner__folds=2,
+        inner__classifiers=["cnn", "trees"],
+        train_cnn__views=True,
+        train_cnn__heads__svms={"cnn_svm": []},
+        train_cnn__join__features=["area"],
+        crop__mode="both",
+        decide__rules={
+            "average": {"of": ["cnn_views", "cnn_svm", "trees", "svm"], "shift": 1.0},
+            "fitted": {"of": ["cnn", "trees"], "shift": 0.5, "calibrated": True, "tuned": True},
+        },
+    )
+    run_all(tmp_path, params)
+    assert {path.stem for path in (tmp_path / "predictions" / "cnn").iterdir()} == {"cnn", "cnn_views", "cnn_svm"}
+    for name in ("average", "fitted"):
+        from_table(files.read_table(tmp_path / "decisions" / f"{name}.csv"), name)
+
+
+@pytest.mark.parametrize(
+    ("rule", "message"),
+    [
+        ({"of": ["cnn", "tree"], "shift": 1.0}, "decide.rules.mine: no scores of 'tree' in .*predictions; there are: "),
+        ({"of": ["svm"], "shift": 1.0, "tuned": True}, "no scores of 'svm' in .*scores; there are: cnn"),
+    ],
+)
+def test_a_rule_of_what_was_not_scored_is_refused(tmp_path: Path, rule: Any, message: str) -> None:
+    prepare_decisions(tmp_path, ["Unilamellar"] * 6 + ["Multilamellar"] * 3 + ["Uncertain"] * 3)
+    shutil.copy(tmp_path / "predictions" / "cnn.csv", tmp_path / "predictions" / "svm.csv")
+    with pytest.raises(InputError, match=message):
+        run(decide, tmp_path, make_params(decide__rules={"mine": rule}))
 
 
 def test_evaluate_says_so_where_there_is_nothing_to_read(tmp_path: Path) -> None:
