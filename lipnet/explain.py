@@ -38,6 +38,21 @@ class Excitation(NamedTuple):
     values: Floats
 
 
+class Patches(NamedTuple):
+    """What excites filters most, and what of it does.
+
+    Attributes:
+        filters: their numbers, shape (filters,), ascending.
+        patches: receptive fields in the images that excite each most, strongest first, shape (filters, k, side_px,
+            side_px), grey levels 0 to 255, NaN beyond the image.
+        reconstructions: the filter carried back from there, same shape.
+    """
+
+    filters: NDArray[np.int64]
+    patches: Floats
+    reconstructions: Floats
+
+
 def backproject(model: "keras.Model", crops: NDArray[np.uint8], layer: str, unit: int, rule: Rule) -> Floats:
     """Carry one unit or filter back to the pixels, from where it is most active in each image.
 
@@ -273,6 +288,53 @@ def most_exciting(model: "keras.Model", crops: NDArray[np.uint8], layer: str, k:
     filters = np.arange(len(rows))[:, None]
     at = np.stack(np.divmod(place[rows, filters], width), axis=-1)
     return Excitation(rows, at, peak[rows, filters])
+
+
+def rule_for(model: "keras.Model") -> Rule:
+    """The deconvolutional network where max-pooling leaves switches, else guided backpropagation, which needs none."""
+    pooled = any(type(layer).__name__ == "MaxPooling2D" for layer in model.layers)
+    return "deconvnet" if pooled else "guided"
+
+
+def excited_patches(
+    model: "keras.Model", crops: NDArray[np.uint8], layer: str, n_filters: int, k: int, rule: Rule
+) -> Patches:
+    """Show what excites filters most, and what of it does, as Figure 2 of Zeiler and Fergus (2014).
+
+    Args:
+        model: a LipNet.
+        crops: shape (n, size_px, size_px), n >= k.
+        layer: name of a layer whose output is a map, such as ``conv1_1_relu``.
+        n_filters: at most so many filters, those that any image excites most.
+        k: how many images for each.
+        rule: as in ``backproject``.
+
+    Raises:
+        ValueError: no such layer, or its output is no map.
+    """
+    found = most_exciting(model, crops, layer, k)
+    filters = np.sort(np.argsort(-found.values[:, 0], stable=True)[:n_filters])
+    fields = [
+        [receptive_field(model, layer, tuple(place)) for place in found.places[unit].tolist()] for unit in filters
+    ]
+    side_px = max(span.stop - span.start for of_filter in fields for field in of_filter for span in field)
+    patches, reconstructions = [], []
+    for unit, of_filter in zip(filters, fields, strict=True):
+        images = crops[found.rows[unit]]
+        maps = backproject(model, images, layer, int(unit), rule)
+        patches.append([_tile(image, field, side_px) for image, field in zip(images, of_filter, strict=True)])
+        reconstructions.append([_tile(values, field, side_px) for values, field in zip(maps, of_filter, strict=True)])
+    return Patches(filters, np.array(patches), np.array(reconstructions))
+
+
+def _tile(image: NDArray[Any], field: tuple[slice, slice], side_px: int) -> Floats:
+    part = image[field]
+    # What the first row or column of the image cuts off is missing there, so that middles of fields line up.
+    height, width = part.shape
+    top, left = (side_px - length if span.start == 0 else 0 for length, span in zip(part.shape, field, strict=True))
+    tile = np.full((side_px, side_px), np.nan)
+    tile[top : top + height, left : left + width] = part
+    return tile
 
 
 def embedding(model: "keras.Model", crops: NDArray[np.uint8]) -> Floats:

@@ -19,10 +19,12 @@ from lipnet.explain import (
     backproject,
     backward,
     embedding,
+    excited_patches,
     forward,
     most_exciting,
     occlusion,
     receptive_field,
+    rule_for,
     strongest,
     transposed,
 )
@@ -263,6 +265,31 @@ def test_the_images_that_excite_a_filter_most_come_with_the_place() -> None:
     assert found.places[0].tolist() == [[11, 1], [1, 10], [3, 4]]
     assert_allclose(found.values[0], 5 * np.array([255, 240, 230]) / 255 - 4, rtol=1e-5)
     assert found.rows.shape == found.values.shape == (2, 3)
+
+
+def test_patches_are_receptive_fields_with_middles_in_line() -> None:
+    model = _cross_detector(POOL)
+    crops = np.zeros((2, 16, 16), np.uint8)
+    crops[0, 10:13, 1:4] = 255 * CROSS
+    crops[1, 0:3, 9:12] = 230 * CROSS
+    found = excited_patches(model, crops, "conv1_1_relu", n_filters=1, k=2, rule="deconvnet")
+    assert found.filters.tolist() == [0]
+    assert_array_equal(found.patches, [[255 * CROSS, 230 * CROSS]])
+    assert_array_equal(found.reconstructions, [[2 * CROSS - 1, 2 * CROSS - 1]])
+    model.get_layer("conv1_1").kernel.assign(np.ones((3, 3, 1, 2)))
+    crops[:] = 0
+    crops[0, 0, 0] = crops[1, 15, 15] = 10  # a corner excites as much as its neighbours do: the first place counts
+    model.get_layer("conv1_1").bias.assign([0, 0])
+    at_corner, at_end = excited_patches(model, crops, "conv1_1_relu", 2, 2, "gradient").patches[1]
+    assert_array_equal(at_corner, [[np.nan] * 3, [np.nan, 10, 0], [np.nan, 0, 0]])
+    assert_array_equal(at_end, [[0, 0, 0], [0, 0, 0], [0, 0, 10]])
+
+
+def test_switches_are_used_where_there_are_any() -> None:
+    assert {name: rule_for(_network(row)) for name, row in NETWORKS.items()} == {
+        **dict.fromkeys(["lipnet1", "lipnet2", "lipnet4", "lipnet6"], "deconvnet"),
+        "lipnet4c": "guided",
+    }
 
 
 @pytest.mark.parametrize("name", NETWORKS)
