@@ -68,7 +68,7 @@ def backproject(model: "keras.Model", crops: NDArray[np.uint8], layer: str, unit
         rule: which of the three.
 
     Returns:
-        shape (n, size_px, size_px); 1 at the unit is what is carried back, so the unit is grey levels per activation.
+        shape (n, size_px, size_px); what is carried back is 1 at the unit, so that this is activation per grey level.
 
     Raises:
         ValueError: no such layer, or the softmax.

@@ -14,6 +14,8 @@ from lipnet.errors import InputError
 from lipnet.features import NOT_FEATURES
 from lipnet.plots import figure, networks
 from lipnet.plots.explain import agreement_map, attention_maps, exciting_patches
+from lipnet.problems import classes_of
+from lipnet.settings import read_params
 from lipnet.training import predict
 
 if TYPE_CHECKING:
@@ -26,31 +28,31 @@ FILTERS, PATCHES = 12, 8  # at most so many filters of a convolution are shown, 
 CHANNELS = 16
 
 
-def explain_particles(
-    models: Path, crops_of_sizes: Path, table: Path, folds: Path, classes: Sequence[str], ids: Sequence[str], to: Path
-) -> None:
-    """Explain the network of fold 0 by particles that it was not trained on.
+def explain_particles(run: Path, problem: str, ids: Sequence[str], to: Path) -> None:
+    """Explain the network of fold 0 of a problem by particles that it was not trained on.
 
     Args:
-        models: ``data/models/PROBLEM/cnn``.
-        crops_of_sizes: ``data/crops/PROBLEM.npz``.
-        table: ``data/particles/PROBLEM.csv``.
-        folds: ``data/folds/PROBLEM.csv``.
-        classes: names, in the order of the network's outputs.
+        run: folder of the pipeline, with ``params.yaml`` and ``data``.
+        problem: name, as in ``params.yaml``.
         ids: particles to explain, of any fold; none for the first of each class of the test fold.
         to: folder for ``particles.png``, ``activations.png``, ``kernels.png``, ``filters_CONVOLUTION.png``,
             ``agreement.png``, ``agreement_by_feature.csv`` and ``agreement_by_unit.csv``.
 
     Raises:
-        InputError: a file is missing or damaged, the files are of different runs, or there is no such particle.
+        InputError: no such problem or particle, a file is missing or damaged, the files are of different runs, or the
+            network is dead.
     """
+    classes = classes_of(read_params(run / "params.yaml"), problem)
+    models, table = run / "data/models" / problem / "cnn", run / "data/particles" / f"{problem}.csv"
+    cut = run / "data/crops" / f"{problem}.npz"
     model = inspection.load(models / "architecture.json", models / f"fold{FOLD}.weights.h5")
-    images = crops.of_size(files.read_arrays(crops_of_sizes), model.input_shape[1])
-    particles, assigned = files.read_table(table), files.read_table(folds)["repeat0"]
+    images = crops.of_size(files.read_arrays(cut), model.input_shape[1])
+    particles = files.read_table(table)
+    assigned = files.read_table(run / "data/folds" / f"{problem}.csv")["repeat0"]
     if not len(images) == len(particles) == len(assigned):
         raise InputError(
-            f"{crops_of_sizes}: holds {len(images)} crops, the table {len(particles)} particles and the folds "
-            f"{len(assigned)}; run `dvc repro`"
+            f"{cut}: holds {len(images)} crops, the table {len(particles)} particles and the folds {len(assigned)}; "
+            "run `dvc repro`"
         )
     if model.output_shape[1] != len(classes):
         raise InputError(f"{models}: a network of {model.output_shape[1]} classes, not {len(classes)}; run `dvc repro`")
@@ -85,22 +87,19 @@ def _first_of_each_class(labels: pd.Series, test: NDArray[np.int64]) -> NDArray[
 
 def _attention(model: "keras.Model", images: Crops, particles: pd.DataFrame, classes: Sequence[str]) -> Figure:
     probabilities = predict(model, images)
-    named = probabilities.argmax(axis=1)
+    named = probabilities.argmax(axis=1).tolist()
     logits = model.layers[-2].name
-    maps = {"occlusion": [explain.occlusion(model, *of_one, REACH_PX) for of_one in zip(images, named, strict=True)]}
+    maps = {
+        "occlusion": np.stack([explain.occlusion(model, *one, REACH_PX) for one in zip(images, named, strict=True)])
+    }
     for rule in explain.RULES:
-        maps[rule] = [
-            explain.backproject(model, image[None], logits, int(label), rule)[0]
-            for image, label in zip(images, named, strict=True)
-        ]
+        of_each = [explain.backproject(model, images, logits, label, rule) for label in range(len(classes))]
+        maps[rule] = np.stack(of_each)[named, range(len(images))]
     labels = [
-        f"{name}, {label}\n{classes[index]} {probability:.2f}"
-        for name, label, index, probability in zip(
-            particles["id"], particles["label"], named, probabilities.max(axis=1), strict=True
-        )
+        f"{name}, {label}\n{classes[index]} {row[index]:.2f}"
+        for name, label, index, row in zip(particles["id"], particles["label"], named, probabilities, strict=True)
     ]
-    stacked = {name: np.stack(of_particles) for name, of_particles in maps.items()}
-    return attention_maps(images, labels, stacked, "What speaks for the class that the network named")
+    return attention_maps(images, labels, maps, "What speaks for the class that the network named")
 
 
 def _of_filters(model: "keras.Model", image: Crops, test: Crops) -> Iterator[tuple[str, Figure]]:
