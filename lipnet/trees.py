@@ -1,100 +1,171 @@
-"""Trees on particle features, peers of the networks: boosted (Friedman 2001), and random forests (Breiman 2001)."""
+"""Tree ensembles on particle features: gradient boosting on histograms (Ke 2017) and random forests (Breiman 2001).
 
-from collections.abc import Sequence
+Peers of the network and of the support vector machines. The models are not kept: only pickle could, which runs code
+when it is read.
+"""
+
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+from sklearn.model_selection import StratifiedGroupKFold
 
 from lipnet.errors import InputError
 from lipnet.seeds import derive
 from lipnet.settings import Settings
 
+Kind = Literal["boosted", "forest"]
+LEAST_PROBABILITY = 1e-12  # of a class that an inner fold lacked, where the log loss is taken
 TreesName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # becomes a file name and a key of the metrics
 
 
 class TreesRow(Settings):
-    """One row of ``train_trees.models``."""
+    """One classifier: which kind, and the features that it sees."""
 
-    kind: Literal["boosted", "forest"]
-    features: list[str] = Field(min_length=1)
+    kind: Kind
+    features: Annotated[list[str], Field(min_length=1)]
 
 
-class TreesSettings(Settings):
-    """Section ``train_trees`` of params.yaml."""
+class BoostedSettings(Settings):
+    """Of kind boosted; named as scikit-learn's HistGradientBoostingClassifier names them, but for the inner folds."""
 
-    models: dict[TreesName, TreesRow]
-    n_trees: int = Field(ge=1)
     learning_rate: float = Field(gt=0)
+    max_iter: int = Field(ge=1)
     max_leaf_nodes: int = Field(ge=2)
     min_samples_leaf: int = Field(ge=1)
-    l2: float = Field(ge=0)
+    l2_regularization: float = Field(ge=0)
+    inner_folds: int = Field(ge=2)
+
+
+class ForestSettings(Settings):
+    """Of kind forest; named as scikit-learn's RandomForestClassifier names them."""
+
+    n_estimators: int = Field(ge=1)
+    min_samples_leaf: int = Field(ge=1)
+
+
+class TreeSettings(Settings):
+    """Section ``train_trees`` of params.yaml."""
+
+    models: dict[TreesName, TreesRow] = Field(min_length=1)
+    class_weights: bool
+    boosted: BoostedSettings
+    forest: ForestSettings
 
 
 @dataclass(frozen=True)
-class TreesTask:
+class TreeTask:
     """All that one fold needs; picklable.
 
     Attributes:
         features: of all particles, shape (n, n_features).
         names: of the features, for messages.
         labels: class index of every particle, shape (n,).
+        groups: group index of every particle, shape (n,).
         train: training rows, shape (n_train,).
         test: test rows, shape (n_test,).
-        kind: boosted or forest.
-        settings: of the trees.
-        seed: of the draws of rows and features.
+        kind: of trees.
+        settings: of all kinds.
+        seed: of the inner folds and of the forest's draws.
     """
 
     features: NDArray[np.float64]
     names: Sequence[str]
     labels: NDArray[np.int64]
+    groups: NDArray[np.int64]
     train: NDArray[np.int64]
     test: NDArray[np.int64]
-    kind: str
-    settings: TreesSettings
+    kind: Kind
+    settings: TreeSettings
     seed: int
 
 
 @dataclass(frozen=True)
-class TreesResult:
-    """What one fold gives: class indices, shape (n_test,), and probabilities, shape (n_test, K)."""
+class TreeResult:
+    """What one fold gives.
+
+    Attributes:
+        predicted: the most probable class index of each test row, shape (n_test,).
+        probabilities: shape (n_test, K); 0 for a class that the training rows lack.
+    """
 
     predicted: NDArray[np.int64]
     probabilities: NDArray[np.float64]
 
 
-def train_fold(task: TreesTask) -> TreesResult:
+def train_fold(task: TreeTask) -> TreeResult:
     """Train on one fold's training rows and predict its test rows.
 
-    Rows have no weights: the probabilities are those of the proportions in the training rows. Nothing watches a held
-    out part: the number of trees is a setting.
+    Boosting grows ever surer of itself, so its number of rounds is the one of least log loss on inner folds of the
+    training rows, groups kept whole; then it is trained on all of them.
 
     Raises:
         InputError: a feature is not finite.
     """
+    _check_finite(task)
+    x, y = task.features[task.train], task.labels[task.train]
+    model = (_forest(task) if task.kind == "forest" else _boosted(task, best_rounds(task))).fit(x, y)
+    probabilities = _of_all_classes(model.predict_proba(task.features[task.test]), model.classes_, task)
+    return TreeResult(probabilities.argmax(axis=1), probabilities)
+
+
+def _check_finite(task: TreeTask) -> None:
     bad = np.flatnonzero(~np.isfinite(task.features).all(axis=0))
     if len(bad):
-        raise InputError(f"feature {', '.join(task.names[int(column)] for column in bad)}: has NaN or infinite values")
-    model = _model(task).fit(task.features[task.train], task.labels[task.train])
-    probabilities = np.zeros((len(task.test), int(task.labels.max()) + 1))
-    probabilities[:, model.classes_] = model.predict_proba(task.features[task.test])
-    return TreesResult(probabilities.argmax(axis=1), probabilities)
+        names = ", ".join(task.names[int(column)] for column in bad)
+        raise InputError(f"feature {names}: has NaN or infinite values; trees would accept NaN without a word")
 
 
-def _model(task: TreesTask) -> Any:
-    settings, state = task.settings, derive("trees", task.seed)
-    if task.kind == "forest":
-        return RandomForestClassifier(settings.n_trees, min_samples_leaf=settings.min_samples_leaf, random_state=state)
+def best_rounds(task: TreeTask) -> int:
+    """Number of boosting rounds, from 1 to max_iter, of least log loss on inner folds of the training rows."""
+    x, y = task.features[task.train], task.labels[task.train]
+    losses = np.zeros(task.settings.boosted.max_iter)
+    for inner, held_out in _inner_folds(task):
+        if len(np.unique(y[inner])) > 1:
+            model = _boosted(task, len(losses)).fit(x[inner], y[inner])
+            for number, stated in enumerate(model.staged_predict_proba(x[held_out])):
+                of_truth = _of_all_classes(stated, model.classes_, task)[np.arange(len(held_out)), y[held_out]]
+                losses[number] -= np.log(np.maximum(of_truth, LEAST_PROBABILITY)).sum()
+    return int(losses.argmin()) + 1
+
+
+def _inner_folds(task: TreeTask) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    groups = task.groups[task.train]
+    if len(np.unique(groups)) == 1:  # nothing can be kept apart, so rows are
+        groups = np.arange(len(groups))
+    n_splits = min(task.settings.boosted.inner_folds, len(np.unique(groups)))
+    splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=derive("rounds", task.seed))
+    return splitter.split(task.features[task.train], task.labels[task.train], groups)
+
+
+def _of_all_classes(
+    probabilities: NDArray[np.float64], known: NDArray[np.int64], task: TreeTask
+) -> NDArray[np.float64]:
+    filled = np.zeros((len(probabilities), int(task.labels.max()) + 1))
+    filled[:, known] = probabilities
+    return filled
+
+
+def _boosted(task: TreeTask, rounds: int) -> HistGradientBoostingClassifier:
+    numbers = task.settings.boosted.model_dump(exclude={"inner_folds", "max_iter"})
+    # Its own early stopping would hold out training rows without regard to their groups.
     return HistGradientBoostingClassifier(
-        learning_rate=settings.learning_rate,
-        max_iter=settings.n_trees,
-        max_leaf_nodes=settings.max_leaf_nodes,
-        min_samples_leaf=settings.min_samples_leaf,
-        l2_regularization=settings.l2,
+        **numbers,
+        max_iter=rounds,
+        class_weight=_weights(task),
         early_stopping=False,
-        random_state=state,
+        random_state=derive("boosted", task.seed),
     )
+
+
+def _forest(task: TreeTask) -> RandomForestClassifier:
+    numbers, seed = task.settings.forest.model_dump(), derive("forest", task.seed)
+    return RandomForestClassifier(**numbers, class_weight=_weights(task), random_state=seed)
+
+
+def _weights(task: TreeTask) -> str | None:
+    return "balanced" if task.settings.class_weights else None

@@ -24,9 +24,9 @@ from lipnet.parallel import stream_as_done
 from lipnet.settings import Settings
 from lipnet.svm import SvmTask
 from lipnet.training import FoldResult, FoldTask, Output
-from lipnet.trees import TreesTask
+from lipnet.trees import TreeTask
 
-Task = FoldTask | SvmTask | TreesTask
+Task = FoldTask | SvmTask | TreeTask
 Done = Iterable[tuple[int, "Trial"]]
 Watch = Callable[[Done, int], Done]
 # tests/test_trials.py compares them with the imports.

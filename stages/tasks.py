@@ -4,8 +4,9 @@ from typing import Any
 
 import numpy as np
 
-from lipnet import balance, crops, hog, svm
+from lipnet import balance, crops, svm
 from lipnet.errors import InputError
+from lipnet.hog import HogSettings, hog_features
 from lipnet.settings import pick, seed_of
 from lipnet.training import VIEWS, Output
 from lipnet.trials import Task, Trial
@@ -56,7 +57,7 @@ def output_of(trial: Trial, classifier: str) -> Output:
 
 
 def _hog_task(params: dict[str, Any], data: Particles, fold: Fold, images: balance.Images) -> svm.SvmTask:
-    values = hog.hog_features(crops.first_channel(images[max(images)]))
+    values = hog_features(crops.first_channel(images[max(images)]), HogSettings())
     names = [f"hog_{number:04d}" for number in range(values.shape[1])]
     rows = (data.labels, data.groups, fold.train, fold.test)
     return svm.SvmTask(values.astype(np.float64), names, *rows, settings_of(params), seed_of(params))

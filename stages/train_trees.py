@@ -14,7 +14,6 @@ from stages.tables import Fold, Particles, read_folds, read_particles
 def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write the out-of-fold predictions of every row."""
     data, folds = read_particles(params, arguments.problem, arguments.table), read_folds(arguments.folds)
-    arguments.predictions.mkdir(parents=True, exist_ok=True)  # DVC wants the folder, if there are no rows too
     for name in bar(settings_of(params).models, f"{arguments.problem}: trees"):
         results = run_all(trees.train_fold, [trees_task(params, name, data, fold) for fold in folds])
         parts = [
@@ -24,17 +23,19 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         files.write_table(arguments.predictions / f"{name}.csv", to_table(parts, data.ids, data.labels, data.classes))
 
 
-def settings_of(params: dict[str, Any]) -> trees.TreesSettings:
+def settings_of(params: dict[str, Any]) -> trees.TreeSettings:
     """Section ``train_trees``."""
-    return parse(trees.TreesSettings, pick(params, "train_trees"), "train_trees")
+    return parse(trees.TreeSettings, pick(params, "train_trees"), "train_trees")
 
 
-def trees_task(params: dict[str, Any], name: str, data: Particles, fold: Fold) -> trees.TreesTask:
+def trees_task(params: dict[str, Any], name: str, data: Particles, fold: Fold) -> trees.TreeTask:
     """What training the trees of one row on one fold needs."""
     settings = settings_of(params)
     row = settings.models[name]
     values, columns = data.values(row.features)
-    return trees.TreesTask(values, columns, data.labels, fold.train, fold.test, row.kind, settings, seed_of(params))
+    return trees.TreeTask(
+        values, columns, data.labels, data.groups, fold.train, fold.test, row.kind, settings, seed_of(params)
+    )
 
 
 if __name__ == "__main__":

@@ -117,12 +117,18 @@ def _svm(data: Data, fold: int, seed: int) -> FoldPredictions:
     return FoldPredictions(0, fold, test, result.predicted, result.probabilities)
 
 
-def _trees(kind: str, data: Data, fold: int, seed: int) -> FoldPredictions:
+def _trees(kind: trees.Kind, data: Data, fold: int, seed: int) -> FoldPredictions:
     train, test = data.rows(fold)
-    settings = trees.TreesSettings(
-        models={}, n_trees=40, learning_rate=0.1, max_leaf_nodes=4, min_samples_leaf=2, l2=0.0
+    boosted = {"learning_rate": 0.3, "max_iter": 20, "max_leaf_nodes": 4, "min_samples_leaf": 2}
+    settings = trees.TreeSettings.model_validate(
+        {
+            "models": {"trees": {"kind": kind, "features": ["quadrant"]}},
+            "class_weights": False,
+            "boosted": {**boosted, "l2_regularization": 0.0, "inner_folds": 2},
+            "forest": {"n_estimators": 30, "min_samples_leaf": 1},
+        }
     )
-    task = trees.TreesTask(data.features, QUADRANTS, data.labels, train, test, kind, settings, seed)
+    task = trees.TreeTask(data.features, QUADRANTS, data.labels, data.groups, train, test, kind, settings, seed)
     result = trees.train_fold(task)
     return FoldPredictions(0, fold, test, result.predicted, result.probabilities)
 
