@@ -8,15 +8,17 @@ the prior (Saerens, Latinne and Decaestecker 2002; with a strength, as the post-
 
 from collections.abc import Iterable
 from dataclasses import dataclass
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 
-from lipnet.balance import TrainingSet
 from lipnet.errors import InputError
 from lipnet.settings import Settings
+
+if TYPE_CHECKING:  # `lipnet predict` shifts priors where imbalanced-learn, which balance needs, is not installed
+    from lipnet.balance import TrainingSet
 
 RuleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # becomes a file name and a key of the metrics
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
@@ -170,7 +172,7 @@ def natural_prior(labels: NDArray[np.int64], n_classes: int) -> NDArray[np.float
     return np.bincount(labels, minlength=n_classes) / len(labels)
 
 
-def sampled_prior(training_set: TrainingSet, labels: NDArray[np.int64]) -> NDArray[np.float64]:
+def sampled_prior(training_set: "TrainingSet", labels: NDArray[np.int64]) -> NDArray[np.float64]:
     """The prior that training really gave: examples of an epoch after the drop, times class weights, shape (K,).
 
     Args:
