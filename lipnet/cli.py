@@ -28,7 +28,7 @@ app = typer.Typer(
     rich_markup_mode=None,
 )
 
-ModelPath = Annotated[Path, typer.Argument(help="ONNX file, or a folder that `lipnet export` wrote")]
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX file, or a folder that `lipnet export` wrote")]
 Classifier = Annotated[
     str | None, typer.Option(help="cnn or the name of an SVM; by default the network, or else the only one")
 ]
@@ -96,9 +96,7 @@ def predict(
     description = models[0].description
     prior = None if shares is None else prior_of(shares, description.classes)
     opened = open_unlabelled(source, masks, padding_px, _given(description), description.micrographs)
-    work = partial(
-        predict_part, read=opened.read, models=models, pixel_size_nm=pixel_size_nm, with_features=features
-    )
+    work = partial(predict_part, read=opened.read, models=models, pixel_size_nm=pixel_size_nm, with_features=features)
     # Threads: one part is measured in Python while the networks, outside it, look at others.
     with ThreadPoolExecutor(THREADS) as pool:
         parts = list(tqdm(pool.map(work, opened.tasks), "lipnet predict", len(opened.tasks), delay=1, file=sys.stderr))

@@ -179,6 +179,7 @@ def _rename(model: "onnx.ModelProto", input_name: str) -> None:
         item.name = names[item.name]
         item.type.tensor_type.shape.dim[0].dim_param = "n"
     del graph.value_info[:]
+    graph.doc_string = ""
 
 
 def parse_libsvm(text: str, path: Path) -> LibsvmModel:

@@ -210,7 +210,8 @@ def notes(parts: Sequence[Part], description: Description) -> list[str]:
         low, high = description.pixel_size_nm
         unlike = int(((sizes_nm < low / TOLERANCE) | (sizes_nm > high * TOLERANCE)).sum())
         if unlike:
-            found.append(f"{unlike} particles have pixels unlike those of training ({low:.3g} to {high:.3g} nm)")
+            seen = f"{low:.3g} to {high:.3g} nm"
+            found.append(f"{unlike} particles have pixels unlike those of training ({seen}); images are not resampled")
     return found
 
 
