@@ -91,6 +91,8 @@ def predict(
     from lipnet.sources import rows
     from lipnet.sources.unlabelled import open_unlabelled
 
+    if deployment_prior is not None and shift == 0:
+        raise typer.BadParameter("with --shift 0 nothing is shifted to it", param_hint="--deployment-prior")
     shares = None if deployment_prior is None else _shares(deployment_prior)
     models = read_models(model, classifier)
     description = models[0].description
@@ -113,12 +115,15 @@ def predict(
 
 
 def _shares(text: str) -> dict[str, float]:
+    pairs = [item.rpartition("=") for item in text.split(",")]
     try:
-        pairs = [item.rpartition("=") for item in text.split(",")]
-        return {name.strip(): float(share) for name, _, share in pairs}
+        shares = {name.strip(): float(share) for name, _, share in pairs}
     except ValueError:
-        message = f"'{text}': write Class=share, separated by commas"
-        raise typer.BadParameter(message, param_hint="--deployment-prior") from None
+        shares = {}
+    if len(shares) < len(pairs):
+        message = f"'{text}': write Class=share for every class once, separated by commas"
+        raise typer.BadParameter(message, param_hint="--deployment-prior")
+    return shares
 
 
 def _given(description: "Description") -> list[str]:

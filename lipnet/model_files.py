@@ -25,7 +25,7 @@ SUFFIX = ".onnx"
 MAX_BYTES = 2**30  # a LipNet takes 7 MB
 AT_ONCE = 64  # particles of a batch: what every convolution makes of them fits into the cache of a core
 
-Name = Annotated[str, Field(pattern=PROBLEM_NAME.pattern, max_length=100)]
+Name = Annotated[str, Field(pattern=f"^{PROBLEM_NAME.pattern}$", max_length=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 

@@ -197,6 +197,8 @@ def test_a_place_that_cannot_be_written_ends_in_one_message(lipnet: Command, mod
         ["predict", "m", "i", "--to", "o", "--abstain-below", "-1"],
         ["predict", "m", "i", "--to", "o", "--pixel-size-nm", "0"],
         ["predict", "m", "i", "--to", "o", "--deployment-prior", "Bright"],
+        ["predict", "m", "i", "--to", "o", "--deployment-prior", "Bright=1,Bright=2"],
+        ["predict", "m", "i", "--to", "o", "--deployment-prior", "Bright=1,Dark=2", "--shift", "0"],
         ["forget"],
     ],
 )
