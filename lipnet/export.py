@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from lipnet.crops import CropSettings
 from lipnet.decisions import DecideSettings
@@ -20,7 +21,7 @@ from lipnet.features import FeatureSettings
 from lipnet.model_files import METADATA_KEY, PROBABILITIES, SUFFIX, Description, FeatureInput, ImageInput
 from lipnet.networks import NetworkSettings
 from lipnet.runs import Run, read_json, read_text
-from lipnet.settings import parse, pick
+from lipnet.settings import Settings, parse, pick
 from lipnet.sources.micrographs import MicrographSettings
 
 if TYPE_CHECKING:
@@ -53,6 +54,16 @@ class LibsvmModel(NamedTuple):
     vectors: Floats
 
 
+class SvmCard(Settings):
+    """What stands beside the LIBSVM model of a fold (see ``svm.SvmResult``)."""
+
+    features: list[str]
+    mean: list[float]
+    scale: list[float]
+    calibration_coefficients: list[list[float]]
+    calibration_intercepts: list[float]
+
+
 def export_run(run: Run) -> Iterator[tuple[str, bytes]]:
     """File name and content of every model of a run, the networks first.
 
@@ -66,9 +77,18 @@ def export_run(run: Run) -> Iterator[tuple[str, bytes]]:
     for name in pick(run.params, "train_svm", "features"):
         for fold in folds:
             path = run.models / f"svm/{name}/fold{fold}.svm"
-            card = read_json(path.with_suffix(".json"))
-            description = describe_svm(run, name, fold, pick(card, "features"))
+            card = _read_card(path.with_suffix(".json"))
+            description = describe_svm(run, name, fold, card.features)
             yield f"{name}_fold{fold}{SUFFIX}", svm(parse_libsvm(read_text(path), path), card, description)
+
+
+def _read_card(path: Path) -> SvmCard:
+    try:
+        return SvmCard.model_validate(read_json(path))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        where = ".".join(map(str, fault["loc"]))
+        raise InputError(f"{path}: {where}: {fault['msg']}; delete it and run `dvc repro`") from None
 
 
 def describe_network(run: Run, fold: int) -> Description:
@@ -147,14 +167,24 @@ def load_on_tensorflow(architecture: Path, weights: Path) -> "keras.Model":
 
 
 def network(model: "keras.Model", description: Description) -> bytes:
-    """A network with one image as input, on the TensorFlow backend, as an ONNX file."""
+    """A network with one image as input, on the TensorFlow backend, as an ONNX file.
+
+    Raises:
+        InputError: the network is not the one that is described.
+    """
     import keras
     import onnx
 
     [(name, item)] = description.inputs.items()
-    shape = (1, *item.tensor[1])
-    model(np.zeros(shape, np.float32))  # Keras exports only what has been called
-    signature = [keras.InputSpec(shape=(None, *shape[1:]), dtype="float32", name=name)]
+    shape, n_classes = item.tensor[1], len(description.classes)
+    trained = [*model.input_shape[1:], *model.output_shape[1:]]
+    if trained != [*shape, n_classes]:
+        raise InputError(
+            f"the trained network has sides, channels and classes {trained}, but params.yaml asks for "
+            f"{[*shape, n_classes]}; run `dvc repro`"
+        )
+    model(np.zeros((1, *shape), np.float32))  # Keras exports only what has been called
+    signature = [keras.InputSpec(shape=(None, *shape), dtype="float32", name=name)]
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")  # of tf2onnx and of Keras's way to it, about NumPy's and TensorFlow's future
         path = Path(folder) / "model.onnx"
@@ -212,7 +242,7 @@ def parse_libsvm(text: str, path: Path) -> LibsvmModel:
         raise InputError(f"{path}: damaged ({error}); delete it and run `dvc repro`") from None
 
 
-def svm(model: LibsvmModel, card: dict[str, Any], description: Description) -> bytes:
+def svm(model: LibsvmModel, card: SvmCard, description: Description) -> bytes:
     """An SVM as an ONNX file: scaling, LIBSVM's decision values, and the calibration that makes them probabilities.
 
     Outputs: probabilities, float32, shape (n, K), as ``svm.train_fold`` gives them; label, int64, shape (n,), the class
@@ -223,13 +253,13 @@ def svm(model: LibsvmModel, card: dict[str, Any], description: Description) -> b
     """
     from onnx import TensorProto, helper
 
-    n_classes, n_features = len(description.classes), len(card["features"])
+    n_classes, n_features = len(description.classes), len(card.features)
     if model.labels != list(range(n_classes)) or model.vectors.shape[1] > n_features:
         raise InputError(f"{description.classifier}, fold {description.fold}: the SVM has not seen every class")
     vectors = np.pad(model.vectors, ((0, 0), (0, n_features - model.vectors.shape[1])))  # LIBSVM leaves out zeros
     weights, intercepts = _calibration(card, n_classes)
     [(name, item)] = description.inputs.items()
-    constants = {"mean": card["mean"], "scale": card["scale"], "weights": weights, "intercepts": intercepts}
+    constants = {"mean": card.mean, "scale": card.scale, "weights": weights, "intercepts": intercepts}
     nodes = [
         helper.make_node("Sub", [name, "mean"], ["centred"]),
         helper.make_node("Div", ["centred", "scale"], ["scaled"]),
@@ -275,9 +305,9 @@ def _tensor(name: str, values: Floats) -> "onnx.TensorProto":
     return numpy_helper.from_array(values, name)
 
 
-def _calibration(card: dict[str, Any], n_classes: int) -> tuple[Floats, Floats]:
+def _calibration(card: SvmCard, n_classes: int) -> tuple[Floats, Floats]:
     """Weights, shape (n_decisions, K), and intercepts, shape (K,), of the softmax over decision values."""
-    coefficients, intercepts = np.array(card["calibration_coefficients"]), np.array(card["calibration_intercepts"])
+    coefficients, intercepts = np.array(card.calibration_coefficients), np.array(card.calibration_intercepts)
     if n_classes > 2:
         return coefficients.T, intercepts
     # Of two classes, scikit-learn states the logit of the second, and ONNX Runtime two decision values: minus LIBSVM's

@@ -202,9 +202,7 @@ def notes(parts: Sequence[Part], description: Description) -> list[str]:
     found = []
     estimated = int(known["mask_estimated"].sum())
     if estimated and any(item.mode == "masked" for item in images):
-        found.append(
-            f"{estimated} particles came without a mask, and an ellipse stands for it; the model expects masks"
-        )
+        found.append(f"{estimated} particles came without the mask that the model expects; an ellipse stands for it")
     sizes_nm = known["pixel_size_nm"].dropna()
     if description.pixel_size_nm is not None and len(sizes_nm):
         low, high = description.pixel_size_nm

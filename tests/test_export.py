@@ -21,7 +21,7 @@ from threadpoolctl import threadpool_limits
 
 from lipnet import export, predict, training
 from lipnet.errors import InputError
-from lipnet.export import load_on_tensorflow, network, parse_libsvm, svm
+from lipnet.export import SvmCard, load_on_tensorflow, network, parse_libsvm, svm
 from lipnet.model_files import Model, read_models
 from lipnet.networks import NetworkSettings, RegularisationSettings, build
 from lipnet.runs import read_run
@@ -125,6 +125,14 @@ def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: P
         load_on_tensorflow(tmp_path / "architecture.json", tmp_path / "fold0.weights.h5")
 
 
+@pytest.mark.parametrize("changes", [{"size_px": 12}, {"n_classes": 4}])
+def test_a_network_that_is_not_the_one_described_is_refused(changes: dict[str, int]) -> None:
+    row = {"size_px": 8, "blocks": [[4]], "halve": "pool", "top": "dense", "dense_units": 5}
+    model = _built(row | {"size_px": changes.get("size_px", 8)}, changes.get("n_classes", 3))
+    with pytest.raises(InputError, match=r"classes \[.*\], but params\.yaml asks for \[8, 8, 1, 3\]"):
+        network(model, _of_network(8))
+
+
 def _clouds(n_classes: int, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
     """Overlapping clouds, one of whose features is as large as a moment in px3."""
     labels = np.arange(n) % n_classes
@@ -159,7 +167,7 @@ def _of_svm(task: SvmTask, n_classes: int) -> Any:
 def test_an_svm_says_in_onnx_runtime_what_lipnet_and_libsvm_say(n_classes: int, tmp_path: Path) -> None:
     task, result = _trained(n_classes)
     libsvm = parse_libsvm(result.model, tmp_path / "fold0.svm")
-    content = svm(libsvm, result.card, _of_svm(task, n_classes))
+    content = svm(libsvm, SvmCard.model_validate(result.card), _of_svm(task, n_classes))
     features = task.features[task.test]
     exported = _opened(content, tmp_path)
     assert_allclose(exported.probabilities({"features": features}), result.probabilities, rtol=0, atol=1e-5)
@@ -212,7 +220,7 @@ def test_an_svm_that_has_not_seen_every_class_is_refused() -> None:
     task, result = _trained(2)
     libsvm = parse_libsvm(result.model, Path("fold0.svm"))
     with pytest.raises(InputError, match="has not seen every class"):
-        svm(libsvm, result.card, _of_svm(task, 3))
+        svm(libsvm, SvmCard.model_validate(result.card), _of_svm(task, 3))
 
 
 @pytest.fixture(scope="module")
@@ -251,7 +259,8 @@ def test_node_names_the_same_class_of_every_particle_as_a_network(name: str, nod
 def test_node_names_the_same_class_of_every_particle_as_an_svm(n_classes: int, node: Path, tmp_path: Path) -> None:
     task, result = _trained(n_classes)
     libsvm = parse_libsvm(result.model, tmp_path / "fold0.svm")
-    (tmp_path / "model.onnx").write_bytes(svm(libsvm, result.card, _of_svm(task, n_classes)))
+    content = svm(libsvm, SvmCard.model_validate(result.card), _of_svm(task, n_classes))
+    (tmp_path / "model.onnx").write_bytes(content)
     labels = _labels_in_node(node, tmp_path / "model.onnx", "features", task.features[task.test])
     assert labels == result.probabilities.argmax(axis=1).tolist()
 
@@ -287,6 +296,14 @@ def test_every_model_of_a_run_is_exported_with_what_its_fold_was_trained_on(tmp_
     assert cnn.provenance.data_md5 == "abc"
     assert cnn.inputs["image"].size_px == 8 and cnn.inputs["image"].mode == "masked"
     assert svm.inputs["features"].names[:2] == ["area", "density"] and svm.inputs["features"].given == ["density"]
+
+
+def test_a_damaged_card_of_an_svm_is_named(tmp_path: Path) -> None:
+    _add_models(make_run(tmp_path))
+    path = tmp_path / f"data/models/{PROBLEM}/svm/svm/fold0.json"
+    path.write_text(path.read_text().replace('"scale"', '"scales"'))
+    with pytest.raises(InputError, match=r"fold0\.json: scale: Field required; delete it"):
+        list(export.export_run(read_run(tmp_path, PROBLEM)))
 
 
 def test_a_model_that_is_missing_is_named(tmp_path: Path) -> None:
