@@ -35,7 +35,7 @@ def main() -> None:
     parser.add_argument("input", type=Path)
     parser.add_argument("--rounds", type=int, default=3)
     arguments = parser.parse_args()
-    rows = []
+    rows, load = [], os.getloadavg()[0]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         write_networks(folder / "models")
@@ -57,7 +57,8 @@ def main() -> None:
     names = ["networks", "features", "particles", "seconds [least, most]", "CPU seconds", "peak GiB"]
     packages = ["onnxruntime", "numpy", "scikit-image"]
     title = "`lipnet predict`, start included: LipNet-4, 28 px, untrained"
-    write_results("predict", title, "predict INPUT", packages, [table(names, rows)])
+    others = f"Before the first run, {load:.1f} other processes were running or waiting for a core."
+    write_results("predict", title, "predict INPUT", packages, [others, "", table(names, rows)])
 
 
 def write_networks(folder: Path) -> None:
