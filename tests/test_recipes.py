@@ -23,8 +23,9 @@ def test_every_recipe_of_params_yaml_can_be_applied(name: str) -> None:
     assert {key for key in PARAMS if changed[key] != PARAMS[key]} <= {*SECTIONS, "recipe"}
 
 
-def test_the_recipe_of_the_thesis_is_what_params_yaml_says() -> None:
-    assert with_recipe({**PARAMS, "recipe": "thesis"}) == {**PARAMS, "recipe": "thesis"}
+def test_the_plain_recipe_is_what_params_yaml_says_and_the_default() -> None:
+    assert with_recipe(PARAMS) == PARAMS
+    assert PARAMS["recipe"] == "plain"
 
 
 @pytest.mark.parametrize(

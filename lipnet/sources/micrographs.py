@@ -19,6 +19,7 @@ from lipnet.errors import InputError
 from lipnet.files import unchanged
 from lipnet.images import IMAGE_SUFFIXES, count_pages, read_label_pages, read_pages
 from lipnet.particles import Grey, Mask, Particle, inscribed_ellipse
+from lipnet.settings import Settings
 from lipnet.sources.rows import (
     OptionalPixelSize,
     OptionalText,
@@ -31,7 +32,6 @@ from lipnet.sources.rows import (
     empty_is_missing,
     inside,
 )
-from lipnet.sources.settings import MicrographSettings
 from lipnet.sources.table import TABLE_NAME, read_csv
 
 CLASS_TABLE, CLASS_LIST = "classes.csv", "classes.txt"
@@ -43,6 +43,20 @@ YOLO_COLUMNS = ("class_index", "x_centre", "y_centre", "width", "height")
 MIN_SIDE_PX = 3
 
 Labels = NDArray[np.int64]
+
+
+class MicrographSettings(Settings):
+    """Section ``source.micrographs``: whole images with label masks or boxes.
+
+    Attributes:
+        padding_px: surrounding to cut with each particle.
+        pixel_size_nm: of all images where the table has no such column; None where unknown.
+        clip_percent: share of the pixels of a 16-bit or float image, at either end, that becomes black or white.
+    """
+
+    padding_px: int = Field(ge=0)
+    pixel_size_nm: float | None = Field(gt=0)
+    clip_percent: float = Field(ge=0, lt=50)
 
 
 class ListedRow(Row):

@@ -2,10 +2,9 @@
 
 from typing import Literal
 
-from pydantic import Field
-
 from lipnet.artificial import ArtificialSettings
 from lipnet.settings import Settings
+from lipnet.sources.micrographs import MicrographSettings
 
 
 class ParticlesSettings(Settings):
@@ -24,20 +23,6 @@ class ParticlesSettings(Settings):
     masks: str
     class_codes: dict[str, str]
     given_features: bool
-
-
-class MicrographSettings(Settings):
-    """Section ``source.micrographs``: whole images with label masks or boxes.
-
-    Attributes:
-        padding_px: surrounding to cut with each particle.
-        pixel_size_nm: of all images where the table has no such column; None where unknown.
-        clip_percent: share of the pixels of a 16-bit or float image, at either end, that becomes black or white.
-    """
-
-    padding_px: int = Field(ge=0)
-    pixel_size_nm: float | None = Field(gt=0)
-    clip_percent: float = Field(ge=0, lt=50)
 
 
 class SourceSettings(Settings):

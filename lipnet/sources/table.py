@@ -70,7 +70,7 @@ def list_tasks(
 
 
 def read_task(
-    task: TableTask, folder: Path, classes: Sequence[str], class_column: str, feature_columns: Sequence[str]
+    task: TableTask, folder: Path, classes: Sequence[str], class_column: str | None, feature_columns: Sequence[str]
 ) -> list[Particle | Rejected]:
     """Read the particles of some rows, one result a row and in their order.
 
@@ -81,14 +81,14 @@ def read_task(
         task: the rows.
         folder: the data folder; images and masks are named relative to it and must lie inside it.
         classes: names of the classes of the problem.
-        class_column: the column that holds the class.
+        class_column: the column that holds the class; None where none is known yet, and the label is left empty.
         feature_columns: columns whose numbers become features of the particle.
     """
     results: list[Particle | Rejected] = []
     for line, cells in task.rows:
         try:
             row = checked(TableRow, cells)
-            label = check_class(cells[class_column], classes, class_column)
+            label = "" if class_column is None else check_class(cells[class_column], classes, class_column)
             features = {name: _feature(cells, name) for name in feature_columns}
             image, mask = _read_images(folder, row)
             results.append(

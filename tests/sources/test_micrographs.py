@@ -15,9 +15,8 @@ from PIL import Image
 
 from lipnet.errors import InputError
 from lipnet.particles import Particle, bounding_box, inscribed_ellipse
-from lipnet.sources.micrographs import list_tasks, read_task
+from lipnet.sources.micrographs import MicrographSettings, list_tasks, read_task
 from lipnet.sources.rows import Rejected
-from lipnet.sources.settings import MicrographSettings
 
 CLASSES = ("Full", "Empty")
 SETTINGS = MicrographSettings(padding_px=4, pixel_size_nm=None, clip_percent=0)

@@ -1,0 +1,205 @@
+"""The command ``lipnet``: what is done with trained models. Training is `dvc repro`.
+
+Exit codes: 0, all is done; 1, the input cannot be used, or not all of it; 2, the command line is wrong. A command is a
+function below: it reads, calls the library, writes. Libraries are imported inside it, so that no command waits for, or
+needs, those of another.
+"""
+
+import json
+import sys
+from collections.abc import Iterable
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from lipnet.errors import InputError
+
+if TYPE_CHECKING:
+    from lipnet.model_files import Description
+
+THREADS = 2  # that predict; more would wait for Python
+
+app = typer.Typer(
+    help="Use what the pipeline has trained.",
+    add_completion=False,
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+)
+
+ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX file, or a folder that `lipnet export` wrote")]
+Classifier = Annotated[
+    str | None, typer.Option(help="cnn or the name of an SVM; by default the network, or else the only one")
+]
+AsJson = Annotated[bool, typer.Option("--json", help="print the summary as JSON")]
+
+
+def main() -> None:
+    """Run a command; what its user can set right ends in one message and exit code 1."""
+    try:
+        app()
+    except InputError as error:
+        sys.exit(f"lipnet: {error}")
+    except ModuleNotFoundError as error:
+        sys.exit(
+            f"lipnet: {error.name} is not installed; pip install 'lipnet[train]', or [predict] for predict and info"
+        )
+    except OSError as error:
+        sys.exit(f"lipnet: {error}")
+
+
+@app.command()
+def predict(
+    model: ModelPath,
+    source: Annotated[
+        Path,
+        typer.Argument(
+            metavar="INPUT", help="folder of images, table as particles.csv, or micrograph with a label mask"
+        ),
+    ],
+    to: Annotated[Path, typer.Option(help="CSV file to write")],
+    masks: Annotated[
+        Path | None, typer.Option(help="folder of masks named as the images, or label mask of the micrograph")
+    ] = None,
+    padding_px: Annotated[
+        int | None, typer.Option(min=0, help="surrounding of particles in the images of a folder, or to cut")
+    ] = None,
+    pixel_size_nm: Annotated[float | None, typer.Option(min=1e-6, help="where the input does not say it")] = None,
+    classifier: Classifier = None,
+    shift: Annotated[
+        float, typer.Option(min=0, max=1, help="how far to shift to natural proportions; 0: as the model states")
+    ] = 1.0,
+    deployment_prior: Annotated[
+        str | None, typer.Option(help='proportions to shift to instead, as "Full=0.97,Empty=0.02,Uncertain=0.01"')
+    ] = None,
+    abstain_below: Annotated[
+        float, typer.Option(min=0, max=1, help="flag particles whose class is less probable than this")
+    ] = 0.0,
+    features: Annotated[bool, typer.Option(help="add the measured features to the table")] = True,
+    as_json: AsJson = False,
+) -> None:
+    """Classify particles and write a CSV: a row a particle, with class, probabilities and how sure they are."""
+    from concurrent.futures import ThreadPoolExecutor
+    from functools import partial
+
+    from tqdm import tqdm
+
+    from lipnet import files
+    from lipnet.model_files import read_models
+    from lipnet.predict import join, notes, predict_part, prior_of, summarise
+    from lipnet.sources import rows
+    from lipnet.sources.unlabelled import open_unlabelled
+
+    if deployment_prior is not None and shift == 0:
+        raise typer.BadParameter("with --shift 0 nothing is shifted to it", param_hint="--deployment-prior")
+    shares = None if deployment_prior is None else _shares(deployment_prior)
+    models = read_models(model, classifier)
+    description = models[0].description
+    prior = None if shares is None else prior_of(shares, description.classes)
+    opened = open_unlabelled(source, masks, padding_px, _given(description), description.micrographs)
+    work = partial(predict_part, read=opened.read, models=models, pixel_size_nm=pixel_size_nm, with_features=features)
+    # Threads: one part is measured in Python while the networks, outside it, look at others.
+    with ThreadPoolExecutor(THREADS) as pool:
+        parts = list(tqdm(pool.map(work, opened.tasks), "lipnet predict", len(opened.tasks), delay=1, file=sys.stderr))
+    rejected = [*opened.rejected, *(row for part in parts for row in part.rejected)]
+    if not any(len(part.known) for part in parts):
+        raise InputError(f"{source}: no particle can be used\n{rows.summarise(rejected)}")
+    table = join(parts, models, prior, shift, abstain_below)
+    files.write_table(to, table)
+    summary = summarise(table, rejected, models, notes(parts, description))
+    print(json.dumps(summary, indent=2) if as_json else _in_words(summary, to))
+    if rejected:
+        found = len(table) + len(rejected)
+        raise InputError(f"{len(rejected)} of {found} particles cannot be used\n{rows.summarise(rejected)}")
+
+
+def _shares(text: str) -> dict[str, float]:
+    pairs = [item.rpartition("=") for item in text.split(",")]
+    try:
+        shares = {name.strip(): float(share) for name, _, share in pairs}
+    except ValueError:
+        shares = {}
+    if len(shares) < len(pairs):
+        message = f"'{text}': write Class=share for every class once, separated by commas"
+        raise typer.BadParameter(message, param_hint="--deployment-prior")
+    return shares
+
+
+def _given(description: "Description") -> list[str]:
+    """Features that the input must bring, because they are not measured."""
+    return [name for item in description.inputs.values() for name in getattr(item, "given", [])]
+
+
+def _in_words(summary: dict[str, Any], to: Path) -> str:
+    counts = ", ".join(f"{name} {count}" for name, count in summary["classes"].items())
+    lines = [
+        f"{to}: {summary['particles']} particles by {len(summary['models'])} x {summary['classifier']}: {counts}; "
+        f"{summary['abstained']} below the limit",
+        *(f"note: {note}" for note in summary["notes"]),
+    ]
+    return "\n".join(lines)
+
+
+@app.command()
+def export(
+    problem: Annotated[str, typer.Argument(help="problem of params.yaml")],
+    to: Annotated[Path, typer.Option(help="folder to write")],
+    run: Annotated[Path, typer.Option(help="folder of the pipeline, with params.yaml")] = Path(),
+    as_json: AsJson = False,
+) -> None:
+    """Write the trained networks and SVMs of a problem as ONNX files, with a card that says what they are."""
+    from tqdm import tqdm
+
+    from lipnet import files
+    from lipnet.cards import card_of, to_markdown
+    from lipnet.export import export_run
+    from lipnet.runs import read_run
+
+    read = read_run(run, problem)
+    names = []
+    for name, content in tqdm(export_run(read), "lipnet export", delay=1, file=sys.stderr):
+        files.write_bytes(to / name, content)
+        names.append(name)
+    card = card_of(read, names)
+    files.write_json(to / "card.json", card)
+    files.write_text(to / "card.md", to_markdown(card))
+    print(
+        json.dumps({"folder": str(to), "files": names}, indent=2) if as_json else f"{to}: {len(names)} models, card.md"
+    )
+
+
+@app.command()
+def info(model: ModelPath, classifier: Classifier = None, as_json: AsJson = False) -> None:
+    """Say what a model is: problem, classes, inputs, origin."""
+    from lipnet.model_files import read_models
+
+    models = [(one.name, one.description) for one in read_models(model, classifier)]
+    if as_json:
+        print(json.dumps({name: description.model_dump(mode="json") for name, description in models}, indent=2))
+    else:
+        print("\n\n".join(_page(name, description) for name, description in models))
+
+
+def _page(name: str, description: "Description") -> str:
+    inputs = [f"{key}: {item.kind} {item.tensor[1]}" for key, item in description.inputs.items()]
+    origin = description.provenance
+    return "\n".join(
+        [
+            f"{name}: {description.architecture}, fold {description.fold}, for {description.problem}",
+            f"  classes         {', '.join(description.classes)}",
+            f"  inputs          {'; '.join(inputs)}",
+            f"  training prior  {_percent(description.training_prior)}",
+            f"  natural prior   {_percent(description.natural_prior)}",
+            f"  git revision    {origin.git_revision or 'unknown'}",
+            f"  data MD5        {origin.data_md5 or 'unknown'}",
+        ]
+    )
+
+
+def _percent(shares: Iterable[float]) -> str:
+    return ", ".join(f"{share:.2%}" for share in shares)
+
+
+if __name__ == "__main__":
+    main()

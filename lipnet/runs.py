@@ -1,0 +1,150 @@
+"""What a finished run of the pipeline left on disk for one problem, read for those who pass it on."""
+
+import json
+import subprocess
+from dataclasses import dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import yaml
+from numpy.typing import NDArray
+
+from lipnet import balance, decisions, files
+from lipnet.balance import LossSettings
+from lipnet.errors import InputError
+from lipnet.model_files import Provenance
+from lipnet.problems import classes_of, encode
+from lipnet.recipes import with_recipe
+from lipnet.settings import parse, pick, read_params
+
+LIBRARIES = ("keras", "numpy", "onnx", "scikit-learn", "tensorflow", "tf2onnx")
+
+
+@dataclass(frozen=True)
+class Run:
+    """The outputs of one problem.
+
+    Attributes:
+        problem: its name.
+        classes: its K classes.
+        params: params.yaml with its recipe.
+        models: folder with cnn/ and svm/<name>/.
+        table: the particle table, a row a particle.
+        training_priors: what balancing gave the network of each fold, shape (n_folds, K); folds count over repeats.
+        natural_priors: of the training rows of each fold, shape (n_folds, K).
+        counts: what ingest counted.
+        metrics: classifier -> measure -> mean and sd over folds.
+        provenance: where all this comes from.
+    """
+
+    problem: str
+    classes: list[str]
+    params: dict[str, Any]
+    models: Path
+    table: pd.DataFrame
+    training_priors: NDArray[np.float64]
+    natural_priors: NDArray[np.float64]
+    counts: dict[str, Any]
+    metrics: dict[str, Any]
+    provenance: Provenance
+
+
+def read_run(root: Path, problem: str) -> Run:
+    """Read the run of a problem.
+
+    Args:
+        root: the folder that holds params.yaml.
+        problem: a problem of the run.
+
+    Raises:
+        InputError: the problem is unknown, or a file is missing; the message says which stage writes it.
+    """
+    params = with_recipe(read_params(root / "params.yaml"))
+    classes = classes_of(params, problem)
+    table = files.read_table(root / f"data/particles/{problem}.csv")
+    labels = encode(table["label"], classes)
+    trained = _training_rows(files.read_table(root / f"data/folds/{problem}.csv"))
+    training_sets = balance.from_arrays(files.read_arrays(root / f"data/training_sets/{problem}.npz"))
+    loss = parse(LossSettings, pick(params, "train_cnn", "loss"), "train_cnn.loss")
+    metrics = read_json(root / "metrics/metrics.json")
+    if problem not in metrics:
+        where = root / "metrics/metrics.json"
+        raise InputError(f"{where}: holds nothing of '{problem}'; list it in `problems` and run `dvc repro`")
+    return Run(
+        problem=problem,
+        classes=classes,
+        params=params,
+        models=root / "data/models" / problem,
+        table=table,
+        training_priors=np.array(
+            [balance.stated_prior(loss, balance.sampled_prior(one, labels)) for one in training_sets]
+        ),
+        natural_priors=np.array([decisions.natural_prior(labels[rows], len(classes)) for rows in trained]),
+        counts=read_json(root / f"metrics/ingest/{problem}/counts.json"),
+        metrics=metrics[problem],
+        provenance=Provenance(
+            git_revision=_git_revision(root),
+            data_md5=_data_md5(root, f"data/particles/{problem}.npz"),
+            versions={name: version(name) for name in LIBRARIES},
+        ),
+    )
+
+
+def read_text(path: Path) -> str:
+    """A text file that a stage wrote.
+
+    Raises:
+        InputError: it is missing or not text.
+    """
+    try:
+        return path.read_text(encoding="utf-8")
+    except FileNotFoundError:
+        raise InputError(f"{path}: no such file; run `dvc repro`") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: damaged ({error}); delete it and run `dvc repro`") from None
+
+
+def read_json(path: Path) -> dict[str, Any]:
+    """A JSON object that a stage wrote.
+
+    Raises:
+        InputError: it is missing or damaged.
+    """
+    text = read_text(path)
+    try:
+        content = json.loads(text)
+    except json.JSONDecodeError as error:
+        raise InputError(f"{path}: damaged ({error}); delete it and run `dvc repro`") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{path}: expected a JSON object; delete it and run `dvc repro`")
+    return content
+
+
+def _training_rows(folds: pd.DataFrame) -> list[NDArray[np.int64]]:
+    """Training rows of every fold of every repeat, as the stages after split number them."""
+    assignments = folds.drop(columns="id").to_numpy().T
+    return [np.flatnonzero(assigned != fold) for assigned in assignments for fold in range(assigned.max() + 1)]
+
+
+def _git_revision(root: Path) -> str | None:
+    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    try:
+        return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # no git here, or no repository
+        return None
+
+
+def _data_md5(root: Path, path: str) -> str | None:
+    """The hash of an output in dvc.lock."""
+    lock = root / "dvc.lock"
+    if not lock.exists():
+        return None
+    try:
+        stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"].values()
+        outs = [out for stage in stages for out in stage.get("outs", [])]
+    except (yaml.YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
+        raise InputError(f"{lock}: damaged ({error}); restore it from git") from None
+    return next((out["md5"] for out in outs if out["path"] == path), None)

@@ -1,0 +1,19 @@
+// Most probable class of every row, by another language's ONNX Runtime: node labels.mjs MODEL INPUT VALUES SHAPE > labels.json
+// VALUES holds little-endian float32 or, for the input `features`, float64; SHAPE is as 1000,28,28,1.
+import { readFileSync } from "node:fs";
+import * as ort from "onnxruntime-node";
+
+const [model, input, values, shape] = process.argv.slice(2);
+const bytes = readFileSync(values);
+const [type, numbers] = input === "features" ? ["float64", Float64Array] : ["float32", Float32Array];
+const session = await ort.InferenceSession.create(model);
+const data = new numbers(bytes.buffer.slice(bytes.byteOffset, bytes.byteOffset + bytes.byteLength));
+const tensor = new ort.Tensor(type, data, shape.split(",").map(Number));
+const { probabilities } = await session.run({ [input]: tensor }, ["probabilities"]);
+
+const [rows, classes] = probabilities.dims;
+const labels = Array.from({ length: rows }, (_, row) => {
+  const of = probabilities.data.subarray(row * classes, (row + 1) * classes);
+  return of.indexOf(Math.max(...of));
+});
+console.log(JSON.stringify(labels));

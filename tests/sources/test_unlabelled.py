@@ -1,0 +1,175 @@
+"""Particles without a class: from a folder of images, a table, or a micrograph, cut as those of the training."""
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import tifffile
+from numpy.testing import assert_array_equal
+from PIL import Image
+
+from lipnet.errors import InputError
+from lipnet.particles import Particle, inscribed_ellipse
+from lipnet.sources.micrographs import MicrographSettings
+from lipnet.sources.rows import Rejected
+from lipnet.sources.unlabelled import open_unlabelled
+
+SETTINGS = MicrographSettings(padding_px=2, pixel_size_nm=None, clip_percent=0)
+IMAGE = np.arange(120, dtype=np.uint8).reshape(10, 12)
+MASK = np.zeros((10, 12), np.uint8)
+MASK[3:7, 4:9] = 255
+
+
+def _save(path: Path, pixels: Any) -> Path:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    Image.fromarray(pixels).save(path)
+    return path
+
+
+def _read(path: Path, masks: Path | None = None, padding_px: int | None = None, given: Any = ()) -> list[Any]:
+    opened = open_unlabelled(path, masks, padding_px, given, SETTINGS)
+    return [*(item for task in opened.tasks for item in opened.read(task)), *opened.rejected]
+
+
+def test_every_image_of_a_folder_is_a_particle_of_its_name(tmp_path: Path) -> None:
+    _save(tmp_path / "b.png", IMAGE)
+    _save(tmp_path / "inner" / "a.png", 255 - IMAGE)
+    (tmp_path / "notes.txt").write_text("no image")
+    first, second = _read(tmp_path)
+    assert (first.id, second.id, first.label) == ("b.png", "inner/a.png", "")
+    assert_array_equal(second.image, 255 - IMAGE)
+    assert_array_equal(first.mask, inscribed_ellipse((10, 12), 0))
+    assert first.mask_estimated and np.isnan(first.pixel_size_nm)
+
+
+def test_the_padding_of_the_images_of_a_folder_is_not_part_of_the_particle(tmp_path: Path) -> None:
+    _save(tmp_path / "a.png", IMAGE)
+    [particle] = _read(tmp_path, padding_px=3)
+    assert particle.padding_px == 3
+    assert_array_equal(particle.mask, inscribed_ellipse((10, 12), 3))
+
+
+@pytest.mark.parametrize("where", ["beside", "inside"])
+def test_masks_have_the_names_of_the_images_or_their_stems(tmp_path: Path, where: str) -> None:
+    images = tmp_path / "images"
+    masks = images / "masks" if where == "inside" else tmp_path / "masks"
+    for name, mask in (("a.png", "a.png"), ("b.png", "b.tif")):
+        _save(images / name, IMAGE)
+        _save(masks / mask, MASK)
+    particles = _read(images, masks)
+    assert [particle.id for particle in particles] == ["a.png", "b.png"]
+    for particle in particles:
+        assert_array_equal(particle.mask, MASK > 0)
+        assert not particle.mask_estimated
+
+
+def test_an_image_without_its_mask_and_a_damaged_one_are_rejected_and_the_rest_is_read(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        _save(tmp_path / "images" / f"{name}.png", IMAGE)
+    (tmp_path / "images" / "c.png").write_bytes(b"no image")
+    for name in ("b", "c"):
+        _save(tmp_path / "masks" / f"{name}.png", MASK)
+    lacking, fine, damaged = _read(tmp_path / "images", tmp_path / "masks")
+    assert isinstance(fine, Particle)
+    assert isinstance(lacking, Rejected) and "a.png: no such file" in lacking.reason
+    assert isinstance(damaged, Rejected) and "c.png: damaged or not an image" in damaged.reason
+
+
+def test_a_link_in_a_folder_is_not_followed_and_the_folder_itself_may_be_one(tmp_path: Path) -> None:
+    _save(tmp_path / "images" / "a.png", IMAGE)
+    _save(tmp_path / "outside.png", IMAGE)
+    (tmp_path / "images" / "b.png").symlink_to(tmp_path / "outside.png")
+    (tmp_path / "link").symlink_to(tmp_path / "images")
+    fine, refused = _read(tmp_path / "link")
+    assert isinstance(fine, Particle)
+    assert isinstance(refused, Rejected) and "is a link, which is not followed" in refused.reason
+
+
+@pytest.mark.parametrize("name", ["particles.csv", "mine.csv"])
+def test_a_table_needs_no_class_and_its_columns_say_the_rest(tmp_path: Path, name: str) -> None:
+    _save(tmp_path / "a.png", IMAGE)
+    (tmp_path / name).write_text("id,image,padding_px,pixel_size_nm,density\np1,a.png,2,1.5,7\n")
+    path = tmp_path if name == "particles.csv" else tmp_path / name
+    [particle] = _read(path, given=["density"])
+    assert (particle.id, particle.label, particle.padding_px, particle.pixel_size_nm) == ("p1", "", 2, 1.5)
+    assert particle.features == {"density": 7.0}
+
+
+def test_rows_of_a_table_that_cannot_be_used_are_rejected(tmp_path: Path) -> None:
+    _save(tmp_path / "a.png", IMAGE)
+    (tmp_path / "particles.csv").write_text("id,image\np1,a.png\np1,a.png\np2,missing.png\n")
+    fine, missing, twice = _read(tmp_path)
+    assert isinstance(fine, Particle)
+    assert "missing.png: no such file" in missing.reason and missing.row == 4
+    assert "duplicate of row 2" in twice.reason
+
+
+def _micrograph(folder: Path, labels_name: str) -> Path:
+    labels = np.zeros((30, 40), np.uint16)
+    labels[5:10, 6:12], labels[15:22, 20:31] = 3, 7
+    grey = np.random.default_rng(0).integers(20, 230, (30, 40)).astype(np.uint8)
+    _save(folder / "field.png", grey)
+    (folder / labels_name).parent.mkdir(parents=True, exist_ok=True)
+    tifffile.imwrite(folder / labels_name, labels)
+    return folder / "field.png"
+
+
+@pytest.mark.parametrize("labels_name", ["field_labels.tif", "labels/field.tif", "../elsewhere/any.tif"])
+def test_every_number_of_a_label_mask_is_a_particle_cut_with_its_surrounding(tmp_path: Path, labels_name: str) -> None:
+    path = _micrograph(tmp_path / "data", labels_name)
+    masks = tmp_path / "data" / labels_name if ".." in labels_name else None
+    first, second = _read(path, masks)
+    assert (first.id, second.id) == ("field.png:3", "field.png:7")
+    assert first.image.shape == (5 + 4, 6 + 4) and first.mask.sum() == 30 and not first.mask_estimated
+    assert second.padding_px == 2
+    [wider, _] = _read(path, masks, padding_px=4)
+    assert wider.image.shape == (5 + 8, 6 + 8)
+
+
+def test_particles_of_a_stack_say_their_page(tmp_path: Path) -> None:
+    labels = np.zeros((2, 30, 40), np.uint16)
+    labels[0, 5:10, 6:12] = labels[1, 8:12, 6:12] = 1
+    tifffile.imwrite(tmp_path / "stack.tif", np.full((2, 30, 40), 90, np.uint8), photometric="minisblack")
+    tifffile.imwrite(tmp_path / "stack_labels.tif", labels, photometric="minisblack")
+    first, second = _read(tmp_path / "stack.tif")
+    assert (first.id, second.id) == ("stack.tif#0:1", "stack.tif#1:1")
+    assert (first.mask.sum(), second.mask.sum()) == (30, 24)
+
+
+def test_a_label_mask_of_another_size_rejects_its_particles(tmp_path: Path) -> None:
+    path = _micrograph(tmp_path, "field_labels.tif")
+    _save(path, IMAGE)
+    assert all("the label mask is" in item.reason for item in _read(path))
+
+
+@pytest.mark.parametrize(
+    ("make", "path", "options", "message"),
+    [
+        ((), "none", {}, "none: no such file or folder"),
+        (("notes.txt",), "", {}, "holds no particles.csv and no PNG"),
+        (("notes.txt",), "notes.txt", {}, r"notes\.txt: give a folder of images"),
+        (("a.png",), "", {"masks": "none"}, "none: no such folder of masks"),
+        (("a.png",), "a.png", {}, r"a\.png: give its label mask with --masks, or save it beside it as a_labels\.tif"),
+        (("a.png",), "a.png", {"masks": "none.tif"}, r"none\.tif: no such label mask"),
+        (("a.png", "b.png"), "a.png", {"masks": "b.png"}, r"b\.png: marks no particle"),
+        (("a.png", "b.txt"), "a.png", {"masks": "b.txt"}, r"b\.txt: format '\.txt' is not read"),
+        (("a.png",), "", {"given": ["density"]}, "the model needs the columns density; give a table"),
+        (("t.csv",), "t.csv", {"masks": "."}, r"t\.csv: a table says itself"),
+        (("t.csv",), "t.csv", {"padding_px": 1}, r"t\.csv: a table says itself"),
+        (("t.csv",), "t.csv", {}, r"t\.csv: column image is missing"),
+        (("t.csv",), "t.csv", {"given": ["density"]}, r"t\.csv: column image, density is missing"),
+    ],
+)
+def test_an_input_that_cannot_be_read_is_named(
+    tmp_path: Path, make: tuple[str, ...], path: str, options: dict[str, Any], message: str
+) -> None:
+    for name in make:
+        if name.endswith(".png"):
+            _save(tmp_path / name, np.zeros((10, 12), np.uint8))
+        else:
+            (tmp_path / name).write_text("id\np1\n")
+    if "masks" in options:
+        options = options | {"masks": tmp_path / options["masks"]}
+    with pytest.raises(InputError, match=message):
+        _read(tmp_path / path, **options)

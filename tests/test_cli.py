@@ -1,0 +1,244 @@
+"""The command lipnet: what a user gets, and what every wrong input ends in: one message and an exit code."""
+
+import json
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+import tifffile
+from numpy.testing import assert_allclose
+from PIL import Image
+
+from lipnet import cli, export
+from lipnet.runs import Run
+from tests.finished_run import PROBLEM, make_run
+from tests.onnx_models import IMAGE, description, features_of, write
+
+LEVELS = {"bright.png": 230, "dark.png": 20, "grey.png": 128}
+Command = Callable[..., tuple[int, str, str]]
+
+
+@pytest.fixture
+def lipnet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
+    """Run a command line; gives exit code, stdout and stderr."""
+
+    def run(*words: Any) -> tuple[int, str, str]:
+        monkeypatch.setattr(sys, "argv", ["lipnet", *map(str, words)])
+        with pytest.raises(SystemExit) as end:
+            cli.main()
+        if isinstance(end.value.code, str):  # Python itself prints it to stderr and exits with 1
+            print(end.value.code, file=sys.stderr)
+        printed = capsys.readouterr()
+        return 1 if isinstance(end.value.code, str) else int(end.value.code or 0), printed.out, printed.err
+
+    return run
+
+
+@pytest.fixture
+def models(tmp_path: Path) -> Path:
+    for fold in (0, 1):
+        write(tmp_path / "models" / f"cnn_fold{fold}.onnx", description(fold=fold), biases=(-10.0 + fold, 10.0 - fold))
+    return tmp_path / "models"
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    (tmp_path / "images").mkdir()
+    for name, level in LEVELS.items():
+        Image.fromarray(np.full((12, 14), level, np.uint8)).save(tmp_path / "images" / name)
+    return tmp_path / "images"
+
+
+def test_predict_writes_a_row_for_every_image(lipnet: Command, models: Path, images: Path, tmp_path: Path) -> None:
+    code, out, err = lipnet("predict", models, images, "--to", tmp_path / "new" / "out.csv", "--abstain-below", 0.9)
+    assert (code, err) == (0, "")
+    assert "3 particles by 2 x cnn: Bright 2, Dark 1; 1 below the limit" in out
+    table = pd.read_csv(tmp_path / "new" / "out.csv")
+    assert table["id"].tolist() == list(LEVELS)
+    assert table["class"].tolist() == ["Bright", "Dark", "Bright"]
+    assert table["abstain"].tolist() == [0, 0, 1]
+    of_bright = 1 / (1 + np.exp(20 - 40 * 128 / 255 - np.array([0, 2])))  # what each model says of the grey image
+    assert_allclose(table["disagreement"], [0, 0, of_bright.std()], atol=1e-5)
+    assert "area_px2" in table
+
+
+def test_features_can_be_left_out_and_the_summary_be_json(
+    lipnet: Command, models: Path, images: Path, tmp_path: Path
+) -> None:
+    code, out, _ = lipnet("predict", models, images, "--to", tmp_path / "out.csv", "--no-features", "--json")
+    assert code == 0 and list(pd.read_csv(tmp_path / "out.csv"))[-1] == "abstain"
+    summary = json.loads(out)
+    assert summary["classes"] == {"Bright": 2, "Dark": 1} and summary["rejected"] == []
+
+
+def test_one_file_is_one_model(lipnet: Command, models: Path, images: Path, tmp_path: Path) -> None:
+    code, _, _ = lipnet("predict", models / "cnn_fold1.onnx", images, "--to", tmp_path / "out.csv")
+    assert code == 0 and pd.read_csv(tmp_path / "out.csv")["disagreement"].isna().all()
+
+
+@pytest.mark.parametrize(
+    ("options", "share"),
+    [([], 0.1), (["--shift", 0], 0.5), (["--deployment-prior", "Dark=3, Bright=1"], 0.25)],
+)
+def test_probabilities_are_shifted_to_the_natural_or_a_given_prior(
+    lipnet: Command, images: Path, tmp_path: Path, options: list[Any], share: float
+) -> None:
+    said = description(natural_prior=[0.1, 0.9])
+    model = write(tmp_path / "m.onnx", said, weights=(0.0, 0.0), biases=(0.0, 0.0))  # it never knows
+    assert lipnet("predict", model, images, "--to", tmp_path / "out.csv", *options)[0] == 0
+    assert_allclose(pd.read_csv(tmp_path / "out.csv")["p_Bright"], share, atol=1e-6)
+
+
+def test_a_table_and_a_micrograph_are_read_too(lipnet: Command, models: Path, images: Path, tmp_path: Path) -> None:
+    (images / "particles.csv").write_text("id,image\n7,dark.png\n")
+    assert lipnet("predict", models, images, "--to", tmp_path / "out.csv")[0] == 0
+    assert pd.read_csv(tmp_path / "out.csv")["id"].tolist() == [7]
+
+    labels = np.zeros((12, 14), np.uint8)
+    labels[3:7, 4:9] = 1
+    tifffile.imwrite(tmp_path / "labels.tif", labels)
+    code, _, _ = lipnet(
+        "predict", models, images / "dark.png", "--masks", tmp_path / "labels.tif", "--to", tmp_path / "out.csv"
+    )
+    assert code == 0 and pd.read_csv(tmp_path / "out.csv")["id"].tolist() == ["dark.png:1"]
+
+
+def test_features_that_a_model_needs_are_taken_from_the_table(lipnet: Command, images: Path, tmp_path: Path) -> None:
+    said = description(classifier="svm", inputs=features_of("density", given=["density"]))
+    model = write(tmp_path / "svm.onnx", said)
+    (images / "particles.csv").write_text("id,image,density\na,dark.png,1\nb,dark.png,0\n")
+    assert lipnet("predict", model, images, "--to", tmp_path / "out.csv", "--no-features")[0] == 0
+    assert pd.read_csv(tmp_path / "out.csv")["class"].tolist() == ["Bright", "Dark"]
+
+
+def test_what_can_be_read_is_classified_and_the_rest_named_with_exit_code_1(
+    lipnet: Command, models: Path, images: Path, tmp_path: Path
+) -> None:
+    (images / "text.png").write_text("no image")
+    code, out, err = lipnet("predict", models, images, "--to", tmp_path / "out.csv", "--json")
+    assert code == 1 and "1 of 4 particles cannot be used" in err and "damaged or not an image" in err
+    assert len(pd.read_csv(tmp_path / "out.csv")) == 3
+    [rejected] = json.loads(out)["rejected"]
+    assert rejected["id"] == "text.png"
+
+
+def _corrupt(models: Path, _: Path) -> None:
+    (models / "cnn_fold0.onnx").write_bytes((models / "cnn_fold0.onnx").read_bytes()[:200])
+
+
+def _wrong_metadata(models: Path, _: Path) -> None:
+    write(models / "cnn_fold0.onnx", metadata="{}")
+
+
+def _only_text(_: Path, images: Path) -> None:
+    for path in images.iterdir():
+        path.write_text("no image")
+
+
+def _emptied(_: Path, images: Path) -> None:
+    shutil.rmtree(images)
+    images.mkdir()
+
+
+def _as_it_is(_: Path, __: Path) -> None:
+    pass
+
+
+@pytest.mark.parametrize(
+    ("spoil", "words", "message"),
+    [
+        (_corrupt, "models images", "damaged or not an ONNX file"),
+        (_wrong_metadata, "models images", "metadata: classifier: Field required"),
+        (_only_text, "models images", "no particle can be used"),
+        (_emptied, "models images", "holds no particles.csv and no PNG"),
+        (_as_it_is, "none images", "no such file or folder; `lipnet export` writes one"),
+        (_as_it_is, "images images", "holds no .onnx file"),
+        (_as_it_is, "images/dark.png images", "damaged or not an ONNX file"),
+        (_as_it_is, "models none", "none: no such file or folder"),
+        (_as_it_is, "models models/cnn_fold0.onnx", "give a folder of images"),
+        (_as_it_is, "models images --deployment-prior Full=1,Empty=2", "give a share to each of Bright, Dark"),
+        (_as_it_is, "models images --classifier svm", "choose a classifier with --classifier; there are cnn"),
+    ],
+)
+def test_a_wrong_input_ends_in_one_message_and_exit_code_1(
+    lipnet: Command,
+    models: Path,
+    images: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    spoil: Callable[[Path, Path], None],
+    words: str,
+    message: str,
+) -> None:
+    monkeypatch.chdir(models.parent)
+    spoil(models, images)
+    code, out, err = lipnet("predict", *words.split(), "--to", "out.csv")
+    assert (code, out) == (1, "")
+    assert err.startswith("lipnet: ") and "Traceback" not in err
+    assert message in err
+    assert not Path("out.csv").exists()
+
+
+def test_a_place_that_cannot_be_written_ends_in_one_message(lipnet: Command, models: Path, images: Path) -> None:
+    code, _, err = lipnet("predict", models, images, "--to", images)
+    assert code == 1 and err.startswith("lipnet: ") and "Is a directory" in err
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["predict"],
+        ["predict", "m", "i"],
+        ["predict", "m", "i", "--to", "o", "--shift", "2"],
+        ["predict", "m", "i", "--to", "o", "--abstain-below", "-1"],
+        ["predict", "m", "i", "--to", "o", "--pixel-size-nm", "0"],
+        ["predict", "m", "i", "--to", "o", "--deployment-prior", "Bright"],
+        ["predict", "m", "i", "--to", "o", "--deployment-prior", "Bright=1,Bright=2"],
+        ["predict", "m", "i", "--to", "o", "--deployment-prior", "Bright=1,Dark=2", "--shift", "0"],
+        ["forget"],
+    ],
+)
+def test_a_wrong_command_line_ends_in_exit_code_2(lipnet: Command, words: list[str]) -> None:
+    code, _, err = lipnet(*words)
+    assert code == 2 and "Usage:" in err
+
+
+def test_info_says_what_a_model_is(lipnet: Command, models: Path) -> None:
+    code, out, _ = lipnet("info", models)
+    assert code == 0 and "cnn_fold1.onnx: by_hand, fold 1, for brightness" in out
+    assert "image: image [4, 4, 1]" in out and "50.00%, 50.00%" in out
+    code, out, _ = lipnet("info", models, "--json")
+    assert json.loads(out)["cnn_fold0.onnx"]["inputs"]["image"] == IMAGE
+
+
+def test_export_writes_the_models_and_their_card(
+    lipnet: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def two_files(run: Run) -> Any:
+        yield "cnn_fold0.onnx", run.problem.encode()
+        yield "svm_fold0.onnx", b"svm"
+
+    monkeypatch.setattr(export, "export_run", two_files)
+    run, to = make_run(tmp_path / "run"), tmp_path / "exported"
+    code, out, _ = lipnet("export", PROBLEM, "--run", run, "--to", to)
+    assert code == 0 and "2 models" in out
+    assert (to / "cnn_fold0.onnx").read_bytes() == PROBLEM.encode()
+    assert json.loads((to / "card.json").read_text())["files"] == ["cnn_fold0.onnx", "svm_fold0.onnx"]
+    assert (to / "card.md").read_text().startswith(f"# {PROBLEM}: tiny and SVMs")
+
+
+def test_export_of_what_is_no_run_ends_in_one_message(lipnet: Command, tmp_path: Path) -> None:
+    code, _, err = lipnet("export", PROBLEM, "--run", tmp_path, "--to", tmp_path / "to")
+    assert code == 1 and "params.yaml: no such file" in err
+
+
+def test_without_the_libraries_of_training_export_says_what_to_install(
+    lipnet: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "lipnet.runs", None)
+    code, _, err = lipnet("export", PROBLEM, "--to", tmp_path)
+    assert code == 1 and "pip install 'lipnet[train]'" in err
