@@ -99,7 +99,7 @@ def _all_stages(problem: str, n: int, svm: bool) -> dict[str, Usage]:
 def _stand_in(predictions: Path, names: Iterable[str]) -> None:
     (predictions / "svm").mkdir()
     for name in names:
-        shutil.copy(predictions / "cnn.csv", predictions / "svm" / f"{name}.csv")
+        shutil.copy(predictions / "cnn" / "cnn.csv", predictions / "svm" / f"{name}.csv")
 
 
 def _rows(usages: dict[str, dict[int, Usage]]) -> list[list[str]]:

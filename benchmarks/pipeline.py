@@ -18,7 +18,7 @@ from statistics import median
 
 from benchmarks.measure import ROOT, table, write_results
 
-TRAINING = ("train_cnn", "train_svm")
+TRAINING = ("train_cnn", "train_svm", "train_trees", "score_inner")
 MADE_HERE = "ingest"  # the default run makes its own particles
 OTHER_MODEL = "lipnet1"
 START, END = "start of dvc", "end of dvc"

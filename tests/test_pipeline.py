@@ -100,7 +100,7 @@ def test_outputs_are_where_a_reviewer_looks(project):
     ingested = {path.name for path in (project / "plots/particles/lamellarity").iterdir()}
     assert {"report.md", "contact_sheet.png", "sizes.png", "features.png"} <= ingested
     names = {path.stem for path in (project / "data/predictions/lamellarity").rglob("*.csv")}
-    assert names == {"cnn", "svm", "size_only"}
+    assert names == {"cnn", "svm", "size_only", "trees"}
     assert {path.stem for path in (project / "data/decisions/lamellarity").iterdir()} == {
         "cnn_shifted",
         "cnn_half_shifted",
@@ -112,7 +112,7 @@ def test_outputs_are_where_a_reviewer_looks(project):
 
 def test_changing_the_model_reruns_training_and_what_follows_only(project):
     output = succeed(project, "dvc", "exp", "run", "-S", "model=lipnet2")
-    assert stages_run(output) == ["train_cnn", "decide", "evaluate", "compare"]
+    assert sorted(stages_run(output)) == ["compare", "decide", "evaluate", "score_inner", "train_cnn"]
     diff = succeed(project, "dvc", "params", "diff", "--md")
     assert "| model" in diff and "lipnet2" in diff
 
@@ -133,15 +133,18 @@ def test_metrics_diff_has_rows_by_problem_and_classifier(project):
 @pytest.mark.parametrize(
     ("key", "value", "stale"),
     [
-        ("train_svm.cost", 2.0, {"train_svm"}),
-        ("networks.lipnet1.dense_units", 9, {"train_cnn"}),
+        ("train_svm.cost", 2.0, {"train_svm", "score_inner"}),
+        ("train_trees.boosted.max_iter", 9, {"train_trees", "score_inner"}),
+        ("networks.lipnet1.dense_units", 9, {"train_cnn", "score_inner"}),
         ("networks.lipnet4.dense_units", 9, set()),
-        ("train_cnn.label_smoothing", 0.0, {"train_cnn", "decide"}),
-        ("decide.floor", 0.01, {"decide"}),
+        ("train_cnn.label_smoothing", 0.0, {"train_cnn", "score_inner", "decide"}),
+        ("decide.floor", 0.01, {"score_inner", "decide"}),
+        ("inner.folds", 2, {"score_inner"}),
+        ("recipe", "best", {"crop", "balance", "train_cnn", "train_svm", "train_trees", "score_inner", "decide"}),
         ("evaluate.abstain_below", [0.8], {"evaluate"}),
         ("split.protocol", "shuffled", {"split"}),
         ("compare.confidence", 0.9, {"compare"}),
-        ("balance.method", "none", {"balance"}),
+        ("balance.method", "none", {"balance", "score_inner"}),
         ("classes.liposomes", ["A", "B"], set()),
     ],
 )

@@ -147,8 +147,8 @@ def test_the_shift_is_that_of_the_decision_rules_with_the_priors_of_each_model(t
     shifted = shift(stated, models, None, 0.5)
     for row, one in zip(shifted, models, strict=True):
         rule = decisions.Rule(0.5, 1 - np.eye(2), None)
-        priors = (np.array(one.description.training_prior), np.array(one.description.natural_prior))
-        _, expected = rule.apply(decisions.unsmooth(stated[0], 0.1, 0.01), *priors)
+        prior, natural = np.array(one.description.training_prior), np.array(one.description.natural_prior)
+        _, expected = rule.apply([decisions.Stated(decisions.unsmooth(stated[0], 0.1, 0.01), prior)], natural)
         assert_allclose(row, expected)
     assert_array_equal(shift(stated, models, None, 0), stated)
 
