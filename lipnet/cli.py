@@ -170,6 +170,22 @@ def export(
 
 
 @app.command()
+def explain(
+    problem: Annotated[str, typer.Argument(help="problem of params.yaml")],
+    to: Annotated[Path, typer.Option(help="folder to write")],
+    particle: Annotated[
+        list[str] | None, typer.Option(help="id of a particle of fold 0; may be repeated; by default one a class")
+    ] = None,
+    run: Annotated[Path, typer.Option(help="folder of the pipeline, with params.yaml")] = Path(),
+) -> None:
+    """Draw what the network of fold 0 looks at, and which particle features it agrees with."""
+    from lipnet.explain_files import explain_particles
+
+    explain_particles(run, problem, particle or [], to)
+    print(f"{to}: pictures and tables")
+
+
+@app.command()
 def info(model: ModelPath, classifier: Classifier = None, as_json: AsJson = False) -> None:
     """Say what a model is: problem, classes, inputs, origin."""
     from lipnet.model_files import read_models

@@ -12,7 +12,9 @@ from stages.command import run
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     """Run a stage's command line in a folder with a params.yaml; returns what main was given."""
-    (tmp_path / "params.yaml").write_text("seed: 7\n")
+    (tmp_path / "params.yaml").write_text(
+        "seed: 7\nrecipe: mine\nrecipes: {mine: {crop.mode: masked}}\ncrop: {mode: cropped}\n"
+    )
     monkeypatch.chdir(tmp_path)
 
     def with_arguments(*words: str, main: Any = None) -> list[Any]:
@@ -24,9 +26,9 @@ def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
     return with_arguments
 
 
-def test_main_gets_the_params_and_the_paths(call: Any) -> None:
+def test_main_gets_the_params_with_their_recipe_and_the_paths(call: Any) -> None:
     params, arguments = call("lamellarity", "--table", "a folder/t.csv")
-    assert params == {"seed": 7}
+    assert (params["seed"], params["crop"]) == (7, {"mode": "masked"})
     assert (arguments.problem, arguments.table) == ("lamellarity", Path("a folder/t.csv"))
 
 

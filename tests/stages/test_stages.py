@@ -177,8 +177,9 @@ def prepare_decisions(folder: Path, labels: list[str]) -> None:
     stated = pd.DataFrame({"id": ids, "repeat": 0, "fold": fold, "label": labels, "predicted": labels})
     stated[[f"p_{name}" for name in classes]] = np.random.default_rng(1).dirichlet([3, 3, 3], n).round(6)
     files.write_table(folder / "predictions" / "cnn.csv", stated)
+    guess = np.random.default_rng(2)  # the same whatever the labels are
     scores = [
-        to_table(number, part, rows, codes, Stated(rng.dirichlet([3, 3, 3], len(rows)), np.full(3, 1 / 3)), classes)
+        to_table(number, part, rows, codes, Stated(guess.dirichlet([3, 3, 3], len(rows)), np.full(3, 1 / 3)), classes)
         for number, train in enumerate(trains)
         for part, rows in enumerate(np.array_split(train, 2))
     ]
@@ -227,6 +228,7 @@ def test_fitted_rules_and_averages_run_through_all_stages(tmp_path: Path) -> Non
     params = make_params(
         inner__folds=2,
         inner__classifiers=["cnn", "trees"],
+        train_trees__boosted__inner_folds=2,
         train_cnn__views=True,
         train_cnn__heads__svms={"cnn_svm": []},
         train_cnn__join__features=["area"],

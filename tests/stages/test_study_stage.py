@@ -138,7 +138,7 @@ def test_the_outputs_of_a_study(project: Path, monkeypatch: pytest.MonkeyPatch) 
         ({"arms": {"cnn": {}, "b": {"crop.mod": "masked"}}}, "'mod' is missing in crop; did you mean 'mode'"),
         (
             {"arms": {"cnn": {}, "b": {"classifier": "svn"}}},
-            "'svn' is missing in train_svm.features; did you mean 'svm'",
+            "no classifier 'svn'; there are: cnn, .*svm",
         ),
         ({"figur": "bars"}, "unknown key 'studies.s.figur'; did you mean 'figure'"),
         ({"against": "nobody"}, "lamellarity has no arm 'nobody'"),
