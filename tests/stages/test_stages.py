@@ -229,6 +229,7 @@ def test_fitted_rules_and_averages_run_through_all_stages(tmp_path: Path) -> Non
         inner__folds=2,
         inner__classifiers=["cnn", "trees"],
         train_trees__boosted__inner_folds=2,
+        train_cnn__heads__calibration_folds=2,
         train_cnn__views=True,
         train_cnn__heads__svms={"cnn_svm": []},
         train_cnn__join__features=["area"],
