@@ -94,9 +94,22 @@ def forward(model: "keras.Model", crops: NDArray[np.uint8]) -> list[Floats]:
     import keras
 
     values: list[Floats] = [to_grey(crops)]
-    for layer in model.layers:
+    for layer in chain(model):
         values.append(np.asarray(keras.ops.convert_to_numpy(layer(values[-1]))))
     return values
+
+
+def chain(model: "keras.Model") -> list[Any]:
+    """The layers of a network, each of which feeds the next one alone.
+
+    Raises:
+        ValueError: it is no chain, as networks with bridges, joined features or a masked average are not.
+    """
+    layers = [layer for layer in model.layers if type(layer).__name__ != "InputLayer"]
+    others = sorted({type(layer).__name__ for layer in layers} - {*_LINEAR, "Activation"})
+    if others:
+        raise ValueError(f"only networks that are a chain of layers are explained; this one has {', '.join(others)}")
+    return layers
 
 
 def backward(model: "keras.Model", values: list[Floats], layer: str, signal: Floats, rule: Rule) -> Floats:
@@ -116,13 +129,13 @@ def backward(model: "keras.Model", values: list[Floats], layer: str, signal: Flo
         ValueError: no such layer, or the softmax.
     """
     position = _position(model, layer)
-    for step, before in zip(model.layers[position::-1], values[position::-1], strict=True):
+    for step, before in zip(chain(model)[position::-1], values[position::-1], strict=True):
         signal = transposed(step, before, signal, rule)
     return signal[..., 0]
 
 
 def _position(model: "keras.Model", layer: str) -> int:
-    names = [step.name for step in model.layers]
+    names = [step.name for step in chain(model)]
     if layer not in names[:-1]:
         raise ValueError(f"'{layer}' is not a layer below the softmax; these are: {', '.join(names[:-1])}")
     return names.index(layer)
@@ -240,13 +253,13 @@ def receptive_field(model: "keras.Model", layer: str, place: tuple[int, int]) ->
         ValueError: no such layer, or its output is no map.
     """
     position = _position_of_map(model, layer)
-    rows, columns = (_span(model.layers[position::-1], axis, at) for axis, at in enumerate(place, start=1))
+    rows, columns = (_span(chain(model)[position::-1], axis, at) for axis, at in enumerate(place, start=1))
     return rows, columns
 
 
 def _position_of_map(model: "keras.Model", layer: str) -> int:
     position = _position(model, layer)
-    if len(model.layers[position].output.shape) != 4:
+    if len(chain(model)[position].output.shape) != 4:
         raise ValueError(f"the output of '{layer}' is no map: it has no rows and columns")
     return position
 
@@ -277,7 +290,7 @@ def most_exciting(model: "keras.Model", crops: NDArray[np.uint8], layer: str, k:
     Raises:
         ValueError: no such layer, or its output is no map.
     """
-    width = model.layers[_position_of_map(model, layer)].output.shape[2]
+    width = chain(model)[_position_of_map(model, layer)].output.shape[2]
     peaks, places = [], []
     for maps in _outputs(model, crops, layer):
         flat = maps.reshape(len(maps), -1, maps.shape[-1])
@@ -292,7 +305,7 @@ def most_exciting(model: "keras.Model", crops: NDArray[np.uint8], layer: str, k:
 
 def rule_for(model: "keras.Model") -> Rule:
     """The deconvolutional network where max-pooling leaves switches, else guided backpropagation, which needs none."""
-    pooled = any(type(layer).__name__ == "MaxPooling2D" for layer in model.layers)
+    pooled = any(type(layer).__name__ == "MaxPooling2D" for layer in chain(model))
     return "deconvnet" if pooled else "guided"
 
 
@@ -346,7 +359,7 @@ def embedding(model: "keras.Model", crops: NDArray[np.uint8]) -> Floats:
         model: a LipNet.
         crops: shape (n, size_px, size_px).
     """
-    below = model.layers[_position(model, "classes") - 1].name
+    below = chain(model)[_position(model, "classes") - 1].name
     outputs = np.concatenate(list(_outputs(model, crops, below)))
     return outputs.mean(axis=(1, 2)) if outputs.ndim == 4 else outputs
 
@@ -354,7 +367,7 @@ def embedding(model: "keras.Model", crops: NDArray[np.uint8]) -> Floats:
 def _outputs(model: "keras.Model", crops: NDArray[np.uint8], layer: str) -> Iterator[Floats]:
     import keras
 
-    part = keras.Model(model.inputs[0], model.layers[_position(model, layer)].output)
+    part = keras.Model(model.inputs[0], chain(model)[_position(model, layer)].output)
     part.compile(run_eagerly=True)  # for so few calls, tracing costs more than it saves
     for start in range(0, len(crops), CHUNK):
         yield part.predict_on_batch(to_grey(crops[start : start + CHUNK]))

@@ -18,6 +18,7 @@ from lipnet.explain import (
     agreement,
     backproject,
     backward,
+    chain,
     embedding,
     excited_patches,
     forward,
@@ -82,7 +83,7 @@ def test_a_linear_network_is_carried_back_by_its_transpose(rule: Rule, layer: st
     model = _small_integers(_network(STRIDE), low=1)  # all weights positive: every ReLU passes everything
     crops = _crops(2, 9)
     matrix = _probed(model, layer, 9)
-    output = forward(model, crops)[[step.name for step in model.layers].index(layer) + 1]
+    output = forward(model, crops)[[step.name for step in chain(model)].index(layer) + 1]
     for unit in range(output.shape[-1]):
         place = output[..., unit].reshape(2, -1).argmax(axis=1)
         expected = matrix[place * output.shape[-1] + unit].reshape(2, 9, 9)
@@ -115,7 +116,7 @@ def test_every_piece_of_every_network_is_adjoint_to_what_it_undoes(name: str, ba
     """<f(x + u) - f(x), y> = <u, f^T(y)>, with x such that no maximum and no sign changes."""
     model = _random_weights(_network(NETWORKS[name], batch_norm=batch_norm, dropout_decay=0.9))
     rng = np.random.default_rng(4)
-    for layer in model.layers[:-1]:
+    for layer in chain(model)[:-1]:
         shape = (2, *layer.input.shape[1:])
         before = np.zeros(shape)
         if isinstance(layer, keras.layers.Activation | keras.layers.MaxPooling2D):
@@ -142,7 +143,7 @@ def _by_tensorflow(
     with tf.GradientTape() as tape:
         tape.watch(image)
         value = image
-        for step in model.layers[: [step.name for step in model.layers].index(layer) + 1]:
+        for step in chain(model)[: [step.name for step in chain(model)].index(layer) + 1]:
             value = relu(value) if isinstance(step, keras.layers.Activation) else step(value)
         total = tf.reduce_sum(value * tf.constant(signal, tf.float32))
     return cast("NDArray[np.float32]", tape.gradient(total, image).numpy()[..., 0])
@@ -155,8 +156,8 @@ def _by_tensorflow(
 def test_maps_of_every_network_agree_with_automatic_differentiation(name: str, batch_norm: bool, rule: Rule) -> None:
     model = _random_weights(_network(NETWORKS[name], mid_grey=0.5, batch_norm=batch_norm))
     crops = _crops(2, NETWORKS[name]["size_px"])
-    last = [step.name for step in model.layers if step.name.endswith("_relu") and step.output.ndim == 4][-1]
-    for layer in (last, model.layers[-2].name):
+    last = [step.name for step in chain(model) if step.name.endswith("_relu") and step.output.ndim == 4][-1]
+    for layer in (last, chain(model)[-2].name):
         signal = np.random.default_rng(5).normal(size=(2, *model.get_layer(layer).output.shape[1:]))
         found = backward(model, forward(model, crops), layer, signal, rule)
         expected = _by_tensorflow(model, crops, layer, signal, rule)
@@ -168,7 +169,7 @@ def test_maps_of_every_network_agree_with_automatic_differentiation(name: str, b
 def test_all_rules_are_the_gradient_where_everything_is_positive(row: dict[str, Any]) -> None:
     model = _small_integers(_network(row), low=1)
     crops = _crops(2, row["size_px"])
-    last = model.layers[-2].name
+    last = chain(model)[-2].name
     gradient, *others = (backproject(model, crops, last, 1, rule) for rule in RULES)
     assert gradient.any()
     for other in others:
@@ -217,7 +218,7 @@ def test_a_planted_pattern_is_reconstructed_from_the_filter_that_detects_it(row:
 def test_the_class_of_a_planted_pattern_is_traced_to_it(row: dict[str, Any]) -> None:
     crop, cross = _with_cross()
     model = _cross_detector(row)
-    guided = backproject(model, crop[None], model.layers[-2].name, 0, "guided")[0]
+    guided = backproject(model, crop[None], chain(model)[-2].name, 0, "guided")[0]
     assert_array_equal(guided > 0, cross)
     hidden = occlusion(model, crop, 0, reach_px=1)
     assert hidden.max() == pytest.approx(predict(model, crop[None])[0, 0] - 1 / 3, abs=1e-6)
@@ -245,7 +246,7 @@ def test_receptive_fields_are_those_that_perturbation_measures(name: str, size_p
         if weight.path.endswith("kernel"):
             weight.assign(np.ones(weight.shape))
     one_white = (255 * np.eye(side**2)).reshape(-1, side, side).astype(np.uint8)  # on black, it raises all it reaches
-    for layer, output in zip(model.layers, forward(model, one_white)[1:], strict=True):
+    for layer, output in zip(chain(model), forward(model, one_white)[1:], strict=True):
         if output.ndim == 4:
             _, height, width, _ = output.shape
             reached = output[..., 0].reshape(side, side, height, width) > 0
@@ -359,3 +360,9 @@ def test_the_strongest_pair_of_each_feature_and_unit_is_named_with_its_sign() ->
     assert set(of_feature["feature"]) == {"area", "noise", "width"}
     of_unit = strongest(table, "unit")
     assert of_unit["unit"].tolist()[:2] == [1, 2] and set(of_unit["unit"]) == {0, 1, 2}
+
+
+def test_a_network_that_is_no_chain_is_refused() -> None:
+    row = NetworkSettings(size_px=8, blocks=[[4, 4]], halve="stride", top="average", residual=True)
+    with pytest.raises(ValueError, match="only networks that are a chain of layers are explained; this one has Add"):
+        chain(_network(row))
