@@ -4,6 +4,7 @@ Keras is imported inside the functions, as in ``networks``. It reads weights fro
 """
 
 import json
+import warnings
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -62,14 +63,16 @@ def load(architecture: Path, weights: Path) -> "keras.Model":
     if not isinstance(model, keras.Model) or not convolutions(model):
         raise InputError(f"{architecture}: not the architecture of a LipNet; delete it and run `dvc repro`")
     try:
-        # Keras takes no offence at arrays that are left over, as those of a deeper network are.
+        # Keras takes no offence at arrays that are left over, as those of a deeper network are, and warns of missing ones.
         fits = _n_arrays(weights) == len(model.weights)
-        model.load_weights(weights)
+        with warnings.catch_warnings():
+            warnings.simplefilter("error", UserWarning)
+            model.load_weights(weights)
     except FileNotFoundError:
         raise InputError(f"{weights}: no such file; run `dvc repro`") from None
     except (OSError, KeyError, RuntimeError) as error:
         raise InputError(f"{weights}: damaged ({_first_line(error)}); delete it and run `dvc repro`") from None
-    except ValueError:
+    except (ValueError, UserWarning):
         fits = False
     if not fits:
         raise InputError(f"{weights}: damaged, or weights of another network than {architecture}; run `dvc repro`")
