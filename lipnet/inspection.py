@@ -63,7 +63,7 @@ def load(architecture: Path, weights: Path) -> "keras.Model":
     if not isinstance(model, keras.Model) or not convolutions(model):
         raise InputError(f"{architecture}: not the architecture of a LipNet; delete it and run `dvc repro`")
     try:
-        # Keras takes no offence at arrays that are left over, as those of a deeper network are; of missing ones it warns.
+        # Keras takes no offence at arrays that are left over, as in a deeper network; of missing ones it warns.
         fits = _n_arrays(weights) == len(model.weights)
         with warnings.catch_warnings():
             warnings.simplefilter("error", UserWarning)
