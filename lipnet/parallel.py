@@ -1,13 +1,16 @@
-"""One door to many processes: the folds of a stage run through it, on this machine or wherever joblib is told to."""
+"""One door to many processes: the folds of a stage run through it, on this machine or on a Dask cluster."""
 
 import os
+import signal
 from collections.abc import Callable, Iterable, Iterator
-from functools import partial
+from functools import cache, partial
 from typing import Any, TypeVar
 
 import joblib
+from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
+from lipnet import lifeline
 from lipnet.errors import InputError
 
 Task = TypeVar("Task")
@@ -32,10 +35,12 @@ def stream(function: Callable[[Task], Result], tasks: Iterable[Task], threads_pe
 
     As many processes as the cores allow; the environment variable LIPNET_WORKERS sets another number. With LIPNET_DASK,
     the address of a Dask scheduler, the tasks go to the workers of that cluster instead. Where and beside how many
-    others a task runs never changes its result; the number of threads can, so it is fixed here for every library.
+    others a task runs never changes its result; the number of threads can, so it is fixed here for every library. The
+    processes of this machine end when this one does.
 
     Raises:
-        InputError: LIPNET_WORKERS is not a positive number, or the cluster of LIPNET_DASK cannot be used.
+        InputError: LIPNET_WORKERS is not a positive number, the cluster of LIPNET_DASK cannot be used, or a process
+            was killed.
     """
     waiting: dict[int, Result] = {}
     following = 0
@@ -59,7 +64,25 @@ def stream_as_done(
     _fix_threads(threads_per_task)
     workers = min(_workers(threads_per_task), max(len(todo), 1))
     parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
-    yield from parallel(joblib.delayed(work)(one) for one in todo)
+    try:
+        yield from parallel(joblib.delayed(partial(_in_worker, os.getpid(), work))(one) for one in todo)
+    except TerminatedWorkerError:
+        raise InputError(
+            "a process that worked for this one was killed, most often because memory ran out; close other programs or "
+            f"set {WORKERS_VARIABLE}=1, then run `dvc repro` again: it goes on where it stopped"
+        ) from None
+
+
+def _in_worker(leader: int, work: Callable[[tuple[int, Task]], Result], task: tuple[int, Task]) -> Result:
+    if os.getpid() != leader:
+        _tie_to_leader()
+    return work(task)
+
+
+@cache
+def _tie_to_leader() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the leader ends the others
+    lifeline.end_with_parent()
 
 
 def _numbered(function: Callable[[Task], Result], threads: int, task: tuple[int, Task]) -> tuple[int, Result]:
@@ -96,6 +119,11 @@ def _check_workers(address: str, workers: Iterable[Any]) -> None:
         raise InputError(f"the Dask scheduler at {address} has no workers; start some with 'dask worker {address}'")
     if max(threads) > 1:  # Keras keeps one graph and one random state a process
         raise InputError(f"a Dask worker at {address} runs several tasks at once; start it with '--nthreads 1'")
+
+
+def is_local() -> bool:
+    """Whether tasks run on this machine, with its files."""
+    return not os.environ.get(SCHEDULER_VARIABLE)
 
 
 def _workers(threads_per_task: int) -> int:

@@ -18,9 +18,10 @@ from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.model_selection import StratifiedGroupKFold
 
-from lipnet import networks, svm
+from lipnet import checkpoints, networks, svm
 from lipnet.augment import AugmentSettings, draw_maps, warp
 from lipnet.balance import LossSettings, TrainingSet, epoch_rows, oversample, sampled_prior
+from lipnet.checkpoints import Checkpoint
 from lipnet.epoch import Run, as_input, compiled
 from lipnet.errors import InputError
 from lipnet.losses import per_example
@@ -133,6 +134,7 @@ class FoldTask:
         report: called after every epoch.
         features: of all particles to join to the images, shape (n, n_features); NO_FEATURES where none are joined.
         heads: SVMs to put on the embedding, by name.
+        checkpoint: where to keep what a killed training goes on from, without a suffix; None: nowhere.
     """
 
     fold: int
@@ -148,6 +150,7 @@ class FoldTask:
     report: Report
     features: NDArray[np.float64] = field(default_factory=lambda: NO_FEATURES)
     heads: dict[str, Head] = field(default_factory=dict)
+    checkpoint: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -188,25 +191,26 @@ def train_fold(task: FoldTask) -> FoldResult:
 
 
 def _train_fold(task: FoldTask) -> FoldResult:
-    epochs, history = task.training.epochs.fixed, list[dict[str, Any]]()
+    epochs, choosing = task.training.epochs.fixed, list[dict[str, Any]]()
     if task.training.epochs.choose == "early_stopping":
-        epochs, history = _choose_epochs(task)
-    started, kept = _started(task, task.training_set), list[list[NDArray[np.float32]]]()
-    for epoch in range(epochs):
+        epochs, choosing = _choose_epochs(task)
+    started, done = _resumed(task, task.training_set, "training")
+    for epoch in range(len(done.history), epochs):
         _prepare(started, task, epoch, epochs)
         loss, accuracy = _train_epoch(started.run, task, task.training_set, epoch)
         if epochs - epoch <= task.training.average_epochs:
-            kept.append(started.model.get_weights())
+            done.kept.append(started.model.get_weights())
         task.report(task.fold, "training", epoch + 1, epochs, loss, accuracy)
-        history.append(_record(task.fold, "training", epoch, loss, accuracy, None))
-    if kept:  # the mean over the last epochs (Izmailov et al. 2018)
-        started.model.set_weights([np.mean(arrays, axis=0) for arrays in zip(*kept, strict=True)])
+        done.history.append(_record(task.fold, "training", epoch, loss, accuracy, None))
+        _keep(started, done, task, "training")
+    if done.kept:  # the mean over the last epochs (Izmailov et al. 2018)
+        started.model.set_weights([np.mean(arrays, axis=0) for arrays in zip(*done.kept, strict=True)])
     return FoldResult(
         weights=_weights(started.model),
         architecture=started.model.to_json(indent=2),
         probabilities=predict(started.model, *_seen_of(task, task.test)),
         others=_others(started.model, task),
-        history=history,
+        history=choosing + done.history,
     )
 
 
@@ -245,6 +249,32 @@ def _started(task: FoldTask, training_set: TrainingSet) -> _Started:
     loss = per_example(training.loss, training.label_smoothing, sampled_prior(training_set, task.labels))
     optimiser = _optimiser(training.optimiser)
     return _Started(model, optimiser, compiled(model, optimiser, loss, training.batch_size))
+
+
+def _resumed(task: FoldTask, training_set: TrainingSet, phase: str) -> tuple[_Started, Checkpoint]:
+    """A network as its last whole epoch left it, and what those epochs gave; a new one where there was none."""
+    started = _started(task, training_set)
+    done = Checkpoint() if task.checkpoint is None else checkpoints.read(_path_of(task.checkpoint, phase))
+    if done.variables:
+        for variable, value in zip(_variables(started), done.variables, strict=True):
+            variable.assign(value)
+    return started, done
+
+
+def _keep(started: _Started, done: Checkpoint, task: FoldTask, phase: str) -> None:
+    if task.checkpoint is not None:
+        from keras.ops import convert_to_numpy
+
+        done.variables = [convert_to_numpy(variable) for variable in _variables(started)]
+        checkpoints.write(_path_of(task.checkpoint, phase), done)
+
+
+def _variables(started: _Started) -> list[Any]:
+    return [*started.model.weights, *started.optimiser.variables]
+
+
+def _path_of(checkpoint: Path, phase: str) -> Path:
+    return checkpoint.with_name(f"{checkpoint.name}.{phase}.npz")
 
 
 def _others(model: "keras.Model", task: FoldTask) -> dict[str, Output]:
@@ -326,12 +356,16 @@ def _train_epoch(run: Run, task: FoldTask, training_set: TrainingSet, epoch: int
         examples = [*_inputs(images, _of_rows(task.features, chunk)), targets[of_class], weights[of_class]]
         sums += run(*_mixed(examples, task.training.mixup, rng))
     loss, accuracy = sums[0] / len(rows), sums[1] / sums[2]
+    _check_loss(float(loss), "loss", task, epoch)
+    return float(loss), float(accuracy)
+
+
+def _check_loss(loss: float, name: str, task: FoldTask, epoch: int) -> None:
     if not np.isfinite(loss):
         raise InputError(
-            f"fold {task.fold}: the loss is {loss} after epoch {epoch + 1}; "
+            f"fold {task.fold}: the {name} is {loss} after epoch {epoch + 1}; "
             f"lower train_cnn.optimiser.learning_rate (now {task.training.optimiser.learning_rate})"
         )
-    return float(loss), float(accuracy)
 
 
 def _inputs(images: NDArray[np.float32], features: NDArray[np.float64]) -> list[NDArray[np.float32]]:
@@ -472,20 +506,23 @@ def _record(
 def _choose_epochs(task: FoldTask) -> tuple[int, list[dict[str, Any]]]:
     settings = task.training.epochs
     fitting, validation = split_validation(task)
-    started = _started(task, fitting)
-    best, best_epoch, history = np.inf, 0, []
-    for epoch in range(settings.most):
+    started, done = _resumed(task, fitting, "choosing")
+    while not _chosen(done.watched, settings):
+        epoch = len(done.watched)
         _prepare(started, task, epoch, settings.most)
         loss, accuracy = _train_epoch(started.run, task, fitting, epoch)
         stated = predict(started.model, *_seen_of(task, validation))
-        watched = balanced_log_loss(task.labels[validation], stated)
+        done.watched.append(balanced_log_loss(task.labels[validation], stated))
+        _check_loss(done.watched[-1], "validation loss", task, epoch)
         task.report(task.fold, "choosing epochs", epoch + 1, settings.most, loss, accuracy)
-        history.append(_record(task.fold, "choosing", epoch, loss, accuracy, watched))
-        if watched < best:
-            best, best_epoch = watched, epoch
-        elif epoch - best_epoch >= settings.patience:
-            break
-    return best_epoch + 1, history
+        done.history.append(_record(task.fold, "choosing", epoch, loss, accuracy, done.watched[-1]))
+        _keep(started, done, task, "choosing")
+    return int(np.argmin(done.watched)) + 1, done.history
+
+
+def _chosen(watched: list[float], settings: EpochSettings) -> bool:
+    """Whether the least loss is as long ago as patience lasts, or all epochs are done."""
+    return len(watched) == settings.most or len(watched) - int(np.argmin([*watched, np.inf])) > settings.patience
 
 
 def split_validation(task: FoldTask) -> tuple[TrainingSet, NDArray[np.int64]]:

@@ -1,17 +1,11 @@
 """Trials: folds of networks and SVMs, trained in one pool, each remembered under a digest of all that it depends on.
 
 The same fold of the same arm is trained once, whichever study asks for it, and a run that was killed goes on where it
-stopped. A digest covers data, settings, seed, threads, backend, versions of the libraries, and the code of this
-library; it does not cover the kind of device, on which results depend too.
+stopped.
 """
 
-import hashlib
-import json
-import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, fields, is_dataclass
-from functools import cache
-from importlib.metadata import version
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -20,8 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipnet import files, inspection, svm, training, trees
+from lipnet.digests import digest
 from lipnet.parallel import stream_as_done
-from lipnet.settings import Settings
 from lipnet.svm import SvmTask
 from lipnet.training import FoldResult, FoldTask, Output
 from lipnet.trees import TreeTask
@@ -29,12 +23,6 @@ from lipnet.trees import TreeTask
 Task = FoldTask | SvmTask | TreeTask
 Done = Iterable[tuple[int, "Trial"]]
 Watch = Callable[[Done, int], Done]
-# tests/test_trials.py compares them with the imports.
-CODE = (
-    *("augment", "balance", "dropout", "epoch", "errors", "files", "inspection", "losses", "networks", "parallel"),
-    *("seeds", "settings", "svm", "training", "trees", "trials"),
-)
-LIBRARIES = ("keras", "numpy", "scipy", "scikit-learn", "imbalanced-learn")
 N_INSPECTED = 256  # training images on which filters are called dead
 
 
@@ -108,54 +96,3 @@ def _remembered(path: Path) -> Trial:
     names = [name.removesuffix(".predicted") for name in arrays if name.endswith(".predicted")]
     others = {name: Output(arrays[f"{name}.predicted"], arrays[f"{name}.probabilities"]) for name in names}
     return Trial(arrays["predicted"], arrays["probabilities"], others, float(arrays["dead_filters"]))
-
-
-def digest(task: Task, threads: int) -> str:
-    """A name for what a trial depends on, 32 hexadecimal digits."""
-    found = hashlib.sha256()
-    for part in _parts([*_surroundings(), threads, task]):
-        found.update(len(part).to_bytes(8, "little"))
-        found.update(part)
-    return found.hexdigest()[:32]
-
-
-@cache
-def _surroundings() -> list[str]:
-    backend = _backend()
-    return [backend, *map(version, (backend, *LIBRARIES)), *(_source(name) for name in CODE)]
-
-
-def _backend() -> str:
-    """The backend that Keras will choose, without the seconds that importing it takes."""
-    if "KERAS_BACKEND" in os.environ:
-        return os.environ["KERAS_BACKEND"]
-    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
-    try:
-        return str(json.loads((home / "keras.json").read_text(encoding="utf-8"))["backend"])
-    except (OSError, ValueError, KeyError, TypeError):
-        return "tensorflow"
-
-
-def _source(name: str) -> str:
-    return (Path(__file__).parent / f"{name}.py").read_text(encoding="utf-8")
-
-
-def _parts(value: Any) -> Iterator[bytes]:
-    """The content of a value, piece by piece, with a type before each; functions (reports) are left out."""
-    if callable(value):
-        return
-    yield type(value).__name__.encode()
-    if isinstance(value, np.ndarray):
-        yield from (value.dtype.str.encode(), repr(value.shape).encode(), np.ascontiguousarray(value).tobytes())
-    elif isinstance(value, Settings):
-        yield value.model_dump_json().encode()
-    elif is_dataclass(value):
-        yield from (part for field in fields(value) for part in _parts(getattr(value, field.name)))
-    elif isinstance(value, dict):
-        yield from (part for pair in value.items() for item in pair for part in _parts(item))
-    elif isinstance(value, list | tuple):
-        yield from (part for item in value for part in _parts(item))
-    elif isinstance(value, str | int | float | np.generic):
-        yield repr(value).encode()
-    else:
-        raise TypeError(f"no digest of {type(value).__name__}")

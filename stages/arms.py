@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from lipnet import balance, crops, decisions, files, folds, metrics, particles, trials
+from lipnet import balance, crops, decisions, digests, files, folds, metrics, particles
 from lipnet.decisions import DecideSettings, Inner, Stated
 from lipnet.errors import InputError
 from lipnet.predictions import FoldPredictions, Predictions, from_table, to_table
@@ -129,8 +129,8 @@ def check_arms(jobs: Sequence[Job], threads: int) -> None:
         tested, trained = dict[str, str](), dict[tuple[str, ...], str]()
         for arm, members in arms.items():
             tested[str([job.fold.test.tolist() for job in members])] = arm
-            digests = tuple(trials.digest(task, threads) for job in members for task in job.tasks)
-            same = (*digests, members[0].classifier, json.dumps(pick(members[0].params, "decide")))
+            names = tuple(digests.digest(task, threads) for job in members for task in job.tasks)
+            same = (*names, members[0].classifier, json.dumps(pick(members[0].params, "decide")))
             if trained.setdefault(same, arm) != arm:
                 raise InputError(
                     f"{problem}: arms '{trained[same]}' and '{arm}' train the very same; the settings that they "

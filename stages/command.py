@@ -1,6 +1,7 @@
 """What every stage's command line shares."""
 
 import argparse
+import signal
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -8,11 +9,13 @@ from typing import Any
 
 from tqdm import tqdm
 
+from lipnet import lifeline
 from lipnet.errors import InputError
 from lipnet.recipes import with_recipe
 from lipnet.settings import read_params
 
 PARAMS = Path("params.yaml")
+INTERRUPTED = 130  # what shells call a program that Ctrl-C ended
 
 
 def run(
@@ -22,18 +25,26 @@ def run(
     main: Callable[..., None],
     read: Callable[[Path], dict[str, Any]] = lambda path: with_recipe(read_params(path)),
 ) -> None:
-    """Parse ``[ITEM] --path PATH ...``, call ``main(params, arguments)``, and turn input errors into one message."""
+    """Parse ``[ITEM] --path PATH ...``, call ``main(params, arguments)``, and turn input errors into one message.
+
+    The stage ends with the `dvc` that called it. SIGINT and SIGTERM end it with a message and exit code 130.
+    """
     parser = argparse.ArgumentParser(description=description)
     if item:
         parser.add_argument(item, help=f"name of the {item}, as in params.yaml")
     for name in paths:
         parser.add_argument(f"--{name}", type=Path, required=True)
     arguments = parser.parse_args()
+    where = f"{parser.prog} {getattr(arguments, item)}" if item else parser.prog
+    lifeline.end_with_ancestors()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         main(read(PARAMS), arguments)
     except InputError as error:
-        where = f"{parser.prog} {getattr(arguments, item)}" if item else parser.prog
         sys.exit(f"{where}: {error}")
+    except KeyboardInterrupt:
+        print(f"{where}: stopped; `dvc repro` goes on where it stopped", file=sys.stderr)
+        sys.exit(INTERRUPTED)
 
 
 def bar(items: Iterable[Any] | None, title: str, total: int | None = None) -> Any:

@@ -2,17 +2,20 @@
 
 import sys
 from argparse import Namespace
+from dataclasses import replace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lipnet import balance, crops, files
+from lipnet import balance, checkpoints, crops, files
 from lipnet.augment import AugmentSettings
+from lipnet.digests import digest
 from lipnet.networks import NetworkSettings
-from lipnet.parallel import run_all
+from lipnet.parallel import is_local, run_all
 from lipnet.plots import figure
 from lipnet.plots.learning import learning_curves
 from lipnet.predictions import FoldPredictions, to_table
@@ -25,7 +28,10 @@ NETWORK = "cnn"
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write weights and architecture of every fold, the out-of-fold predictions, and the learning curves."""
+    """Write weights and architecture of every fold, the out-of-fold predictions, and the learning curves.
+
+    Training that was killed goes on from the last whole epoch, which the folder ``scratch`` holds until all is written.
+    """
     data = read_particles(params, arguments.problem, arguments.table)
     network = network_of(params)
     images = crops.of_size(files.read_arrays(arguments.crops), network.size_px)
@@ -36,8 +42,24 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         network_task(params, data, fold, images, training_set, report)
         for fold, training_set in zip(folds, training_sets, strict=True)
     ]
-    results = run_all(train_fold, tasks, tasks[0].training.threads_per_fold)
+    with checkpoints.held(arguments.scratch):
+        results = run_all(train_fold, _resumable(tasks, arguments.scratch), tasks[0].training.threads_per_fold)
+        _write(results, folds, data, arguments)
+        history = pd.DataFrame([record for result in results for record in result.history])
+        files.write_table(arguments.history, history)
+        figure.save(learning_curves(history, title.replace(" ", ", ")), arguments.picture)
 
+
+def _resumable(tasks: list[FoldTask], scratch: Path) -> list[FoldTask]:
+    """The same tasks with places for their checkpoints; those of other tasks are deleted."""
+    if not is_local():  # other machines have other files
+        return tasks
+    names = [digest(task, task.training.threads_per_fold) for task in tasks]
+    checkpoints.sweep(scratch, names)
+    return [replace(task, checkpoint=scratch / name) for task, name in zip(tasks, names, strict=True)]
+
+
+def _write(results: list[FoldResult], folds: list[Fold], data: Particles, arguments: Namespace) -> None:
     files.write_text(arguments.models / "architecture.json", results[0].architecture + "\n")
     for fold, result in zip(folds, results, strict=True):
         files.write_bytes(arguments.models / f"fold{fold.number}.weights.h5", result.weights)
@@ -47,9 +69,6 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
             for fold, result in zip(folds, results, strict=True)
         ]
         files.write_table(arguments.predictions / f"{name}.csv", to_table(parts, data.ids, data.labels, data.classes))
-    history = pd.DataFrame([record for result in results for record in result.history])
-    files.write_table(arguments.history, history)
-    figure.save(learning_curves(history, title.replace(" ", ", ")), arguments.picture)
 
 
 def network_of(params: dict[str, Any]) -> NetworkSettings:
@@ -104,4 +123,4 @@ def _report(
 
 if __name__ == "__main__":
     inputs, outputs = ["table", "crops", "folds", "training_sets"], ["models", "predictions", "history", "picture"]
-    run(__doc__, "problem", [*inputs, *outputs], main)
+    run(__doc__, "problem", [*inputs, "scratch", *outputs], main)

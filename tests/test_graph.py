@@ -20,8 +20,8 @@ OF_STUDIES = yaml.safe_load((ROOT / "studies" / "dvc.yaml").read_text())["stages
 GRAPH = MAIN | OF_STUDIES
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 OWN = yaml.safe_load((ROOT / "studies" / "params.yaml").read_text())
-# Its keys are listed one by one; and a memory of trials, whose absence changes no result.
-UNDECLARED = {"studies/params.yaml", "data/trials"}
+# Its keys are listed one by one; memories of trials and of epochs, whose absence changes no result.
+UNDECLARED = {"studies/params.yaml", "data/trials", "data/scratch/${item.problem}"}
 KERAS = {"training.py", "epoch.py", "losses.py", "networks.py", "dropout.py", "inspection.py"}
 
 

@@ -10,14 +10,15 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from lipnet import files, trials
+from lipnet import digests, files, trials
 from lipnet.augment import AugmentSettings
 from lipnet.balance import TrainingSet
+from lipnet.digests import CODE
 from lipnet.errors import InputError
 from lipnet.networks import NetworkSettings
 from lipnet.svm import SvmSettings, SvmTask
 from lipnet.training import FoldTask
-from lipnet.trials import CODE, Done, Task, Trial, run_all
+from lipnet.trials import Done, Task, Trial, run_all
 from tests.test_graph import ROOT, reached_files
 from tests.toy_training import training_settings
 
@@ -64,7 +65,7 @@ def _network(**changes: Any) -> FoldTask:
 
 
 def digest(task: Task) -> str:
-    return trials.digest(task, 1)
+    return digests.digest(task, 1)
 
 
 def _unwatched(done: Done, _n: int) -> Done:
@@ -150,9 +151,9 @@ def test_the_backend_is_that_of_keras_json_where_no_variable_names_it(
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     if content is not None:
         (tmp_path / "keras.json").write_text(content)
-    assert trials._backend() == ("torch" if content and "torch" in content else "tensorflow")
+    assert digests._backend() == ("torch" if content and "torch" in content else "tensorflow")
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    assert trials._backend() == "jax"
+    assert digests._backend() == "jax"
 
 
 def test_dead_filters_are_looked_for_all_over_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -197,7 +198,7 @@ def test_a_digest_covers_all_that_a_result_depends_on(what: str) -> None:
 
 
 def test_a_digest_covers_the_threads() -> None:
-    assert len({trials.digest(task, threads) for task in (_svm(), _network()) for threads in (1, 2)}) == 4
+    assert len({digests.digest(task, threads) for task in (_svm(), _network()) for threads in (1, 2)}) == 4
 
 
 def test_a_digest_depends_on_nothing_else() -> None:
@@ -211,14 +212,14 @@ def test_neighbouring_values_are_not_run_together() -> None:
 
 def test_a_digest_covers_backend_and_code(monkeypatch: pytest.MonkeyPatch) -> None:
     before = digest(_svm())
-    trials._surroundings.cache_clear()
+    digests._surroundings.cache_clear()
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     changed = digest(_svm())
     monkeypatch.delenv("KERAS_BACKEND")
-    trials._surroundings.cache_clear()
-    monkeypatch.setattr(trials, "_source", lambda name: f"another {name}")
+    digests._surroundings.cache_clear()
+    monkeypatch.setattr(digests, "_source", lambda name: f"another {name}")
     rewritten = digest(_svm())
-    trials._surroundings.cache_clear()
+    digests._surroundings.cache_clear()
     assert len({before, changed, rewritten}) == 3
 
 

@@ -65,7 +65,9 @@ PATHS = {
     crop: ["store", "table", "crops", "picture"],
     split: ["table", "folds", "counts"],
     balance: ["table", "crops", "folds", "training_sets", "picture"],
-    train_cnn: ["table", "crops", "folds", "training_sets", "cnn_models", "predictions/cnn", "history", "picture"],
+    train_cnn: [
+        *("table", "crops", "folds", "training_sets", "scratch", "cnn_models", "predictions/cnn", "history", "picture"),
+    ],
     train_svm: ["table", "folds", "svm_models", "predictions/svm"],
     train_trees: ["table", "folds", "predictions/trees"],
     score_inner: ["table", "crops", "folds", "scores"],
