@@ -7,6 +7,7 @@ import json
 import os
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from glob import escape
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -26,12 +27,31 @@ TEXT_COLUMNS = (
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
     path.parent.mkdir(parents=True, exist_ok=True)
+    _sweep(path)
     temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
     try:
         yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+def _sweep(path: Path) -> None:
+    """Delete what killed processes left half-written of a file."""
+    for left in path.parent.glob(f"{escape(path.name)}.*.part"):
+        owner = left.name.split(".")[-2]
+        if os.name == "posix" and owner.isdecimal() and _has_ended(int(owner)):
+            left.unlink(missing_ok=True)
+
+
+def _has_ended(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return True
+    except PermissionError:  # it lives, and is someone else's
+        return False
+    return False
 
 
 @contextmanager

@@ -2,6 +2,9 @@
 
 import json
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -274,3 +277,13 @@ def test_a_flipped_bit_in_a_block_is_noticed(tmp_path: Path) -> None:
     path.write_bytes(whole)
     with pytest.raises(InputError, match="damaged"):
         list(read_blocks(path))
+
+
+def test_what_a_killed_process_left_half_written_is_deleted_and_that_of_a_living_one_is_not(tmp_path: Path) -> None:
+    with subprocess.Popen([sys.executable, "-c", "pass"]) as ended:
+        pass
+    names = ["a[1].csv", f"a[1].csv.{ended.pid}.part", f"a[1].csv.{os.getppid()}.part", f"a1.csv.{ended.pid}.part"]
+    for name in names:
+        (tmp_path / name).touch()
+    write_text(tmp_path / "a[1].csv", "x\n")
+    assert {path.name for path in tmp_path.iterdir()} == {names[0], names[2], names[3]}

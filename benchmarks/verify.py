@@ -1,0 +1,70 @@
+"""Run the whole pipeline from nothing in a fresh folder, and compare the hash of every output with dvc.lock.
+
+    make verify [WORKERS=1]
+
+Nothing is taken from DVC's cache. It ends with the first stage that differs, or with the number of outputs that agree.
+"""
+
+import argparse
+import sys
+import tempfile
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from benchmarks import project
+from benchmarks.measure import ROOT
+
+
+def main() -> None:
+    """Run and compare; exit code 1 where anything differs."""
+    parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    parser.add_argument("--workers", help="processes at once; by default as many as the cores allow")
+    arguments = parser.parse_args()
+    source = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["source"]
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "fresh"
+        project.copy(folder, *([] if source["kind"] == "artificial" else [source["folder"]]))
+        (folder / "dvc.lock").unlink()
+        project.repro(folder, **({"LIPNET_WORKERS": arguments.workers} if arguments.workers else {}))
+        found = project.read_lock(folder / "dvc.lock")
+    order = list(yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"])
+    wrong = first_difference(project.read_lock(ROOT / "dvc.lock"), found, order)
+    if wrong:
+        sys.exit(f"verify: {wrong}")
+    outputs = sum(len(paths) for paths in project.hashes(found, "outs").values())
+    print(f"verify: {outputs} outputs of {len(found)} stages are byte for byte those of dvc.lock")
+
+
+def first_difference(committed: dict[str, Any], found: dict[str, Any], order: list[str]) -> str | None:
+    """What is wrong with the first stage whose inputs or outputs differ, in words; None where all agree.
+
+    Args:
+        committed: stages of dvc.lock.
+        found: stages of the lock file of the fresh run.
+        order: names of the stages without their problems, as the graph runs them.
+    """
+    places = {name: number for number, name in enumerate(order)}
+    for stage in sorted(committed.keys() | found.keys(), key=lambda name: (places[name.split("@")[0]], name)):
+        if stage not in committed or stage not in found:
+            return (
+                f"{stage} is not in {'dvc.lock' if stage in found else 'the run'}; run `dvc repro` and commit dvc.lock"
+            )
+        inputs = _changed(committed, found, stage, "deps")
+        if committed[stage].get("params") != found[stage].get("params"):
+            inputs.append("params.yaml")
+        if inputs:
+            return f"{stage} had other inputs ({', '.join(inputs)}): dvc.lock is stale; run `dvc repro` and commit it"
+        if outputs := _changed(committed, found, stage, "outs"):
+            return f"{stage} is the first stage whose outputs differ from dvc.lock: {', '.join(outputs)}"
+    return None
+
+
+def _changed(committed: dict[str, Any], found: dict[str, Any], stage: str, kind: str) -> list[str]:
+    before, after = (project.hashes({stage: lock[stage]}, kind)[stage] for lock in (committed, found))
+    return sorted(path for path in before.keys() | after.keys() if before.get(path) != after.get(path))
+
+
+if __name__ == "__main__":
+    main()
