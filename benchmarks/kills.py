@@ -33,7 +33,7 @@ SETTINGS = {
     "source.artificial.n_particles": 400,
     "split.folds": 3,
     "train_svm.calibration_folds": 2,
-    "train_cnn.epochs.fixed": 6,
+    "train_cnn.epochs.fixed": 10,
 }
 STAGES = {f"ingest@{PROBLEM}": 1, f"train_cnn@{PROBLEM}": 3, "evaluate": 1}  # and how often each is killed, by share
 VICTIMS = ("dvc", "stage", "worker")
@@ -210,7 +210,7 @@ def _report(outcomes: list[Outcome], seconds: dict[str, float], arguments: argpa
     parts = [
         f"{identical} of {len(outcomes)} runs ended byte for byte like one that nobody killed;",
         f"{orphans} processes were left.",
-        f"Killed at a random moment of `dvc repro STAGE` (undisturbed: {spans}), 3 folds, 6 epochs.",
+        f"Killed at a random moment of `dvc repro STAGE` (undisturbed: {spans}), 3 folds, 10 epochs.",
         "",
         table(["stage", "killed", "times", "identical", "processes left", "epochs not trained again"], rows),
     ]
