@@ -1,0 +1,79 @@
+"""Run the pipeline as on an older processor, and say how far its metrics are from the committed ones.
+
+    python -m benchmarks.other_processor
+
+writes benchmarks/results/other_processor.md. The numerical libraries are told to use no instruction newer than AVX2, so
+that they sum in another order, as they would on a processor of ten years ago; TensorFlow's own kernels outside oneDNN
+stay as they are. Real other processors were not measured.
+"""
+
+import json
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from benchmarks import project
+from benchmarks.measure import ROOT, table, write_results
+
+OLDER = {
+    "ONEDNN_MAX_CPU_ISA": "AVX2",
+    "OPENBLAS_CORETYPE": "Haswell",
+    "NPY_DISABLE_CPU_FEATURES": "X86_V4 AVX512_ICL AVX512_SPR",
+}
+
+
+class Difference(NamedTuple):
+    """Of one mean over folds: its classifier, its measure, how far it moved, and its standard deviation over folds."""
+
+    classifier: str
+    measure: str
+    moved: float
+    spread: float
+
+
+def main() -> None:
+    """Run, compare, write the table."""
+    with tempfile.TemporaryDirectory() as name:
+        folder = Path(name) / "older"
+        project.copy(folder)
+        (folder / "dvc.lock").unlink()
+        project.repro(folder, **OLDER)
+        found = json.loads((folder / "metrics/metrics.json").read_text(encoding="utf-8"))
+    committed = json.loads((ROOT / "metrics/metrics.json").read_text(encoding="utf-8"))
+    moved = list(differences(committed, found))
+    rows = [_row(classifier, moved) for classifier in sorted({one.classifier for one in moved})]
+    parts = [table(["classifier", "means that moved", "farthest", "of its spread over folds", "measure"], rows)]
+    packages = ["numpy", "scikit-learn", "tensorflow"]
+    write_results("other_processor", "As on an older processor", "other_processor", packages, parts)
+
+
+def differences(committed: dict[str, Any], found: dict[str, Any]) -> Iterator[Difference]:
+    """Every mean of metrics.json, beside the other run's."""
+    for problem, classifiers in committed.items():
+        for classifier, measures in classifiers.items():
+            for measure, value in _leaves(measures):
+                other = dict(_leaves(found[problem][classifier]))[measure]
+                if value["mean"] is not None and other["mean"] is not None:
+                    moved = abs(value["mean"] - other["mean"])
+                    yield Difference(classifier, f"{problem}, {measure}", moved, value["sd"] or 0.0)
+
+
+def _leaves(measures: dict[str, Any], name: str = "") -> Iterator[tuple[str, dict[str, Any]]]:
+    for key, value in measures.items():
+        if "mean" in value:
+            yield f"{name}{key}", value
+        else:
+            yield from _leaves(value, f"{name}{key} ")
+
+
+def _row(classifier: str, moved: list[Difference]) -> list[str]:
+    own = [one for one in moved if one.classifier == classifier]
+    farthest = max(own, key=lambda one: one.moved)
+    share = f"{farthest.moved / farthest.spread:.2f}" if farthest.spread else "-"
+    n_moved = sum(one.moved > 0 for one in own)
+    return [classifier, f"{n_moved} of {len(own)}", f"{farthest.moved:.4f}", share, farthest.measure]
+
+
+if __name__ == "__main__":
+    main()
