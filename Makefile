@@ -36,6 +36,7 @@ format: $(INSTALLED)
 $(INSTALLED): $(LOCK)
 	$(PYTHON) -m venv .venv
 	python -m pip install --quiet --disable-pip-version-check --require-hashes -r $(LOCK)
+	python -m pip install --quiet --disable-pip-version-check --no-index --no-build-isolation --no-deps --editable .
 	touch $@
 
 # Both lock files anew from pyproject.toml; needs uv.
