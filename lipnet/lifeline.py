@@ -7,7 +7,9 @@ import time
 import psutil
 
 LOOK_S = 0.2  # between two looks at the others
-SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh", "make")
+SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh")
+CALLED_BY_DVC = "DVC_STAGE"  # dvc sets it for every stage
+DVC = ("dvc", "python")  # what its process is called
 
 
 def end_with_parent() -> None:
@@ -25,6 +27,9 @@ def end_with_ancestors() -> None:
         ancestors.append(ancestor)
         if ancestor.name() not in SHELLS:
             break
+    called_by = ancestors[-1].name().lower() if ancestors else ""
+    if CALLED_BY_DVC in os.environ and not called_by.startswith(DVC):
+        os._exit(1)  # it was killed while this process started, and left it to the system
     _watch(ancestors)
 
 

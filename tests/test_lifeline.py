@@ -94,10 +94,20 @@ def test_a_stage_ends_with_the_program_that_called_it(started, folder: Path, aft
     _wait(lambda: _gone([*found["stage"], *found["worker"]]))
 
 
+def test_a_stage_whose_dvc_was_killed_before_it_could_look_ends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("DVC_STAGE", "long_stage")
+    # setsid --fork leaves the stage to the system, as the death of dvc would have.
+    stage = f"echo $$ > pid; exec {sys.executable} long_stage.py"
+    subprocess.run(["setsid", "--fork", "bash", "-c", stage], cwd=folder, check=True)
+    _wait(lambda: (folder / "pid").is_file() and (folder / "pid").read_text() != "")
+    _wait(lambda: not psutil.pid_exists(int((folder / "pid").read_text())) or bool(list(folder.glob("*.stage"))))
+    assert not list(folder.glob("*.stage"))
+
+
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_stage_that_is_told_to_stop_ends_with_one_message_and_its_workers(started, sent: signal.Signals) -> None:
     outer, found = started(f"exec {sys.executable} long_stage.py")
-    for process in [outer, *(found["worker"] if sent == signal.SIGINT else [])]:  # Ctrl-C reaches them all
+    for process in [*(found["worker"] if sent == signal.SIGINT else []), outer]:  # Ctrl-C reaches them all
         os.kill(process.pid, sent)
     _, said = outer.communicate(timeout=DEADLINE_S)
     assert outer.returncode == 130
