@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/$(LOCK).installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro studies test verify test-long lint typecheck format lock clean
+.PHONY: repro studies test verify pr-report test-long lint typecheck format lock clean
 
 repro: $(INSTALLED)  ## run the pipeline: every stage whose inputs changed
 	dvc repro
@@ -18,6 +18,9 @@ test: $(INSTALLED)
 
 verify: $(INSTALLED)  ## run the pipeline from nothing in a fresh folder and compare every output with dvc.lock; WORKERS=1: one process
 	python -m benchmarks.verify $(if $(WORKERS),--workers $(WORKERS))
+
+pr-report: $(INSTALLED)  ## what differs from a base revision, for the reviewer of a pull request; BASE=origin/main
+	@python .ci/pr_report.py $(or $(BASE),origin/main)
 
 test-long: $(INSTALLED)  ## thousands of mutated tables, JSON files and images, drawn anew
 	python -m pytest --hypothesis-profile=long tests/sources/test_mutations.py
