@@ -28,16 +28,18 @@ from benchmarks import project
 from benchmarks.measure import table, write_results
 
 PROBLEM = "lamellarity"
+FOLDS, EPOCHS = 3, 10
 SETTINGS = {
     "problems": [PROBLEM],
     "source.artificial.n_particles": 400,
-    "split.folds": (FOLDS := 3),
+    "split.folds": FOLDS,
     "train_svm.calibration_folds": 2,
-    "train_cnn.epochs.fixed": (EPOCHS := 10),
+    "train_cnn.epochs.fixed": EPOCHS,
 }
 STAGES = {f"ingest@{PROBLEM}": 1, f"train_cnn@{PROBLEM}": 3, "evaluate": 1}  # and how often each is killed, by share
 VICTIMS = ("dvc", "stage", "worker")
 MARK = "LIPNET_KILLED_RUN"  # in the environment of every process of a run
+COLUMNS = ["stage", "killed", "times", "identical", "processes left", f"epochs found done, of {FOLDS * EPOCHS} each"]
 ENDS_S = 10  # to be gone within
 
 
