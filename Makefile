@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/$(LOCK).installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro studies test verify pr-report test-long lint typecheck format lock clean
+.PHONY: repro studies test verify pr-report test-long audit lint typecheck format lock clean
 
 repro: $(INSTALLED)  ## run the pipeline: every stage whose inputs changed
 	dvc repro
@@ -24,6 +24,12 @@ pr-report: $(INSTALLED)  ## what differs from a base revision, for the reviewer 
 
 test-long: $(INSTALLED)  ## thousands of mutated tables, JSON files and images, drawn anew
 	python -m pytest --hypothesis-profile=long tests/sources/test_mutations.py
+
+# In an environment of its own, as it would pin pip in ours. --strict: a package that the database does not answer for is an error.
+audit: $(INSTALLED)  ## known vulnerabilities of what the lock file pins; asks an advisory database on the internet
+	python -m venv .venv/audit
+	.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
+	.venv/audit/bin/pip-audit --strict --disable-pip --no-deps --requirement $(LOCK)
 
 lint: $(INSTALLED)
 	ruff check .
