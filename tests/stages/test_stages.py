@@ -76,6 +76,7 @@ PATHS = {
 RENAMED = {"cnn_models": "models", "svm_models": "models", "scores": "inner"}
 
 
+COMPARE = ["folds", "predictions", "decisions", "particles", "table", "bootstrap", "text", "pictures"]
 EVALUATE = ["predictions", "decisions", "metrics", "folds", "classes", "confusion", "abstention", "pairs", "pictures"]
 
 
@@ -144,16 +145,21 @@ def test_evaluate_and_compare_read_predictions_of_all_problems_and_classifiers(t
             rows |= {"label": ["X", "Y"] * 20, "predicted": np.where(probabilities[:, 0] > 0.5, "X", "Y")}
             rows |= {"p_X": probabilities[:, 0], "p_Y": probabilities[:, 1]}
             files.write_table(tmp_path / f"{name.format(problem)}.csv", pd.DataFrame(rows))
+        ids = [f"p{i}" for i in range(40)][::-1]
+        files.write_table(tmp_path / f"particles/{problem}.csv", pd.DataFrame({"id": ids, "group": [*"abcd"] * 10}))
     params["problems"] = ["one", "two"]
     arguments = Namespace(**{name: tmp_path / name for name in EVALUATE})
     evaluate.main(params, arguments)
-    compare.main(params, Namespace(**{name: tmp_path / name for name in ("folds", "table", "text", "pictures")}))
+    compare.main(params, Namespace(**{name: tmp_path / name for name in COMPARE}))
     text = (tmp_path / "text").read_text()
     assert "# Classifiers against a" in text and "## one" in text and "## two" in text
     assert "no difference shown" in text  # both classifiers guess
     compared = files.read_table(tmp_path / "table")
     assert list(compared.columns[:4]) == ["problem", "classifier", "class", "measure"]
     assert set(compared["problem"]) == {"one", "two"} and set(compared["classifier"]) == {"a", "b"}
+    resampled = files.read_table(tmp_path / "bootstrap")
+    assert list(resampled.columns[:4]) == ["problem", "classifier", "measure", "difference"]
+    assert len(resampled) == 2 * 4 and set(resampled["classifier"]) == {"b"} and resampled["low"].notna().all()
     assert set(files.read_table(tmp_path / "confusion")["problem"]) == {"one", "two"}
     abstention = files.read_table(tmp_path / "abstention")
     assert len(abstention) == 2 * 2 * len(params["evaluate"]["abstain_below"])
