@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.model_selection import StratifiedGroupKFold
 
-from lipnet import buckets, checkpoints, networks, svm
+from lipnet import buckets, checkpoints, folds, networks, svm
 from lipnet.augment import AugmentSettings, draw_maps, warp
 from lipnet.balance import LossSettings, TrainingSet, epoch_rows, oversample, sampled_prior
 from lipnet.checkpoints import Checkpoint
@@ -557,12 +556,8 @@ def split_validation(task: FoldTask) -> tuple[TrainingSet, NDArray[np.int64]]:
     rows = np.unique(task.training_set.rows)
     if not len(rows):
         raise InputError("balance.method 'artificial_only' leaves no rows to choose epochs on; use choose: fixed")
-    groups = task.groups[rows]
-    if len(np.unique(groups)) == 1:  # nothing can be kept apart, so rows are
-        groups = np.arange(len(groups))
-    n_parts = min(task.training.epochs.validation_parts, len(np.unique(groups)))
-    splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=derive("validation", task.seed, task.fold))
-    _, held_out = next(splitter.split(rows, task.labels[rows], groups))
+    n_parts, seed = task.training.epochs.validation_parts, derive("validation", task.seed, task.fold)
+    _, held_out = folds.parts(task.labels[rows], task.groups[rows], n_parts, seed)[0]
     validation = rows[held_out]
     whole = task.training_set
     fitting = whole.rows[~np.isin(whole.rows, validation)]
