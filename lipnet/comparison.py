@@ -22,6 +22,7 @@ class CompareSettings(Settings):
     classifiers: list[str] | None
     primary: list[str] = Field(min_length=1)
     confidence: float = Field(gt=0, lt=1)
+    bootstrap: int = Field(ge=0)
 
 
 class Difference(NamedTuple):
@@ -76,7 +77,7 @@ def compare(folds: pd.DataFrame, settings: CompareSettings) -> pd.DataFrame:
         InputError: a classifier was not evaluated, or the primary measures are unknown or all of single classes.
     """
     rows = []
-    names = _chosen(folds, settings)
+    names = chosen(folds, settings)
     for (label, measure), part in folds.groupby(["class", "measure"], sort=False):
         wide, share = _by_fold(part)
         for name in names:
@@ -124,7 +125,7 @@ def rank(folds: pd.DataFrame, settings: CompareSettings) -> pd.DataFrame:
     Raises:
         InputError: as ``compare``.
     """
-    names = _chosen(folds, settings)
+    names = chosen(folds, settings)
     ranked = [measure for measure in settings.primary if measure in OVERALL]
     overall = folds[folds["class"] == ""]
     by_fold = {measure: _by_fold(overall[overall["measure"] == measure]) for measure in ranked}
@@ -159,11 +160,16 @@ def rank(folds: pd.DataFrame, settings: CompareSettings) -> pd.DataFrame:
     return pd.DataFrame(rows)
 
 
-def _chosen(folds: pd.DataFrame, settings: CompareSettings) -> list[str]:
+def chosen(folds: pd.DataFrame, settings: CompareSettings) -> list[str]:
+    """Names of the classifiers of one problem to compare, the reference first.
+
+    Raises:
+        InputError: as ``compare``.
+    """
     evaluated = list(dict.fromkeys(folds["classifier"]))
     others = evaluated if settings.classifiers is None else settings.classifiers
-    chosen = list(dict.fromkeys([settings.reference, *others]))
-    unknown = [name for name in chosen if name not in evaluated]
+    names = list(dict.fromkeys([settings.reference, *others]))
+    unknown = [name for name in names if name not in evaluated]
     if unknown:
         raise InputError(
             f"params.yaml: compare names the classifier '{unknown[0]}', but evaluated were: {', '.join(evaluated)}"
@@ -175,7 +181,7 @@ def _chosen(folds: pd.DataFrame, settings: CompareSettings) -> list[str]:
         raise InputError(f"params.yaml: compare.primary: no measure {', '.join(unknown)}; known: {known}")
     if not set(settings.primary) & set(OVERALL):
         raise InputError(f"params.yaml: compare.primary: classifiers are ranked by one of: {', '.join(OVERALL)}")
-    return chosen
+    return names
 
 
 def _by_fold(part: pd.DataFrame) -> tuple[pd.DataFrame, float]:

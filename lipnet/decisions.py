@@ -9,11 +9,11 @@ it fits on inner out-of-fold scores of the training rows (``calibration``); no t
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, NamedTuple
+from typing import Annotated, Literal, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
 
 from lipnet import calibration
 from lipnet.errors import InputError
@@ -36,10 +36,12 @@ class RuleSettings(Settings):
     tuned: bool = False
     recall: dict[str, dict[str, Annotated[float, Field(ge=0, le=1)]]] | None = None  # by problem and class
 
-    @property
-    def fitted(self) -> bool:
-        """Whether inner scores are needed."""
-        return self.calibrated or self.tuned
+
+class ChoiceSettings(Settings):
+    """One row of ``decide.choices``: classifiers and rules to choose among, and the measure that decides."""
+
+    of: list[RuleName] = Field(min_length=2)
+    by: Literal["macro_f1", "mcc", "balanced_accuracy", "log_loss"]
 
 
 class DecideSettings(Settings):
@@ -47,6 +49,17 @@ class DecideSettings(Settings):
 
     floor: float = Field(gt=0, lt=0.1)
     rules: dict[RuleName, RuleSettings] = Field(min_length=1)
+    choices: dict[RuleName, ChoiceSettings] = Field(default={})
+
+    @model_validator(mode="after")
+    def _names_differ(self) -> Self:
+        twice = sorted(set(self.rules) & set(self.choices))
+        if twice:
+            raise ValueError(f"{twice[0]} is both a rule and a choice; rename one")
+        nested = sorted({name for row in self.choices.values() for name in row.of} & set(self.choices))
+        if nested:
+            raise ValueError(f"a choice among choices ({nested[0]}); list its candidates instead")
+        return self
 
 
 class Stated(NamedTuple):
@@ -82,6 +95,11 @@ class Rule:
     calibrated: bool = False
     tuned: bool = False
     recall: dict[int, float] = field(default_factory=dict)
+
+    @property
+    def fitted(self) -> bool:
+        """Whether inner scores are needed."""
+        return self.calibrated or self.tuned
 
     def apply(
         self, stated: Sequence[Stated], natural: NDArray[np.float64], inner: Inner | None = None

@@ -20,8 +20,9 @@ from lipnet.settings import Settings
 
 # tests/test_trials.py compares them with the imports.
 CODE = (
-    *("augment", "balance", "checkpoints", "digests", "dropout", "epoch", "errors", "files", "inspection", "lifeline"),
-    *("losses", "networks", "parallel", "seeds", "settings", "svm", "training", "trees", "trials"),
+    *("augment", "balance", "buckets", "checkpoints", "digests", "dropout", "epoch", "errors", "files", "folds"),
+    *("inspection", "lifeline", "losses", "networks", "parallel", "seeds", "settings", "svm", "training", "trees"),
+    "trials",
 )
 LIBRARIES = ("keras", "numpy", "scipy", "scikit-learn", "imbalanced-learn")
 

@@ -46,6 +46,10 @@ def explain_particles(run: Path, problem: str, ids: Sequence[str], to: Path) -> 
     models, table = run / "data/models" / problem / "cnn", run / "data/particles" / f"{problem}.csv"
     cut = run / "data/crops" / f"{problem}.npz"
     model = inspection.load(models / "architecture.json", models / f"fold{FOLD}.weights.h5")
+    try:
+        explain.chain(model)
+    except ValueError as error:
+        raise InputError(f"{models}: {error}") from None
     images = crops.of_size(files.read_arrays(cut), model.input_shape[1])
     particles = files.read_table(table)
     assigned = files.read_table(run / "data/folds" / f"{problem}.csv")["repeat0"]

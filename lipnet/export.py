@@ -181,7 +181,9 @@ def network(model: "keras.Model", description: Description) -> bytes:
 
     [(name, item)] = description.inputs.items()
     shape, n_classes = item.tensor[1], len(description.classes)
-    trained = [*model.input_shape[1:], *model.output_shape[1:]]
+    # A side that is free (None) is exported as the largest: what is said of a particle does not depend on it.
+    free = [one if one is not None else most for one, most in zip(model.input_shape[1:], shape, strict=True)]
+    trained = [*free, *model.output_shape[1:]]
     if trained != [*shape, n_classes]:
         raise InputError(
             f"the trained network has sides, channels and classes {trained}, but params.yaml asks for "

@@ -114,19 +114,36 @@ def inner(
     Raises:
         InputError: some class lies in fewer groups than there are inner folds.
     """
-    own = groups[train]
-    if len(np.unique(own)) == 1:  # nothing can be kept apart, so rows are
-        own = np.arange(len(train))
+    own = _kept_apart(groups[train])
     fewest = min(len(np.unique(own[labels[train] == label])) for label in np.unique(labels[train]))
     if fewest < n_folds:
         raise InputError(
             f"a class lies in {fewest} groups of the training rows of a fold, fewer than the {n_folds} inner folds; "
             "lower inner.folds or use finer groups"
         )
-    parts = _to_assignment(
-        StratifiedGroupKFold(n_folds, shuffle=True, random_state=seed).split(train, labels[train], own), len(train)
-    )
-    return [(train[parts != part], train[parts == part]) for part in range(n_folds)]
+    return [(train[fitting], train[held_out]) for fitting, held_out in parts(labels[train], own, n_folds, seed)]
+
+
+def parts(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], most: int, seed: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Part some training rows, stratified, groups whole: places to fit on and places held out, both ascending.
+
+    Args:
+        labels: class index of each row, shape (n,).
+        groups: group index of each row, shape (n,).
+        most: as many parts, but no more than there are groups.
+        seed: of the shuffle.
+    """
+    groups = _kept_apart(groups)
+    n_parts = min(most, len(np.unique(groups)))
+    splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed)
+    return list(splitter.split(labels, labels, groups))
+
+
+def _kept_apart(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    # Of one group nothing can be kept apart, so rows are.
+    return groups if len(np.unique(groups)) > 1 else np.arange(len(groups))
 
 
 def unevenness(labels: NDArray[np.int64], folds: NDArray[np.int64], n_folds: int) -> float:

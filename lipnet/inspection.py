@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import keras
 
 CHUNK = 256  # images at once: each convolution keeps all its channels of all of them
+LARGE_PX = 64  # fewer of larger images
 SAME = 1e-3  # a filter that varies less than this share of the most varied one of its layer is dead,
 NOISE = 1e-6  # and so is one that varies less than float32 resolves of grey levels in [0, 1]
 
@@ -162,8 +163,9 @@ def _outputs(model: "keras.Model", crops: NDArray[np.uint8]) -> Iterator[dict[st
 
     part = keras.Model(model.inputs[0], {name: model.get_layer(f"{name}_relu").output for name in convolutions(model)})
     part.compile(run_eagerly=True)  # for so few calls, tracing costs more than it saves
-    for start in range(0, len(crops), CHUNK):
-        yield part.predict_on_batch(to_grey(crops[start : start + CHUNK]))
+    n = max(CHUNK * LARGE_PX**2 // max(crops.shape[1], LARGE_PX) ** 2, 1)
+    for start in range(0, len(crops), n):
+        yield part.predict_on_batch(to_grey(crops[start : start + n]))
 
 
 def row_of(table: pd.DataFrame, particle: str | None) -> int:

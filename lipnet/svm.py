@@ -9,10 +9,10 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import StratifiedGroupKFold
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
 
+from lipnet import folds
 from lipnet.errors import InputError
 from lipnet.seeds import derive
 from lipnet.settings import Settings
@@ -155,13 +155,9 @@ def _sign(model: SVC) -> int:
 def _inner_decisions(
     x: NDArray[np.float64], y: NDArray[np.int64], n_classes: int, task: SvmTask
 ) -> NDArray[np.float64]:
-    groups = task.groups[task.train]
-    if len(np.unique(groups)) == 1:  # nothing can be kept apart, so rows are
-        groups = np.arange(len(groups))
-    n_splits = min(task.settings.calibration_folds, len(np.unique(groups)))
-    splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=derive("calibration", task.seed))
+    n_parts, seed = task.settings.calibration_folds, derive("calibration", task.seed)
     decisions = np.zeros((len(y), n_classes * (n_classes - 1) // 2))
-    for inner, held_out in splitter.split(x, y, groups):
+    for inner, held_out in folds.parts(y, task.groups[task.train], n_parts, seed):
         if len(np.unique(y[inner])) > 1:
             _, decisions[held_out] = decide(fit(x[inner], y[inner], task.settings), x[held_out], n_classes)
     return decisions

@@ -16,9 +16,8 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.model_selection import StratifiedGroupKFold
 
-from lipnet import checkpoints, networks, svm
+from lipnet import buckets, checkpoints, folds, networks, svm
 from lipnet.augment import AugmentSettings, draw_maps, warp
 from lipnet.balance import LossSettings, TrainingSet, epoch_rows, oversample, sampled_prior
 from lipnet.checkpoints import Checkpoint
@@ -35,6 +34,7 @@ if TYPE_CHECKING:
 
 CHUNK = 4096  # images augmented at once
 PREDICTED = 512  # images predicted at once: each takes 0.2 MB in every convolution
+PREDICTED_PIXELS = PREDICTED * 28**2  # the same where images have several sides
 VIEWS = "cnn_views"  # classifier: mean of the network's probabilities over the eight views of a square
 
 
@@ -349,9 +349,9 @@ def _train_epoch(run: Run, task: FoldTask, training_set: TrainingSet, epoch: int
     targets = np.eye(len(training_set.class_weights), dtype=np.float32)
     weights = training_set.class_weights.astype(np.float32)
     sums = np.zeros(3)
-    batch = task.training.batch_size
-    for chunk in _chunks(rows, max(CHUNK // batch, 1) * batch):
-        images, of_class = _augmented(_pixels(chunk, task, training_set), task.augment, rng), labels[chunk]
+    for chunk, side in _trained_together(rows, task, training_set, rng):
+        pixels = buckets.cut(_pixels(chunk, task, training_set), side)
+        images, of_class = _augmented(pixels, task.augment, rng), labels[chunk]
         # A weight per sample: a weight per class would also weigh the mass that label smoothing spreads.
         examples = [*_inputs(images, _of_rows(task.features, chunk)), targets[of_class], weights[of_class]]
         sums += run(*_mixed(examples, task.training.mixup, rng))
@@ -366,6 +366,18 @@ def _check_loss(loss: float, name: str, task: FoldTask, epoch: int) -> None:
             f"fold {task.fold}: the {name} is {loss} after epoch {epoch + 1}; "
             f"lower train_cnn.optimiser.learning_rate (now {task.training.optimiser.learning_rate})"
         )
+
+
+def _trained_together(
+    rows: NDArray[np.int64], task: FoldTask, training_set: TrainingSet, rng: np.random.Generator
+) -> list[tuple[NDArray[np.int64], int]]:
+    """Rows of an epoch that go into training at once, whole batches, and the side of their images."""
+    network, batch = task.network, task.training.batch_size
+    if not network.buckets_px:
+        return [(chunk, network.size_px) for chunk in _chunks(rows, max(CHUNK // batch, 1) * batch)]
+    synthetic = training_set.synthetic.get(network.size_px, task.images[:0])
+    sides = np.concatenate([buckets.least_sides(some, network.sides_px) for some in (task.images, synthetic)])
+    return [(rows[part], int(sides[rows[part[0]]])) for part in buckets.batches(sides[rows], batch, rng)]
 
 
 def _inputs(images: NDArray[np.float32], features: NDArray[np.float64]) -> list[NDArray[np.float32]]:
@@ -454,11 +466,18 @@ def predict(
         pixels: shape (n, size_px, size_px) or (n, size_px, size_px, n_channels).
         features: to join, shape (n, n_features), where the network takes them.
     """
-    parts = []
-    for rows in _chunks(np.arange(len(pixels)), PREDICTED):
-        inputs = _inputs(to_grey(pixels[rows]), _of_rows(features, rows))
+    parts, order = [], []
+    for rows, side in _predicted_together(model, pixels):
+        inputs = _inputs(to_grey(buckets.cut(pixels[rows], side)), _of_rows(features, rows))
         parts.append(model.predict_on_batch(as_input(inputs)))
-    return np.concatenate(parts).astype(np.float64)
+        order.append(rows)
+    return np.concatenate(parts).astype(np.float64)[np.argsort(np.concatenate(order))]
+
+
+def _predicted_together(model: "keras.Model", pixels: NDArray[np.uint8]) -> list[tuple[NDArray[np.int64], int]]:
+    if model.inputs[0].shape[1] is None:
+        return list(buckets.together(pixels, PREDICTED_PIXELS))
+    return [(rows, pixels.shape[1]) for rows in _chunks(np.arange(len(pixels)), PREDICTED)]
 
 
 def predict_views(
@@ -537,12 +556,8 @@ def split_validation(task: FoldTask) -> tuple[TrainingSet, NDArray[np.int64]]:
     rows = np.unique(task.training_set.rows)
     if not len(rows):
         raise InputError("balance.method 'artificial_only' leaves no rows to choose epochs on; use choose: fixed")
-    groups = task.groups[rows]
-    if len(np.unique(groups)) == 1:  # nothing can be kept apart, so rows are
-        groups = np.arange(len(groups))
-    n_parts = min(task.training.epochs.validation_parts, len(np.unique(groups)))
-    splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=derive("validation", task.seed, task.fold))
-    _, held_out = next(splitter.split(rows, task.labels[rows], groups))
+    n_parts, seed = task.training.epochs.validation_parts, derive("validation", task.seed, task.fold)
+    _, held_out = folds.parts(task.labels[rows], task.groups[rows], n_parts, seed)[0]
     validation = rows[held_out]
     whole = task.training_set
     fitting = whole.rows[~np.isin(whole.rows, validation)]

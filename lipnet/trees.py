@@ -4,7 +4,7 @@ Peers of the network and of the support vector machines. The models are not kept
 when it is read.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Annotated, Literal
 
@@ -12,8 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
-from sklearn.model_selection import StratifiedGroupKFold
 
+from lipnet import folds
 from lipnet.errors import InputError
 from lipnet.seeds import derive
 from lipnet.settings import Settings
@@ -124,22 +124,14 @@ def best_rounds(task: TreeTask) -> int:
     """Number of boosting rounds, from 1 to max_iter, of least log loss on inner folds of the training rows."""
     x, y = task.features[task.train], task.labels[task.train]
     losses = np.zeros(task.settings.boosted.max_iter)
-    for inner, held_out in _inner_folds(task):
+    n_parts, seed = task.settings.boosted.inner_folds, derive("rounds", task.seed)
+    for inner, held_out in folds.parts(y, task.groups[task.train], n_parts, seed):
         if len(np.unique(y[inner])) > 1:
             model = _boosted(task, len(losses)).fit(x[inner], y[inner])
             for number, stated in enumerate(model.staged_predict_proba(x[held_out])):
                 of_truth = _of_all_classes(stated, model.classes_, task)[np.arange(len(held_out)), y[held_out]]
                 losses[number] -= np.log(np.maximum(of_truth, LEAST_PROBABILITY)).sum()
     return int(losses.argmin()) + 1
-
-
-def _inner_folds(task: TreeTask) -> Iterator[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    groups = task.groups[task.train]
-    if len(np.unique(groups)) == 1:  # nothing can be kept apart, so rows are
-        groups = np.arange(len(groups))
-    n_splits = min(task.settings.boosted.inner_folds, len(np.unique(groups)))
-    splitter = StratifiedGroupKFold(n_splits, shuffle=True, random_state=derive("rounds", task.seed))
-    return splitter.split(task.features[task.train], task.labels[task.train], groups)
 
 
 def _of_all_classes(

@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from lipnet import balance, crops, decisions, digests, files, folds, metrics, particles
+from lipnet import balance, choices, crops, decisions, digests, files, folds, metrics, particles
 from lipnet.decisions import DecideSettings, Inner, Stated
 from lipnet.errors import InputError
 from lipnet.predictions import FoldPredictions, Predictions, from_table, to_table
@@ -97,25 +97,29 @@ def _jobs(params: dict[str, Any], arm: str, classifier: str, problem: Problem) -
     params["crop"]["sizes_px"] = [size]
     sections = ("seed", "classes", "crop", "split", "balance", "source", "inner")
     key, data = json.dumps({name: pick(params, name) for name in sections}), problem.particles
-    rule = _rules(params).rules.get(classifier)
+    decision = _decision(params, classifier, data)
     images, training_sets = _training_sets(problem, key)
     for fold, balanced in zip(_folds(params, data), training_sets, strict=True):
-        pairs = [(fold, balanced), *(_inner(problem, key, fold.number) if rule and rule.fitted else [])]
+        pairs = [(fold, balanced), *(_inner(problem, key, fold.number) if decision and decision.fitted else [])]
         parts = (
-            Part(one, chosen, tuple(task_of(params, of, data, one, images, chosen) for of in _of(params, classifier)))
+            Part(
+                one,
+                chosen,
+                tuple(
+                    task_of(params, of, data, one, images, chosen) for of in (decision.of if decision else [classifier])
+                ),
+            )
             for one, chosen in pairs
         )
         yield Job(data, arm, params, classifier, tuple(parts))
 
 
-def _rules(params: dict[str, Any]) -> DecideSettings:
-    return parse(DecideSettings, pick(params, "decide"), "decide")
-
-
-def _of(params: dict[str, Any], classifier: str) -> list[str]:
-    """The classifiers that an arm's classifier rests on: those of a rule, otherwise itself."""
-    rule = _rules(params).rules.get(classifier)
-    return rule.of if rule else [classifier]
+def _decision(params: dict[str, Any], classifier: str, data: Particles) -> choices.Decision | None:
+    """What an arm's classifier rests on if it is a rule or a choice; otherwise None."""
+    settings = parse(DecideSettings, pick(params, "decide"), "decide")
+    if classifier not in {*settings.rules, *settings.choices}:
+        return None
+    return choices.decision_of(settings, classifier, data.problem, data.classes)
 
 
 def check_arms(jobs: Sequence[Job], threads: int) -> None:
@@ -210,16 +214,15 @@ def _joined(pairs: Sequence[tuple[Job, list[Trial]]]) -> Predictions:
 
 def _decided(job: Job, found: list[Trial]) -> tuple[Any, Any]:
     """The classes that an arm names and the probabilities that they rest on: the classifier's own, or its rule's."""
-    settings, data = _rules(job.params), job.data
-    if job.classifier not in settings.rules:
+    data, decision = job.data, _decision(job.params, job.classifier, job.data)
+    if decision is None:
         return output_of(found[0], job.classifier)
     left = iter(found)
-    names = _of(job.params, job.classifier)
-    test, *inner = ([_stated(job, of, part, next(left)) for of in names] for part in job.parts)
+    test, *inner = ([_stated(job, of, part, next(left)) for of in decision.of] for part in job.parts)
     held_out = [part.fold.test for part in job.parts[1:]]
     scores = Inner(inner, np.concatenate([data.labels[rows] for rows in held_out])) if inner else None
-    rule = decisions.rule_of(settings, job.classifier, data.problem, data.classes)
-    return rule.apply(test, decisions.natural_prior(data.labels[job.fold.train], len(data.classes)), scores)
+    natural = decisions.natural_prior(data.labels[job.fold.train], len(data.classes))
+    return choices.decide(decision, test, natural, scores)[:2]
 
 
 def _stated(job: Job, classifier: str, part: Part, trial: Trial) -> Stated:

@@ -1,15 +1,22 @@
 """Set the classifiers of each problem against a reference and rank them, fold by fold (thesis, section 9)."""
 
 from argparse import Namespace
+from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
 
-from lipnet import comparison, files
+from lipnet import bootstrap, comparison, files
+from lipnet.errors import InputError
 from lipnet.plots import figure
 from lipnet.plots.ranking import ranking
-from lipnet.settings import parse, pick
+from lipnet.predictions import Predictions
+from lipnet.seeds import generator
+from lipnet.settings import parse, pick, seed_of
 from stages.command import run
+from stages.results import read_predictions
 
 INTRODUCTION = """\
 # Classifiers against {reference}
@@ -30,6 +37,10 @@ is ranked last.
 "No difference shown" does not mean that there is none: few folds show large differences only, and every further
 classifier or primary measure makes the correction stricter (`compare.classifiers` in params.yaml).
 
+`bootstrap.csv` has the same differences on predictions pooled over the folds, with intervals from a paired bootstrap
+over groups: how far they move with other test micrographs. It takes the trained classifiers as they are, so it says
+nothing of other training rows or seeds, and its intervals are not corrected either.
+
 A network trained on a balanced set (`cnn`) states probabilities for balanced classes, the SVMs for the natural
 proportions; a decision rule shifts those of the network towards the natural ones, wholly (`cnn_shifted`) or in part.
 Log losses, Brier scores and calibration errors can be compared only among those that state probabilities for the same
@@ -38,18 +49,41 @@ proportions; average precision, which only ranks the particles, can be compared 
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write the comparison as CSV and Markdown, and one picture of the ranking a problem."""
+    """Write the comparison as CSV and Markdown, the bootstrap, and one picture of the ranking a problem."""
     settings = parse(comparison.CompareSettings, pick(params, "compare"), "compare")
-    tables, texts = [], [INTRODUCTION.format(reference=settings.reference, primary=", ".join(settings.primary))]
+    tables, resampled = [], []
+    texts = [INTRODUCTION.format(reference=settings.reference, primary=", ".join(settings.primary))]
     for problem, folds in files.read_table(arguments.folds).groupby("problem", sort=False):
         table, ranks = comparison.compare(folds, settings), comparison.rank(folds, settings)
         table.insert(0, "problem", problem)
         tables.append(table)
+        predictions = read_predictions([arguments.predictions / str(problem), arguments.decisions / str(problem)])
+        compared = {name: predictions[name] for name in comparison.chosen(folds, settings)}
+        groups = _groups(arguments.particles / f"{problem}.csv", compared)
+        level, rng = settings.confidence, generator("group bootstrap", seed_of(params))
+        found = bootstrap.differences(compared, groups, settings.reference, level, settings.bootstrap, rng)
+        found.insert(0, "problem", problem)
+        resampled.append(found)
         texts.append(comparison.to_markdown(table, ranks, str(problem), settings))
         figure.save(ranking(ranks, str(problem), settings.confidence), arguments.pictures / f"{problem}.png")
     files.write_table(arguments.table, pd.concat(tables))
+    files.write_table(arguments.bootstrap, pd.concat(resampled))
     files.write_text(arguments.text, "\n".join(texts))
 
 
+def _groups(path: Path, predictions: dict[str, Predictions]) -> NDArray[np.int64]:
+    """Group index of each row of predictions, whose rows are the same for all classifiers."""
+    table, [first, *others] = files.read_table(path), predictions.values()
+    group_of = dict(zip(table["id"].to_numpy(dtype=np.str_), pd.factorize(table["group"])[0], strict=True))
+    for other in others:
+        if not (np.array_equal(first.ids, other.ids) and np.array_equal(first.repeat, other.repeat)):
+            raise InputError(f"{path}: classifiers predicted other particles or repeats; run `dvc repro`")
+    unknown = sorted(set(first.ids) - set(group_of))
+    if unknown:
+        raise InputError(f"{path}: particle '{unknown[0]}' was predicted and is not there; run `dvc repro`")
+    return np.array([group_of[name] for name in first.ids], dtype=np.int64)
+
+
 if __name__ == "__main__":
-    run(__doc__, None, ["folds", "table", "text", "pictures"], main)
+    inputs, outputs = ["folds", "predictions", "decisions", "particles"], ["table", "bootstrap", "text", "pictures"]
+    run(__doc__, None, [*inputs, *outputs], main)

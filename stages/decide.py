@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lipnet import balance, decisions, files, inner_scores
+from lipnet import balance, choices, decisions, files, inner_scores
 from lipnet.decisions import Stated
 from lipnet.errors import InputError
 from lipnet.predictions import FoldPredictions, Predictions, from_table, to_table
@@ -20,16 +20,18 @@ NETWORKS = ("cnn", "cnn_views")  # state the prior of a balanced training set; a
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write one table of predictions a rule: the class that it names and the probabilities that it rests on."""
+    """Write the predictions of every rule and choice, with the probabilities that they rest on, and who was chosen."""
     data = read_particles(params, arguments.problem, arguments.table)
     settings = parse(decisions.DecideSettings, pick(params, "decide"), "decide")
     decisions.check_problems(settings, pick(params, "classes"))
     training_sets = balance.from_arrays(files.read_arrays(arguments.training_sets))
     folds = list(zip(read_folds(arguments.folds), training_sets, strict=True))
-    for name, row in settings.rules.items():
-        rule, parts = decisions.rule_of(settings, name, data.problem, data.classes), []
-        said = {of: from_table(_read(arguments.predictions, of, name), of) for of in row.of}
-        scores = [_read(arguments.inner, of, name) for of in row.of] if row.fitted else []
+    chosen = [pd.DataFrame(columns=choices.COLUMNS)]
+    for name in [*settings.rules, *settings.choices]:
+        decision, parts = choices.decision_of(settings, name, data.problem, data.classes), []
+        where = f"decide.{'rules' if name in settings.rules else 'choices'}.{name}"
+        said = {of: from_table(_read(arguments.predictions, of, where), of) for of in decision.of}
+        scores = [_read(arguments.inner, of, where) for of in decision.of] if decision.fitted else []
         for fold, balanced in folds:
             natural = decisions.natural_prior(data.labels[fold.train], len(data.classes))
             of_fold = [
@@ -37,21 +39,22 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
                 for of, item in said.items()
             ]
             inner = inner_scores.of_fold(scores, fold.number, data.classes) if scores else None
-            parts.append(FoldPredictions(fold.repeat, fold.fold, fold.test, *rule.apply(of_fold, natural, inner)))
+            decided = choices.decide(decision, of_fold, natural, inner)
+            parts.append(FoldPredictions(fold.repeat, fold.fold, fold.test, decided.predicted, decided.probabilities))
+            chosen.append(choices.to_table(name, decision.by, fold.repeat, fold.fold, decided))
         files.write_table(arguments.decisions / f"{name}.csv", to_table(parts, data.ids, data.labels, data.classes))
+    files.write_table(arguments.choices, pd.concat([part for part in chosen if len(part)] or chosen[:1]))
 
 
 def _rows_of(item: Predictions, fold: Fold) -> NDArray[np.bool_]:
     return (item.repeat == fold.repeat) & (item.fold == fold.fold)
 
 
-def _read(folder: Path, classifier: str, rule: str) -> pd.DataFrame:
+def _read(folder: Path, classifier: str, where: str) -> pd.DataFrame:
     found = sorted(folder.rglob(f"{classifier}.csv"))
     if not found:
         known = ", ".join(sorted(path.stem for path in folder.rglob("*.csv"))) or "none"
-        raise InputError(
-            f"params.yaml: decide.rules.{rule}: no scores of '{classifier}' in {folder}; there are: {known}"
-        )
+        raise InputError(f"params.yaml: {where}: no scores of '{classifier}' in {folder}; there are: {known}")
     return files.read_table(found[0])
 
 
@@ -82,4 +85,4 @@ def stated(
 
 
 if __name__ == "__main__":
-    run(__doc__, "problem", ["table", "folds", "training_sets", "predictions", "inner", "decisions"], main)
+    run(__doc__, "problem", ["table", "folds", "training_sets", "predictions", "inner", "decisions", "choices"], main)

@@ -1,7 +1,6 @@
 """Measure every classifier of every problem, decision rules among them, from its predictions alone."""
 
 from argparse import Namespace
-from itertools import pairwise
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -17,9 +16,10 @@ from lipnet.plots.scores import (
     precision_recall_curves,
     reliability_diagrams,
 )
-from lipnet.predictions import Predictions, from_table
+from lipnet.predictions import Predictions
 from lipnet.settings import Settings, parse, pick
 from stages.command import run
+from stages.results import read_predictions
 
 
 class EvaluateSettings(Settings):
@@ -38,7 +38,7 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     if not problems:
         raise InputError("params.yaml: problems: name at least one problem")
     for problem in problems:
-        predictions = _read_all([arguments.predictions / problem, arguments.decisions / problem])
+        predictions = read_predictions([arguments.predictions / problem, arguments.decisions / problem])
         summary[problem] = {}
         for name, item in predictions.items():
             key = {"problem": problem, "classifier": name}
@@ -54,16 +54,6 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     files.write_table(arguments.classes, _keys_first(pd.concat(classes)))
     files.write_table(arguments.confusion, _keys_first(pd.concat(confusion)))
     files.write_table(arguments.abstention, _keys_first(pd.concat(abstention)))
-
-
-def _read_all(folders: list[Path]) -> dict[str, Predictions]:
-    paths = sorted((path for folder in folders for path in folder.rglob("*.csv")), key=lambda path: path.stem)
-    if not paths:
-        raise InputError(f"{folders[0]}: no predictions; run `dvc repro`")
-    for one, other in pairwise(paths):
-        if one.stem == other.stem:
-            raise InputError(f"{one} and {other}: two classifiers are called {one.stem}; rename one in params.yaml")
-    return {path.stem: from_table(files.read_table(path), str(path)) for path in paths}
 
 
 def _keys_first(table: pd.DataFrame) -> pd.DataFrame:

@@ -18,7 +18,9 @@ from lipnet.comparison import (
 )
 from lipnet.errors import InputError
 
-SETTINGS = CompareSettings(reference="svm", classifiers=None, primary=["mcc", "tpr", "ppv"], confidence=0.95)
+SETTINGS = CompareSettings(
+    reference="svm", classifiers=None, primary=["mcc", "tpr", "ppv"], confidence=0.95, bootstrap=0
+)
 DIFFERENCES = [0.1, 0.2, 0.3, 0.2]
 
 

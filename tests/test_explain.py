@@ -32,7 +32,9 @@ from lipnet.explain import (
 from lipnet.networks import NetworkSettings, RegularisationSettings, build
 from lipnet.training import predict
 
-NETWORKS = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())["networks"]
+ROWS = yaml.safe_load((Path(__file__).parents[1] / "params.yaml").read_text())["networks"]
+THESIS = ("lipnet1", "lipnet2", "lipnet4", "lipnet4c", "lipnet6")  # chains of layers; the others are refused
+NETWORKS = {name: ROWS[name] for name in THESIS}
 PLAIN = {"dropout_block": 0.25, "dropout_dense": 0.5, "dropout_decay": 1.0, "weight_decay": 0.0, "batch_norm": False}
 POOL = {"size_px": 8, "blocks": [[2]], "halve": "pool", "top": "dense", "dense_units": 3}
 STRIDE = {"size_px": 9, "blocks": [[2], [3]], "halve": "stride", "top": "average"}

@@ -21,11 +21,13 @@ PLAIN = {"dropout_block": 0.25, "dropout_dense": 0.5, "dropout_decay": 1.0, "wei
 ROW = {"size_px": 8, "blocks": [[3], [4]], "halve": "stride", "top": "average"}
 
 
-def _run(run: Path, n_folds: int = N, dead: bool = False, classes: str = "[Empty, Full]") -> Path:
+def _run(
+    run: Path, n_folds: int = N, dead: bool = False, classes: str = "[Empty, Full]", row: dict[str, Any] = ROW
+) -> Path:
     """A run of one network: fold 0 tests on the second half."""
     (run / "params.yaml").write_text(f"classes: {{filling: {classes}}}")
     keras.utils.set_random_seed(0)
-    model = build(NetworkSettings.model_validate(ROW), 2, RegularisationSettings.model_validate(PLAIN), 0.5)
+    model = build(NetworkSettings.model_validate(row), 2, RegularisationSettings.model_validate(PLAIN), 0.5)
     if dead:
         model.get_layer("conv1_1").bias.assign([-100] * 3)
     models = run / "data/models/filling/cnn"
@@ -100,3 +102,17 @@ def test_what_does_not_fit_is_refused_with_the_cure(
 def test_a_dead_network_is_called_dead(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="the network is dead, no unit before its last layer varies"):
         explain_particles(_run(tmp_path, dead=True), "filling", [], tmp_path / "out")
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"size_px": 8, "stem": 4, "blocks": [[4, 4]], "halve": "entry", "residual": True, "batch_norm": True}
+        | {"top": "average"},
+        {"size_px": 32, "buckets_px": [16], "blocks": [[3]], "halve": "pool", "top": "masked"},
+    ],
+    ids=["resnet", "fcn"],
+)
+def test_a_network_that_is_no_chain_of_layers_is_refused(row: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="only networks that are a chain of layers are explained; this one has"):
+        explain_particles(_run(tmp_path, row=row), "filling", [], tmp_path / "out")

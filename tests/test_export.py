@@ -35,7 +35,8 @@ from tests.onnx_models import IMAGE, description, features_of
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 ROOT = Path(__file__).parents[1]
-NETWORKS = read_params(ROOT / "params.yaml")["networks"]
+THESIS = ("lipnet1", "lipnet2", "lipnet4", "lipnet4c", "lipnet6")
+NETWORKS = {name: read_params(ROOT / "params.yaml")["networks"][name] for name in THESIS}
 N = 1000
 PLAIN = {"dropout_block": 0.25, "dropout_dense": 0.5, "dropout_decay": 1.0, "weight_decay": 0.0, "batch_norm": False}
 CLASSES = ["A", "B", "C", "D", "E"]
@@ -103,6 +104,24 @@ def test_batch_norm_and_decaying_dropout_are_exported_as_at_rest(tmp_path: Path)
     row = {"size_px": 8, "blocks": [[4], [4]], "halve": "stride", "top": "dense", "dense_units": 5}
     model, pixels = _built(row, batch_norm=True, dropout_decay=0.9), _pixels(8, 50)
     exported = _opened(network(model, _of_network(8)), tmp_path)
+    stated = exported.probabilities({"image": predict.to_grey(pixels)})
+    assert_allclose(stated, training.predict(model, pixels), rtol=0, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"size_px": 16, "stem": 3, "blocks": [[3, 3], [5, 5]], "halve": "entry", "residual": True, "batch_norm": True}
+        | {"top": "average"},
+        {"size_px": 32, "buckets_px": [16], "blocks": [[4], [4]], "halve": "pool", "top": "masked"},
+    ],
+    ids=["resnet", "fcn"],
+)
+def test_networks_past_the_thesis_are_exported_too(row: dict[str, Any], tmp_path: Path) -> None:
+    pixels = _pixels(row["size_px"], 60)
+    pixels[::2, :9] = pixels[::2, -9:] = pixels[::2, :, :9] = pixels[::2, :, -9:] = 0  # half of them fit a bucket
+    model = _built(row)
+    exported = _opened(network(model, _of_network(row["size_px"])), tmp_path)
     stated = exported.probabilities({"image": predict.to_grey(pixels)})
     assert_allclose(stated, training.predict(model, pixels), rtol=0, atol=1e-5)
 

@@ -18,6 +18,11 @@ ROWS = {
     name: parse(NetworkSettings, row, f"networks.{name}")
     for name, row in read_params(Path(__file__).parents[1] / "params.yaml")["networks"].items()
 }
+NARROW_RESNET: dict[str, Any] = {
+    **ROWS["resnet18"].model_dump(),
+    "stem": 3,
+    "blocks": [[3, 3], [5, 5]],
+}
 TINY = NetworkSettings(size_px=8, blocks=[[6, 7], [8]], halve="pool", top="dense", dense_units=9)
 
 
@@ -74,8 +79,40 @@ def test_lipnets_have_the_parameters_counted_by_hand(name: str, size_px: int, n_
     assert model.output_shape == (None, 3)
 
 
-def test_the_table_holds_the_five_lipnets() -> None:
-    assert list(ROWS) == list(PARAMETERS)
+def test_the_table_holds_the_five_lipnets_and_two_that_are_not_the_thesiss() -> None:
+    assert list(ROWS) == [*PARAMETERS, "resnet18", "lipnet_fcn"]
+
+
+# Convolutions of a block, i channels in and c out, without biases: 9 i c + 3 * 9 c c, and i c where a bridge widens.
+STEM = 9 * 64
+STAGES = 4 * 9 * 64**2 + sum(9 * c * c // 2 + 3 * 9 * c * c + c * c // 2 for c in (128, 256, 512))
+NORMALISED = 64 + 4 * 64 + 5 * (128 + 256 + 512)  # channels: two weights are trained, two are averages
+
+
+def test_resnet18_has_the_parameters_of_the_paper() -> None:
+    """11,173,962 are those of the usual one for CIFAR-10: three channels in, ten classes."""
+    model = _build(ROWS["resnet18"])
+    trained = sum(int(np.prod(weight.shape)) for weight in model.trainable_weights)
+    assert trained == STEM + STAGES + 2 * NORMALISED + 3 * 512 + 3
+    assert trained == 11_173_962 - 2 * STEM - 7 * 513
+    assert model.count_params() - trained == 2 * NORMALISED
+    convolutions = [layer for layer in model.layers if isinstance(layer, keras.layers.Conv2D)]
+    assert sum(layer.kernel_size == (3, 3) for layer in convolutions) == 17
+    assert {layer.name for layer in convolutions if layer.strides == (2, 2)} == {
+        f"conv{block}_1{name}" for block in (2, 3, 4) for name in ("", "_bridge")
+    }
+    maps = [layer.output.shape[1] for layer in convolutions]
+    assert list(dict.fromkeys(maps)) == [32, 16, 8, 4]
+
+
+def test_a_narrow_resnet_normalises_whatever_regularisation_says_and_halves_at_entries() -> None:
+    row = {**NARROW_RESNET, "size_px": 8}
+    model = _build(NetworkSettings.model_validate(row), batch_norm=False)
+    assert sum(isinstance(layer, keras.layers.BatchNormalization) for layer in model.layers) == 1 + 2 + 2 + 1
+    assert model.get_layer("conv1_2_norm").output.shape[1:] == (8, 8, 3)
+    assert model.get_layer("conv2_1_bridge_norm").output.shape[1:] == (4, 4, 5)
+    plain = NetworkSettings.model_validate({**row, "residual": False, "size_px": 4, "blocks": [[2], [2], [2]]})
+    assert _build(plain).get_layer("conv3_1_norm").output.shape[1:] == (1, 1, 2)  # halved twice only
 
 
 @pytest.mark.parametrize("halve", ["pool", "stride"])
@@ -241,7 +278,7 @@ def test_residual_blocks_bridge_two_convolutions() -> None:
     # With a second convolution of zeros, a block is its bridge.
     model.get_layer("conv1_2").set_weights([np.zeros_like(model.get_layer("conv1_2").kernel)])
     image = _images(2, 8)
-    names = ("conv1_1_bridge", "conv1_1_out")
+    names = ("conv1_1_bridge_norm", "conv1_1_out")
     bridge, out = keras.Model(model.input, [model.get_layer(name).output for name in names])(image)
     assert_allclose(np.asarray(out), np.maximum(np.asarray(bridge), 0), atol=1e-5)
 
@@ -269,3 +306,59 @@ def test_every_kind_of_network_is_rebuilt_from_its_architecture(top: str) -> Non
     again.get_layer("standardised").finalize_state()
     inputs = [_images(2, 8), np.ones((2, 4), np.float32)]
     assert_allclose(np.asarray(again(inputs)), np.asarray(model(inputs)), atol=1e-6)
+
+
+FCN = NetworkSettings(
+    size_px=64, buckets_px=[16, 32, 48], blocks=[[16, 16], [16], [16]], halve="pool", top="masked", dense_units=None
+)
+
+
+def _on_canvases(side: int, grey: float = 0.0) -> dict[int, NDArray[np.float32]]:
+    """Two particles of an odd, oblong shape in the middle of squares of black, or of grey."""
+    image = _images(2, side)[:, : side - 3] * 0.8 + 0.2
+    canvases = {}
+    for size in (16, 32, 48, 64):
+        top, left = size // 2 - side // 2, size // 2 - side // 2 + 1
+        canvases[size] = np.full((2, size, size, 1), grey, np.float32)
+        canvases[size][:, top : top + side - 3, left : left + side] = image
+    return canvases
+
+
+@pytest.mark.parametrize("halve", ["pool", "stride", "entry"])
+@pytest.mark.parametrize("residual", [False, True])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_what_is_said_of_a_particle_does_not_depend_on_its_bucket(halve: str, residual: bool, batch_norm: bool) -> None:
+    """Nor on whether there are buckets at all."""
+    row = {**FCN.model_dump(), "halve": halve, "residual": residual, "batch_norm": batch_norm}
+    if residual:
+        row["blocks"] = [[16, 16], [17, 17], [18, 18]]
+    model = _build(NetworkSettings.model_validate(row))
+    rng = np.random.default_rng(0)
+    for weight in model.weights:  # biases too, which padding must not let in
+        if weight.path.endswith(("bias", "beta", "moving_mean")):
+            weight.assign(rng.normal(0, 0.1, weight.shape))
+    fixed = _build(NetworkSettings.model_validate({**row, "buckets_px": []}))
+    fixed.set_weights(model.get_weights())
+    canvases = _on_canvases(13)
+    expected = np.asarray(fixed(canvases[64]))
+    assert np.abs(expected[0] - expected[1]).max() > 1e-4
+    for canvas in canvases.values():
+        assert_allclose(np.asarray(model(canvas)), expected, atol=1e-5)
+    seen_all = _on_canvases(13, grey=0.1)
+    assert not np.allclose(np.asarray(model(seen_all[32])), np.asarray(model(seen_all[64])), atol=1e-4)
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"top": "average"}, "needs top: masked"),
+        ({"buckets_px": [32, 16]}, "must ascend"),
+        ({"buckets_px": [64]}, "must ascend"),
+        ({"buckets_px": [24]}, "multiples of 16"),
+        ({"size_px": 72}, "multiples of 16"),
+        ({"blocks": [[4]] * 4}, "halved three times at most"),
+    ],
+)
+def test_buckets_that_would_change_the_answer_are_refused(change: dict[str, Any], reason: str) -> None:
+    with pytest.raises(ValidationError, match=reason):
+        NetworkSettings.model_validate({**FCN.model_dump(), **change})

@@ -135,7 +135,8 @@ def test_every_arm_of_the_project_changes_settings_that_exist(name: str, scale: 
         assert len(arms) > 1
         for arm, params in zip(arms.values(), changed, strict=True):
             named = arm.get("classifier", "cnn")
-            assert trained_as(params, named) if named not in params["decide"]["rules"] else True
+            decided = {*params["decide"]["rules"], *params["decide"]["choices"]}
+            assert trained_as(params, named) if named not in decided else True
         assert all(params["model"] in params["networks"] for params in changed)
         assert set(row.problems.get(name, [])) <= set(study.problems)
 

@@ -468,3 +468,57 @@ def test_a_logit_adjusted_network_does_not_state_the_prior_of_its_training_set()
     ]
     assert_allclose(found[0].probabilities[0], np.array([24, 8, 4]) / 36, atol=0.1)
     assert_allclose(found[1].probabilities[0], 1 / 3, atol=0.1)
+
+
+FCN = NetworkSettings(size_px=48, buckets_px=[16], blocks=[[4]], halve="pool", top="masked")
+
+
+def _of_sizes() -> NDArray[np.uint8]:
+    """Particles with columns, rows or nothing, in fields of 48 px, every other one of 24 px and the rest of 8 px."""
+    fields, striped = np.zeros((N, 48, 48), np.uint8), _toy(np.full(N, 2)) + 1
+    striped[LABELS == 0, :, ::4] += 150
+    striped[LABELS == 1, ::4] += 150
+    for field, image, large in zip(fields, striped, np.arange(N) % 2, strict=True):
+        shown = np.kron(image, np.ones((3, 3), np.uint8)) if large else image
+        edge = (48 - len(shown)) // 2
+        field[edge : edge + len(shown), edge : edge + len(shown)] = shown
+    return fields
+
+
+def _fcn_task(**changes: Any) -> FoldTask:
+    settings = training_settings(epochs__fixed=20, regularisation__dropout_block=0.0)
+    return _task(network=FCN, images=_of_sizes(), training=settings, **changes)
+
+
+def test_particles_of_several_sizes_are_learned_in_batches_of_one_side(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen, augmented = list[tuple[int, ...]](), training._augmented
+
+    def watched(images: Any, *rest: Any) -> Any:
+        seen.append(images.shape)
+        return augmented(images, *rest)
+
+    monkeypatch.setattr(training, "_augmented", watched)
+    result = train_fold(_fcn_task())
+    assert {shape[1:] for shape in seen} == {(16, 16, 1), (48, 48, 1)}
+    assert max(shape[0] for shape in seen) == 8
+    assert sum(shape[0] for shape in seen) == 20 * len(TRAIN)
+    assert (result.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
+    again = train_fold(_fcn_task())
+    assert again.weights == result.weights
+    assert_array_equal(again.probabilities, result.probabilities)
+
+
+def test_predictions_and_embeddings_are_those_of_whole_fields_in_the_order_asked_for() -> None:
+    images, features = _of_sizes(), np.random.default_rng(0).normal(size=(N, 2))
+    keras.utils.set_random_seed(0)
+    regularisation, sizes = training_settings().regularisation, (0.5, 1, 2, 4)
+    model, whole = (
+        training.networks.build(row, CLASSES, regularisation, *sizes)
+        for row in (FCN, FCN.model_copy(update={"buckets_px": []}))
+    )
+    whole.set_weights(model.get_weights())
+    expected = predict(whole, images, features)
+    assert_allclose(predict(model, images, features), expected, atol=1e-5)
+    assert_allclose(predict_views(model, images, features), predict_views(whole, images, features), atol=1e-5)
+    assert_allclose(embed(model, images, features), embed(whole, images, features), atol=1e-5)
+    assert np.ptp(expected, axis=0).max() > 0.05

@@ -71,11 +71,12 @@ PATHS = {
     train_svm: ["table", "folds", "svm_models", "predictions/svm"],
     train_trees: ["table", "folds", "predictions/trees"],
     score_inner: ["table", "crops", "folds", "scores"],
-    decide: ["table", "folds", "training_sets", "predictions", "scores", "decisions"],
+    decide: ["table", "folds", "training_sets", "predictions", "scores", "decisions", "choices"],
 }
 RENAMED = {"cnn_models": "models", "svm_models": "models", "scores": "inner"}
 
 
+COMPARE = ["folds", "predictions", "decisions", "particles", "table", "bootstrap", "text", "pictures"]
 EVALUATE = ["predictions", "decisions", "metrics", "folds", "classes", "confusion", "abstention", "pairs", "pictures"]
 
 
@@ -144,16 +145,21 @@ def test_evaluate_and_compare_read_predictions_of_all_problems_and_classifiers(t
             rows |= {"label": ["X", "Y"] * 20, "predicted": np.where(probabilities[:, 0] > 0.5, "X", "Y")}
             rows |= {"p_X": probabilities[:, 0], "p_Y": probabilities[:, 1]}
             files.write_table(tmp_path / f"{name.format(problem)}.csv", pd.DataFrame(rows))
+        ids = [f"p{i}" for i in range(40)][::-1]
+        files.write_table(tmp_path / f"particles/{problem}.csv", pd.DataFrame({"id": ids, "group": [*"abcd"] * 10}))
     params["problems"] = ["one", "two"]
     arguments = Namespace(**{name: tmp_path / name for name in EVALUATE})
     evaluate.main(params, arguments)
-    compare.main(params, Namespace(**{name: tmp_path / name for name in ("folds", "table", "text", "pictures")}))
+    compare.main(params, Namespace(**{name: tmp_path / name for name in COMPARE}))
     text = (tmp_path / "text").read_text()
     assert "# Classifiers against a" in text and "## one" in text and "## two" in text
     assert "no difference shown" in text  # both classifiers guess
     compared = files.read_table(tmp_path / "table")
     assert list(compared.columns[:4]) == ["problem", "classifier", "class", "measure"]
     assert set(compared["problem"]) == {"one", "two"} and set(compared["classifier"]) == {"a", "b"}
+    resampled = files.read_table(tmp_path / "bootstrap")
+    assert list(resampled.columns[:4]) == ["problem", "classifier", "measure", "difference"]
+    assert len(resampled) == 2 * 4 and set(resampled["classifier"]) == {"b"} and resampled["low"].notna().all()
     assert set(files.read_table(tmp_path / "confusion")["problem"]) == {"one", "two"}
     abstention = files.read_table(tmp_path / "abstention")
     assert len(abstention) == 2 * 2 * len(params["evaluate"]["abstain_below"])
@@ -212,6 +218,37 @@ def test_test_labels_change_nothing_that_any_rule_says_of_their_fold(tmp_path: P
         assert (table.loc[~of_fold, said[1:]] != after[rule].loc[~of_fold, said[1:]]).any(axis=None)
 
 
+def test_neither_labels_nor_images_of_test_rows_change_who_is_chosen_for_their_fold(tmp_path: Path) -> None:
+    """Images act through what the network says of them; inner scores hold training rows only (see the next test)."""
+    rules = {"cnn_shifted": {"shift": 1.0}, "tuned": {"shift": 0.5, "tuned": True}}
+    choices = {"chosen": {"of": ["cnn", "cnn_shifted", "tuned"], "by": "macro_f1"}}
+    params = make_params(decide__rules=rules, decide__choices=choices)
+    labels = ["Unilamellar"] * 6 + ["Multilamellar"] * 3 + ["Uncertain"] * 3
+    others = ["Uncertain" if i % 3 == 0 else label for i, label in enumerate(labels)]  # of fold 0 alone
+    found = []
+    for name, some in (("before", labels), ("after", others)):
+        folder = tmp_path / name
+        prepare_decisions(folder, some)
+        if name == "after":
+            stated = files.read_table(folder / "predictions" / "cnn.csv")
+            p = [column for column in stated.columns if column.startswith("p_")]
+            stated.loc[stated["fold"] == 0, p] = stated.loc[stated["fold"] == 0, p[::-1]].to_numpy()
+            files.write_table(folder / "predictions" / "cnn.csv", stated)
+        run(decide, folder, params)
+        found.append(files.read_table(folder / "choices"))
+        chosen = found[-1][found[-1]["chosen"] == 1]
+        assert len(found[-1]) == 9 and chosen["fold"].tolist() == [0, 1, 2]
+        own = files.read_table(folder / "decisions" / "chosen.csv")
+        for row in chosen.itertuples():  # what the choice says of a fold is what the one that was chosen says of it
+            if row.candidate != "cnn":
+                said = files.read_table(folder / "decisions" / f"{row.candidate}.csv")
+                pd.testing.assert_frame_equal(own[own["fold"] == row.fold], said[said["fold"] == row.fold])
+    before, after = found
+    pd.testing.assert_frame_equal(before[before["fold"] == 0], after[after["fold"] == 0])
+    # Where they are training labels, they do count: the test would notice.
+    assert not before[before["fold"] != 0].equals(after[after["fold"] != 0])
+
+
 def test_inner_scores_are_of_training_rows_by_networks_that_did_not_see_them(tmp_path: Path) -> None:
     params = make_params(inner__folds=2, inner__classifiers=["cnn", "svm"])
     for stage in (ingest, crop, split, score_inner):
@@ -236,6 +273,7 @@ def test_fitted_rules_and_averages_run_through_all_stages(tmp_path: Path) -> Non
         train_cnn__heads__svms={"cnn_svm": []},
         train_cnn__join__features=["area"],
         crop__mode="both",
+        decide__choices={"chosen": {"of": ["fitted", "trees", "cnn"], "by": "log_loss"}},
         decide__rules={
             "average": {"of": ["cnn_views", "cnn_svm", "trees", "svm"], "shift": 1.0},
             "fitted": {"of": ["cnn", "trees"], "shift": 0.5, "calibrated": True, "tuned": True},
@@ -243,7 +281,8 @@ def test_fitted_rules_and_averages_run_through_all_stages(tmp_path: Path) -> Non
     )
     run_all(tmp_path, params)
     assert {path.stem for path in (tmp_path / "predictions" / "cnn").iterdir()} == {"cnn", "cnn_views", "cnn_svm"}
-    for name in ("average", "fitted"):
+    assert len(files.read_table(tmp_path / "choices")) == 3 * params["split"]["folds"]
+    for name in ("average", "fitted", "chosen"):
         from_table(files.read_table(tmp_path / "decisions" / f"{name}.csv"), name)
 
 

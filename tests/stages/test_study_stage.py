@@ -10,13 +10,14 @@ from argparse import Namespace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import yaml
 
-from lipnet import files
+from lipnet import files, trials
 from lipnet.errors import InputError
-from stages import ingest, study
-from tests.stages.test_stages import ROOT, make_params
+from stages import arms, balance, crop, decide, ingest, score_inner, split, study, train_svm
+from tests.stages.test_stages import ROOT, make_params, run
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 STUDY = {
@@ -164,3 +165,30 @@ def test_problems_must_be_a_list(project: Path) -> None:
             run_here(project, "never")
     finally:
         write(project, STUDY)
+
+
+def test_an_arm_chooses_as_the_pipeline_does(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of support vector machines, so that nothing slow is trained."""
+    monkeypatch.setenv("LIPNET_WORKERS", "1")
+    names = ["size_only", "svm", "of_svm"]
+    params = make_params(
+        inner__folds=2,
+        inner__classifiers=["svm", "size_only"],
+        decide__rules={"of_svm": {"of": ["svm"], "shift": 0.5, "calibrated": True}},
+        decide__choices={"chosen": {"of": names, "by": "log_loss"}},
+    )
+    for stage in (ingest, crop, split, balance, train_svm, score_inner, decide):
+        run(stage, tmp_path, params)
+    expected = files.read_table(tmp_path / "decisions" / "chosen.csv")
+    (tmp_path / "lamellarity.csv").write_bytes((tmp_path / "table").read_bytes())
+    (tmp_path / "lamellarity.npz").write_bytes((tmp_path / "store").read_bytes())
+    problem = arms.read_problem(params, "lamellarity", tmp_path)
+    jobs = arms.jobs_of(params, "s", "chosen", {"classifier": "chosen"}, problem)
+    found = [trials.run(task) for job in jobs for task in job.tasks]
+    [(_, predictions, _)] = arms.results_of(jobs, found)
+    assert predictions["chosen"].ids.tolist() == expected["id"].astype(str).tolist()
+    named = np.array(predictions["chosen"].classes)[predictions["chosen"].predicted]
+    assert named.tolist() == expected["predicted"].tolist()
+    # What the pipeline writes in between has six digits.
+    probabilities = expected[[column for column in expected.columns if column.startswith("p_")]].to_numpy()
+    np.testing.assert_allclose(predictions["chosen"].probabilities, probabilities, atol=1e-4)
