@@ -1,12 +1,14 @@
 """Reading and writing of the few file formats the stages exchange: CSV, JSON, packed arrays, raw bytes.
 
 Every write goes to a temporary neighbour first and is then renamed, so that a killed stage leaves no half-written file.
+Every function that writes raises InputError where the system refuses, as on a full disk; the old file is still there.
 """
 
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from glob import escape
 from itertools import groupby
 from pathlib import Path
 from typing import Any
@@ -15,8 +17,9 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 import numpy as np
 import pandas as pd
 
-from lipnet.errors import InputError
+from lipnet.errors import InputError, reason
 
+UNFINISHED = ".part"  # ends the names of files that are still being written
 TEXT_COLUMNS = (
     *("id", "first_id", "label", "group", "predicted", "problem", "classifier", "class", "measure", "actual"),
     *("study", "arm", "quantity", "source"),
@@ -25,13 +28,20 @@ TEXT_COLUMNS = (
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is None:  # not of the system, but of what makes the content
+            raise
+        raise InputError(f"{path}: cannot be written: {reason(error)}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):
+            # Those of processes that were killed go too: only one stage writes a file.
+            for leftover in path.parent.glob(f"{escape(path.name)}.*{UNFINISHED}"):
+                leftover.unlink()
 
 
 @contextmanager

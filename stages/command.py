@@ -1,6 +1,7 @@
 """What every stage's command line shares."""
 
 import argparse
+import os
 import sys
 from collections.abc import Callable, Iterable
 from pathlib import Path
@@ -8,7 +9,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lipnet.errors import InputError
+from lipnet import lock
+from lipnet.errors import InputError, reason
 from lipnet.recipes import with_recipe
 from lipnet.settings import read_params
 
@@ -29,11 +31,16 @@ def run(
     for name in paths:
         parser.add_argument(f"--{name}", type=Path, required=True)
     arguments = parser.parse_args()
+    where = f"{parser.prog} {getattr(arguments, item)}" if item else parser.prog
     try:
-        main(read(PARAMS), arguments)
+        params = read(PARAMS)
+        if "DVC_STAGE" in os.environ:  # under `dvc repro`, which has deleted this stage's own outputs
+            lock.check(path for path in vars(arguments).values() if isinstance(path, Path))
+        main(params, arguments)
     except InputError as error:
-        where = f"{parser.prog} {getattr(arguments, item)}" if item else parser.prog
         sys.exit(f"{where}: {error}")
+    except OSError as error:
+        sys.exit(f"{where}: {error}: {reason(error)}")
 
 
 def bar(items: Iterable[Any] | None, title: str, total: int | None = None) -> Any:
