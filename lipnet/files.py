@@ -84,17 +84,33 @@ def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV that a stage wrote; names stay text, even a class that is called NA or 1.
 
     Raises:
-        InputError: the file is missing or empty.
+        InputError: the file is missing, empty, truncated or otherwise damaged.
     """
     try:
         header = pd.read_csv(path, nrows=0).columns
+        text = [name for name in header if name in TEXT_COLUMNS]
+        numbers = {name: ["", "NaN", "nan"] for name in header if name not in text}
+        table = pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=numbers)
+        damaged = "" if _last_byte(path) == b"\n" else "the last row is not complete"
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run `dvc repro`") from None
     except pd.errors.EmptyDataError:
         raise InputError(f"{path}: empty file; delete it and run `dvc repro`") from None
-    text = [name for name in header if name in TEXT_COLUMNS]
-    numbers = {name: ["", "NaN", "nan"] for name in header if name not in text}
-    return pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=numbers)
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: damaged ({error}); delete it and run `dvc repro`") from None
+    bad = [name for name in header if table[name].isna().any() and name in text]
+    bad += [name for name in numbers if table[name].dtype.kind not in "iufb"]
+    if bad and len(table):
+        damaged = damaged or f"column {bad[0]} holds what does not belong there"
+    if damaged:
+        raise InputError(f"{path}: damaged ({damaged}); delete it and run `dvc repro`")
+    return table
+
+
+def _last_byte(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read()
 
 
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:

@@ -17,7 +17,7 @@ from lipnet.plots.scores import (
     precision_recall_curves,
     reliability_diagrams,
 )
-from lipnet.predictions import Predictions, from_table
+from lipnet.predictions import Predictions, check_alike, from_table
 from lipnet.settings import Settings, parse, pick
 from stages.command import run
 
@@ -63,7 +63,9 @@ def _read_all(folders: list[Path]) -> dict[str, Predictions]:
     for one, other in pairwise(paths):
         if one.stem == other.stem:
             raise InputError(f"{one} and {other}: two classifiers are called {one.stem}; rename one in params.yaml")
-    return {path.stem: from_table(files.read_table(path), str(path)) for path in paths}
+    found = {path: from_table(files.read_table(path), str(path)) for path in paths}
+    check_alike({str(path): item for path, item in found.items()})
+    return {path.stem: item for path, item in found.items()}
 
 
 def _keys_first(table: pd.DataFrame) -> pd.DataFrame:
