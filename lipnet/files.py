@@ -98,10 +98,11 @@ def read_table(path: Path) -> pd.DataFrame:
         raise InputError(f"{path}: empty file; delete it and run `dvc repro`") from None
     except (pd.errors.ParserError, UnicodeDecodeError) as error:
         raise InputError(f"{path}: damaged ({error}); delete it and run `dvc repro`") from None
-    bad = [name for name in header if table[name].isna().any() and name in text]
-    bad += [name for name in numbers if table[name].dtype.kind not in "iufb"]
-    if bad and len(table):
-        damaged = damaged or f"column {bad[0]} holds what does not belong there"
+    bad = [name for name in numbers if table[name].dtype.kind not in "iufb"] if len(table) else []
+    if not isinstance(table.index, pd.RangeIndex):
+        damaged = "rows have more cells than the header"
+    elif bad:
+        damaged = damaged or f"column {bad[0]} holds what is no number"
     if damaged:
         raise InputError(f"{path}: damaged ({damaged}); delete it and run `dvc repro`")
     return table

@@ -18,9 +18,9 @@ NOWHERE = "/proc/nonexistent"
 
 
 def dvc(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    # No home, no locale: whatever is not said here must not matter.
+    # No home, no locale. With PYTHONUTF8=0 beside it DVC itself stops in folders with such names.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    plain = {"PATH": path, "HOME": NOWHERE, "LC_ALL": "C", "PYTHONUTF8": "0", "PYTHONCOERCECLOCALE": "0"}
+    plain = {"PATH": path, "HOME": NOWHERE, "LC_ALL": "C"}
     return subprocess.run(
         ["dvc", *words], cwd=folder, env={**plain, **environment}, capture_output=True, encoding="utf-8", check=False
     )

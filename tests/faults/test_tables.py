@@ -19,14 +19,13 @@ TABLE = pd.DataFrame({"id": ["a", "b", "c"], "area": [1.25, 2.5, 3.75], "label":
     [
         lambda content: content[:-1],
         lambda content: content[:-3],
-        lambda content: content[: len(content) // 2],
-        lambda content: content[:-10] + b"\n",
+        lambda content: content[:30],
         lambda content: content.replace(b"2.5", b"2.x"),
         lambda content: content.replace(b"Full", b'"Full'),
         lambda content: content.replace(b"Full", b"Full,1,2"),
         lambda content: content.replace(b"Full", b"\xff\xfe"),
     ],
-    ids=["no line end", "cell", "half", "cells lost", "number", "quote", "more cells", "bytes"],
+    ids=["no line end", "cell", "half", "number", "quote", "more cells", "bytes"],
 )
 def test_a_truncated_or_damaged_table_is_refused_by_name(tmp_path: Path, damage: Any) -> None:
     path = tmp_path / "t.csv"
