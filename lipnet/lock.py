@@ -48,8 +48,8 @@ def check(inputs: Iterable[Path], lock: Path = LOCK) -> None:
         path = (lock.parent / name).absolute()
         if path.exists() and any(path.is_relative_to(one) for one in wanted) and digest(path) != md5:
             raise InputError(
-                f"{path}: not what its stage wrote; it was changed by hand, or it is damaged. Delete it, and the copy in "
-                f"DVC's cache, .dvc/cache/files/md5/{md5[:2]}/{md5[2:]} unless you moved it; then run `dvc repro`"
+                f"{path}: not what its stage wrote; it was changed by hand, or is damaged. Delete it, and the copy "
+                f"in DVC's cache, .dvc/cache/files/md5/{md5[:2]}/{md5[2:]} unless you moved it; then run `dvc repro`"
             )
 
 
