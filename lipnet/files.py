@@ -1,12 +1,13 @@
 """Reading and writing of the few file formats the stages exchange: CSV, JSON, packed arrays, raw bytes.
 
 Every write goes to a temporary neighbour first and is then renamed, so that a killed stage leaves no half-written file.
+Every function that writes raises InputError where the system refuses, as on a full disk; the old file is still there.
 """
 
 import json
 import os
 from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from glob import escape
 from itertools import groupby
 from pathlib import Path
@@ -16,8 +17,9 @@ from zipfile import BadZipFile, ZipFile, ZipInfo
 import numpy as np
 import pandas as pd
 
-from lipnet.errors import InputError
+from lipnet.errors import InputError, reason
 
+UNFINISHED = ".part"  # ends the names of files that are still being written
 TEXT_COLUMNS = (
     *("id", "first_id", "label", "group", "predicted", "problem", "classifier", "class", "measure", "actual"),
     *("study", "arm", "quantity", "source"),
@@ -26,19 +28,24 @@ TEXT_COLUMNS = (
 
 @contextmanager
 def _replacing(path: Path) -> Iterator[Path]:
-    path.parent.mkdir(parents=True, exist_ok=True)
-    _sweep(path)
-    temporary = path.with_name(f"{path.name}.{os.getpid()}.part")
+    temporary = path.with_name(f"{path.name}.{os.getpid()}{UNFINISHED}")
     try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        _sweep(path)
         yield temporary
         temporary.replace(path)
+    except OSError as error:
+        if error.errno is None:  # not of the system, but of what makes the content
+            raise
+        raise InputError(f"{path}: cannot be written: {reason(error)}") from None
     finally:
-        temporary.unlink(missing_ok=True)
+        with suppress(OSError):  # where it cannot be made it cannot be deleted either
+            temporary.unlink()
 
 
 def _sweep(path: Path) -> None:
     """Delete what killed processes left half-written of a file."""
-    for left in path.parent.glob(f"{escape(path.name)}.*.part"):
+    for left in path.parent.glob(f"{escape(path.name)}.*{UNFINISHED}"):
         owner = left.name.split(".")[-2]
         if os.name == "posix" and owner.isdecimal() and _has_ended(int(owner)):
             left.unlink(missing_ok=True)
@@ -94,17 +101,34 @@ def read_table(path: Path) -> pd.DataFrame:
     """Read a CSV that a stage wrote; names stay text, even a class that is called NA or 1.
 
     Raises:
-        InputError: the file is missing or empty.
+        InputError: the file is missing, empty, truncated or otherwise damaged.
     """
     try:
         header = pd.read_csv(path, nrows=0).columns
+        text = [name for name in header if name in TEXT_COLUMNS]
+        numbers = {name: ["", "NaN", "nan"] for name in header if name not in text}
+        table = pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=numbers)
+        damaged = "" if _last_byte(path) == b"\n" else "the last row is not complete"
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; run `dvc repro`") from None
     except pd.errors.EmptyDataError:
         raise InputError(f"{path}: empty file; delete it and run `dvc repro`") from None
-    text = [name for name in header if name in TEXT_COLUMNS]
-    numbers = {name: ["", "NaN", "nan"] for name in header if name not in text}
-    return pd.read_csv(path, dtype=dict.fromkeys(text, str), keep_default_na=False, na_values=numbers)
+    except (pd.errors.ParserError, UnicodeDecodeError) as error:
+        raise InputError(f"{path}: damaged ({error}); delete it and run `dvc repro`") from None
+    bad = [name for name in numbers if table[name].dtype.kind not in "iufb"] if len(table) else []
+    if not isinstance(table.index, pd.RangeIndex):
+        damaged = "rows have more cells than the header"
+    elif bad:
+        damaged = damaged or f"column {bad[0]} holds what is no number"
+    if damaged:
+        raise InputError(f"{path}: damaged ({damaged}); delete it and run `dvc repro`")
+    return table
+
+
+def _last_byte(path: Path) -> bytes:
+    with path.open("rb") as stream:
+        stream.seek(-1, os.SEEK_END)
+        return stream.read()
 
 
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:

@@ -118,3 +118,22 @@ def _check_complete(table: pd.DataFrame, name: str) -> None:
         if len(part) != len(everything):
             first = min(everything - set(part["id"]))
             raise InputError(f"{name}: particle '{first}' is missing in repeat {repeat}; a fold was lost, run it again")
+
+
+def check_alike(predictions: dict[str, Predictions]) -> None:
+    """Make sure that all classifiers of a problem predict the same particles in the same folds.
+
+    Args:
+        predictions: by the name of the file.
+
+    Raises:
+        InputError: they do not, as where a fold was lost; names two files.
+    """
+    (first, one), *others = predictions.items()
+    for name, other in others:
+        columns = [(one.ids, other.ids), (one.repeat, other.repeat), (one.fold, other.fold)]
+        if one.classes != other.classes or not all(np.array_equal(*pair) for pair in columns):
+            raise InputError(
+                f"{first} and {name}: they do not hold the same particles in the same folds, of the same classes; "
+                "delete them and run `dvc repro`"
+            )

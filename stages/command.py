@@ -1,6 +1,7 @@
 """What every stage's command line shares."""
 
 import argparse
+import os
 import signal
 import sys
 from collections.abc import Callable, Iterable
@@ -9,8 +10,8 @@ from typing import Any
 
 from tqdm import tqdm
 
-from lipnet import lifeline
-from lipnet.errors import InputError
+from lipnet import lifeline, lock
+from lipnet.errors import InputError, reason
 from lipnet.recipes import with_recipe
 from lipnet.settings import read_params
 
@@ -39,9 +40,14 @@ def run(
     lifeline.end_with_ancestors()
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
-        main(read(PARAMS), arguments)
+        params = read(PARAMS)
+        if "DVC_STAGE" in os.environ:  # under `dvc repro`, which has deleted this stage's own outputs
+            lock.check(path for path in vars(arguments).values() if isinstance(path, Path))
+        main(params, arguments)
     except InputError as error:
         sys.exit(f"{where}: {error}")
+    except OSError as error:
+        sys.exit(f"{where}: {error}: {reason(error)}")
     except KeyboardInterrupt:
         print(f"{where}: stopped; `dvc repro` goes on where it stopped", file=sys.stderr)
         sys.exit(INTERRUPTED)

@@ -73,11 +73,8 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
 
 def _groups(path: Path, predictions: dict[str, Predictions]) -> NDArray[np.int64]:
     """Group index of each row of predictions, whose rows are the same for all classifiers."""
-    table, [first, *others] = files.read_table(path), predictions.values()
+    table, first = files.read_table(path), next(iter(predictions.values()))
     group_of = dict(zip(table["id"].to_numpy(dtype=np.str_), pd.factorize(table["group"])[0], strict=True))
-    for other in others:
-        if not (np.array_equal(first.ids, other.ids) and np.array_equal(first.repeat, other.repeat)):
-            raise InputError(f"{path}: classifiers predicted other particles or repeats; run `dvc repro`")
     unknown = sorted(set(first.ids) - set(group_of))
     if unknown:
         raise InputError(f"{path}: particle '{unknown[0]}' was predicted and is not there; run `dvc repro`")

@@ -5,14 +5,14 @@ from pathlib import Path
 
 from lipnet import files
 from lipnet.errors import InputError
-from lipnet.predictions import Predictions, from_table
+from lipnet.predictions import Predictions, check_alike, from_table
 
 
 def read_predictions(folders: list[Path]) -> dict[str, Predictions]:
     """All tables of predictions below some folders, by the name of the classifier.
 
     Raises:
-        InputError: there are none, two have one name, or one is damaged.
+        InputError: there are none, two have one name, one is damaged, or they are of other particles or folds.
     """
     paths = sorted((path for folder in folders for path in folder.rglob("*.csv")), key=lambda path: path.stem)
     if not paths:
@@ -20,4 +20,6 @@ def read_predictions(folders: list[Path]) -> dict[str, Predictions]:
     for one, other in pairwise(paths):
         if one.stem == other.stem:
             raise InputError(f"{one} and {other}: two classifiers are called {one.stem}; rename one in params.yaml")
-    return {path.stem: from_table(files.read_table(path), str(path)) for path in paths}
+    found = {str(path): from_table(files.read_table(path), str(path)) for path in paths}
+    check_alike(found)
+    return dict(zip((path.stem for path in paths), found.values(), strict=True))

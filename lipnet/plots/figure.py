@@ -1,9 +1,12 @@
 """What all pictures share: no screen, one look, and a file whose bytes depend on what is drawn alone."""
 
+from io import BytesIO
 from pathlib import Path
 
 import matplotlib
 from matplotlib.figure import Figure
+
+from lipnet import files
 
 COLOURS = (
     "#0072B2",
@@ -20,5 +23,6 @@ matplotlib.rcParams.update({"font.size": 8, "axes.spines.top": False, "axes.spin
 
 def save(figure: Figure, path: Path) -> None:
     """Write a PNG without dates and versions in it."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    figure.savefig(path, dpi=110, bbox_inches="tight", metadata={"Software": None})
+    content = BytesIO()  # all of it or nothing is written
+    figure.savefig(content, format="png", dpi=110, bbox_inches="tight", metadata={"Software": None})
+    files.write_bytes(path, content.getvalue())
