@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/$(LOCK).installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro studies test test-long lint typecheck format lock clean
+.PHONY: repro studies test test-long coverage mutation audit lint typecheck format lock clean
 
 repro: $(INSTALLED)  ## run the pipeline: every stage whose inputs changed
 	dvc repro
@@ -18,6 +18,16 @@ test: $(INSTALLED)
 
 test-long: $(INSTALLED)  ## thousands of mutated tables, JSON files and images, drawn anew
 	python -m pytest --hypothesis-profile=long tests/sources/test_mutations.py
+
+coverage: $(INSTALLED)  ## the tests once more, with what they reach of lipnet/; fails below 95 % of lines and branches
+	python -m pytest --cov --cov-report=term-missing:skip-covered
+
+mutation: $(INSTALLED)  ## whether the tests notice changes of metrics, folds, balance and features; writes benchmarks/results
+	python -m benchmarks.mutation
+
+# Needs pypi.org itself: a mirror has no advisories. --strict, as a package that could not be looked up would pass otherwise.
+audit: $(INSTALLED)  ## known vulnerabilities of the locked packages
+	pip-audit --strict --disable-pip --require-hashes --progress-spinner off --requirement $(LOCK)
 
 lint: $(INSTALLED)
 	ruff check .
@@ -43,4 +53,4 @@ lock:
 	    --no-annotate --no-strip-extras --quiet --custom-compile-command "make lock" --constraint requirements.lock --output-file requirements-gpu.lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .coverage mutants
