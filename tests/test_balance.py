@@ -267,7 +267,13 @@ def test_draws_of_a_seed_stay_what_they_were() -> None:
     assert _balance("oversample", train=train).rows.tolist() == [0, 1, 2, 3, 4, 40, 41, 42, 41, 42, 60, 61, 60, 61, 60]
     undersampled = _balance("undersample", train=train)
     assert epoch_rows(undersampled, LABELS, np.random.default_rng(3)).tolist() == [61, 42, 0, 2, 1, 40, 60, 41, 3]
-    assert _balance("smote", train=train).synthetic[4][:, 0].tolist() == [[44, 63, 26, 88], [250, 249, 248, 248], [61, 130, 103, 99], [194, 216, 207, 206], [147, 185, 170, 168]]
+    assert _balance("smote", train=train).synthetic[4][:, 0].tolist() == [
+        [44, 63, 26, 88],
+        [250, 249, 248, 248],
+        [61, 130, 103, 99],
+        [194, 216, 207, 206],
+        [147, 185, 170, 168],
+    ]
 
 
 @pytest.mark.parametrize("drop", [0.1, 0.5])

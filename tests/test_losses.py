@@ -1,7 +1,5 @@
 """Losses by hand."""
 
-from typing import Any
-
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
