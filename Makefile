@@ -19,8 +19,12 @@ test: $(INSTALLED)
 test-long: $(INSTALLED)  ## thousands of mutated tables, JSON files and images, drawn anew
 	python -m pytest --hypothesis-profile=long tests/sources/test_mutations.py
 
+# Combined afterwards, not by pytest-cov, which is done before the workers that joblib keeps have written what they ran.
 coverage: $(INSTALLED)  ## the tests once more, with what they reach of lipnet/; fails below 95 % of lines and branches
-	python -m pytest --cov --cov-report=term-missing:skip-covered
+	coverage erase
+	coverage run -m pytest
+	coverage combine --quiet
+	coverage report
 
 mutation: $(INSTALLED)  ## whether the tests notice changes of metrics, folds, balance and features; writes benchmarks/results
 	python -m benchmarks.mutation
