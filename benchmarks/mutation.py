@@ -8,6 +8,7 @@ pyproject.toml under tool.mutmut; `mutmut show NAME` prints a mutant that surviv
 
 import argparse
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -52,7 +53,8 @@ def main() -> None:
     parser.add_argument("--at-least", type=float, default=85.0, help="the score in percent below which this fails")
     least = parser.parse_args().at_least
     shutil.rmtree(MUTANTS, ignore_errors=True)  # what an older run remembers of other tests would count
-    subprocess.run([sys.executable, "-m", "mutmut", "run", "--max-children", "1"], cwd=ROOT, check=True)
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # a fork of a process whose OpenMP has threads hangs
+    subprocess.run([sys.executable, "-m", "mutmut", "run", "--max-children", "1"], cwd=ROOT, env=one_thread, check=True)
     tallies = {name: tally(codes) for name, codes in exit_codes(MUTANTS).items()}
     total = Tally(*map(sum, zip(*tallies.values(), strict=True)))
     rows = [cells(name, one) for name, one in [*tallies.items(), ("all", total)]]

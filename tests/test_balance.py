@@ -146,6 +146,20 @@ def test_artificial_examples_fill_up_every_class_to_the_largest() -> None:
         assert_array_equal(crops.mean(axis=(1, 2)), 10 * training_set.synthetic_labels)
 
 
+def test_a_class_without_training_rows_can_be_artificial_and_cannot_be_interpolated() -> None:
+    asked = []
+
+    def make(label: int, n: int) -> Images:
+        asked.append((label, n))
+        return {size: np.zeros((n, size, size), np.uint8) for size in (4, 6)}
+
+    train = TRAIN[LABELS[TRAIN] < 2]
+    assert_array_equal(_balance("artificial", train=train, make_artificial=make).class_counts(LABELS), [32, 32, 32])
+    assert asked == [(1, 16), (2, 32)]
+    with pytest.raises(InputError, match="two training rows of every class"):
+        _balance("smote", train=train)
+
+
 def test_artificial_only_shows_no_training_row() -> None:
     asked = []
 

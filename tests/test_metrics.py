@@ -298,6 +298,11 @@ def test_fold_table_scores_each_fold_of_each_repeat_on_its_own() -> None:
     assert len(table) == 4 * (len(OVERALL) + 3 * len(PER_CLASS))
 
 
+def test_probabilities_of_more_classes_than_have_a_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="argument 2 is longer"):
+        fold_table(replace(TWO_REPEATS, classes=NAMES[:2]))
+
+
 def test_mean_confusion_averages_folds_and_rows_of_shares_sum_to_1() -> None:
     predictions = _predictions(
         true=[0, 0, 1, 2, 0, 1, 2, 2], predicted=[0, 1, 1, 2, 0, 1, 1, 2], repeat=[0] * 8, fold=[0] * 4 + [1] * 4
