@@ -5,7 +5,7 @@ BIN := .venv/bin
 INSTALLED := .venv/$(LOCK).installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro studies test verify pr-report test-long audit lint typecheck format lock clean
+.PHONY: repro studies test verify pr-report test-long coverage mutation audit lint typecheck format lock clean
 
 repro: $(INSTALLED)  ## run the pipeline: every stage whose inputs changed
 	dvc repro
@@ -24,6 +24,16 @@ pr-report: $(INSTALLED)  ## what differs from a base revision, for the reviewer 
 
 test-long: $(INSTALLED)  ## thousands of mutated tables, JSON files and images, drawn anew
 	python -m pytest --hypothesis-profile=long tests/sources/test_mutations.py
+
+# Combined afterwards, not by pytest-cov, which is done before the workers that joblib keeps have written what they ran.
+coverage: $(INSTALLED)  ## the tests once more, with what they reach of lipnet/; fails below 95 % of lines and branches
+	coverage erase
+	coverage run -m pytest
+	coverage combine --quiet
+	coverage report
+
+mutation: $(INSTALLED)  ## whether the tests notice changes of metrics, folds, balance and features; writes benchmarks/results
+	python -m benchmarks.mutation
 
 # In an environment of its own, as it would pin pip in ours. --strict: a package that the database does not answer for is an error.
 audit: $(INSTALLED)  ## known vulnerabilities of what the lock file pins; asks an advisory database on the internet
@@ -56,4 +66,4 @@ lock:
 	    --no-annotate --no-strip-extras --quiet --custom-compile-command "make lock" --constraint requirements.lock --output-file requirements-gpu.lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .coverage mutants

@@ -1,5 +1,6 @@
 """Balancing: who is shown how often, from training rows alone."""
 
+import re
 from typing import Any
 
 import numpy as np
@@ -12,11 +13,13 @@ from numpy.typing import NDArray
 from lipnet.balance import (
     BalanceSettings,
     Images,
+    LossSettings,
     TrainingSet,
     balance,
     epoch_rows,
     from_arrays,
     sampled_prior,
+    stated_prior,
     to_arrays,
 )
 from lipnet.errors import InputError
@@ -124,7 +127,8 @@ def test_smote_takes_fewer_neighbours_where_a_class_is_small_and_refuses_a_singl
         if kept == 2:
             assert_array_equal(_balance("smote", train=train).class_counts(LABELS), [32, 32, 32])
         else:
-            with pytest.raises(InputError, match=r"smote.*two training rows.*oversample"):
+            message = "balance.method 'smote' needs two training rows of every class; use 'oversample' instead"
+            with pytest.raises(InputError, match=f"^{re.escape(message)}$"):
                 _balance("smote", train=train)
 
 
@@ -140,6 +144,20 @@ def test_artificial_examples_fill_up_every_class_to_the_largest() -> None:
     assert_array_equal(training_set.class_counts(LABELS), [32, 32, 32])
     for crops in training_set.synthetic.values():
         assert_array_equal(crops.mean(axis=(1, 2)), 10 * training_set.synthetic_labels)
+
+
+def test_a_class_without_training_rows_can_be_artificial_and_cannot_be_interpolated() -> None:
+    asked = []
+
+    def make(label: int, n: int) -> Images:
+        asked.append((label, n))
+        return {size: np.zeros((n, size, size), np.uint8) for size in (4, 6)}
+
+    train = TRAIN[LABELS[TRAIN] < 2]
+    assert_array_equal(_balance("artificial", train=train, make_artificial=make).class_counts(LABELS), [32, 32, 32])
+    assert asked == [(1, 16), (2, 32)]
+    with pytest.raises(InputError, match="two training rows of every class"):
+        _balance("smote", train=train)
 
 
 def test_artificial_only_shows_no_training_row() -> None:
@@ -230,3 +248,53 @@ def test_the_sampled_prior_is_the_share_of_each_class_in_an_epoch(training_set: 
 def test_class_weights_that_undo_the_imbalance_give_a_balanced_prior() -> None:
     weights = 50 / (3 * np.array([40, 7, 3]))
     assert_allclose(sampled_prior(TrainingSet(np.arange(50), {}, NONE, weights, 0.0), OF_FIFTY), np.full(3, 1 / 3))
+
+
+PRIOR = np.array([0.8, 0.15, 0.05])
+
+
+def _loss(kind: str, strength: float = 1.0) -> LossSettings:
+    return LossSettings.model_validate({"kind": kind, "focal_gamma": 2.0, "logit_strength": strength})
+
+
+@pytest.mark.parametrize(
+    ("kind", "strength", "expected"),
+    [
+        ("cross_entropy", 1.0, PRIOR),
+        ("focal", 1.0, PRIOR),
+        ("logit_adjusted", 0.0, PRIOR),
+        ("logit_adjusted", 1.0, np.full(3, 1 / 3)),
+        ("logit_adjusted", 0.5, np.sqrt(PRIOR) / np.sqrt(PRIOR).sum()),
+    ],
+)
+def test_what_the_loss_takes_out_of_the_prior(kind: str, strength: float, expected: Any) -> None:
+    assert_allclose(stated_prior(_loss(kind, strength), PRIOR), expected)
+
+
+@pytest.mark.parametrize(("strength", "expected"), [(1.0, [0.5, 0.5, 0]), (0.5, [0.75, 0.25, 0])])
+def test_a_class_that_was_never_shown_stays_at_zero(strength: float, expected: list[float]) -> None:
+    assert_allclose(stated_prior(_loss("logit_adjusted", strength), np.array([0.9, 0.1, 0.0])), expected)
+
+
+def test_draws_of_a_seed_stay_what_they_were() -> None:
+    train = np.array([0, 1, 2, 3, 4, 40, 41, 42, 60, 61])
+    assert _balance("oversample", train=train).rows.tolist() == [0, 1, 2, 3, 4, 40, 41, 42, 41, 42, 60, 61, 60, 61, 60]
+    undersampled = _balance("undersample", train=train)
+    assert epoch_rows(undersampled, LABELS, np.random.default_rng(3)).tolist() == [61, 42, 0, 2, 1, 40, 60, 41, 3]
+    assert _balance("smote", train=train).synthetic[4][:, 0].tolist() == [
+        [44, 63, 26, 88],
+        [250, 249, 248, 248],
+        [61, 130, 103, 99],
+        [194, 216, 207, 206],
+        [147, 185, 170, 168],
+    ]
+
+
+@pytest.mark.parametrize("drop", [0.1, 0.5])
+def test_with_repeats_the_share_of_what_is_shown_is_dropped(drop: float) -> None:
+    # 21 rows of class 1, the largest here; half of 21 is rounded to an even number, as Python rounds.
+    training_set = TrainingSet(np.array([*range(10), *[45] * 21]), {}, NONE, np.ones(3), drop)
+    shown = epoch_rows(training_set, OF_FIFTY, np.random.default_rng(0))
+    n_left = 21 - round(21 * drop)
+    assert np.bincount(OF_FIFTY[shown]).tolist() == [10, n_left]
+    assert_allclose(sampled_prior(training_set, OF_FIFTY), np.array([10, n_left, 0]) / (10 + n_left))

@@ -133,6 +133,14 @@ def test_maximum_width_and_diameter_of_an_ellipse_are_its_long_axis(
     assert diameter(mask) == pytest.approx(2 * radius, rel=0.015)
 
 
+@pytest.mark.parametrize("radius", [8, 10, 15])
+def test_over_all_places_on_the_grid_the_perimeter_of_a_disc_is_exact(radius: float) -> None:
+    # What smoothing takes off, 0.9 to 1.6 %, is given back to a quarter of a percent.
+    offsets = np.arange(-0.5, 0.5, 0.2)
+    found = [perimeter(outline(_tilted(radius, radius, 0, y, x))) for y in offsets for x in offsets]
+    assert np.mean(found) == pytest.approx(2 * np.pi * radius, rel=0.0025)
+
+
 def test_maximum_width_of_a_rectangle_is_its_diagonal_and_its_diameter_is_not() -> None:
     mask = np.pad(np.ones((30, 40), bool), 3)
     assert maximum_width(mask) == pytest.approx(50, abs=1)  # its corners are cut, by half a pixel each way
@@ -157,6 +165,7 @@ def test_dust_has_an_outline() -> None:
     dust = np.zeros((60, 60), bool)
     dust[::6, ::6] = True
     assert len(outline(dust).curves) == dust.sum()
+    assert perimeter(outline(dust)) == pytest.approx(dust.sum() * 2 * np.sqrt(2))  # a diamond around each
 
 
 def test_circularity_falls_as_an_ellipse_gets_longer() -> None:
@@ -169,6 +178,30 @@ def test_circularity_does_not_depend_on_the_edge_of_the_image() -> None:
     disc = _disc(61, 30)
     assert disc[0].any()
     assert circularity(disc) == circularity(np.pad(disc, 10))
+
+
+@pytest.mark.parametrize(("reach", "outside"), [(1.25, 4), (2.5, 1), (1.0, 0)])
+@pytest.mark.parametrize("corner", [0, 45, 70])
+def test_measures_of_a_store_are_those_of_the_whole_image(corner: int, reach: float, outside: float) -> None:
+    chosen = SETTINGS.model_copy(update={"radial_reach": reach, "edge_outside_px": outside})
+    image, mask = _noise(91, 91), np.zeros((91, 91), bool)
+    mask[corner : corner + 21, corner : corner + 21] = _disc(21, 10)
+    found = measure_all(_store(image, mask), chosen).iloc[0]
+    grey = image / 255
+    grid = radial_grid_px(float(mask.sum()), chosen)
+    radial = resample(*radial_density_profile(grey, mask), grid)
+    whole = found.filter(like="radial").to_numpy()
+    near = grid <= 10  # rings that the border of the image cuts hold other pixels where less of it is read
+    np.testing.assert_allclose(whole[near], radial[near])
+    if corner == 45:
+        np.testing.assert_allclose(whole, radial)
+    np.testing.assert_allclose(found.filter(like="edge"), edge_density_profile(grey, mask, chosen))
+    assert found["signal_to_noise"] == pytest.approx(signal_to_noise(grey, mask, chosen))
+    expected = internal_segmentation_variance(grey, mask, chosen)
+    assert found["internal_segmentation_variance"] == pytest.approx(expected)
+    assert found["circularity"] == pytest.approx(circularity(mask))
+    assert found["maximum_width_px"] == pytest.approx(maximum_width(mask))
+    assert found["diameter_px"] == found["length_px"] == pytest.approx(diameter(mask))
 
 
 def test_area_is_the_number_of_pixels_without_a_pixel_size() -> None:
@@ -433,6 +466,34 @@ def test_internal_segmentation_variance_leaves_the_membrane_out() -> None:
     assert internal_segmentation_variance(_noise(9, 9) / 255, _disc(9, 3), SETTINGS) == 0.0  # nothing that deep
 
 
+def test_the_interior_begins_below_the_rim_and_not_on_it() -> None:
+    # Depths of a square's rings are 0.5, 1.5, 2.5, 3.5 ... px: with a rim of 3.5, the fourth ring belongs to the rim.
+    image, mask = np.full((40, 40), 0.5), np.ones((40, 40), bool)
+    image[3:37, 3:37], image[4:36, 4:36] = 0.9, 0.5
+    chosen = SETTINGS.model_copy(update={"edge_outside_px": 3.5})
+    assert internal_segmentation_variance(image, mask, chosen) == 0
+    found = measure_all(_store(np.rint(image * 255).astype(np.uint8), mask), chosen).iloc[0]
+    assert found["internal_segmentation_variance"] == 0
+    image[4, 4] = 0.9  # one of the 32 * 32 that are deeper
+    share = 1 / 32**2
+    expected = share * (1 - share) * 0.4**2
+    assert internal_segmentation_variance(image, mask, chosen) == pytest.approx(expected)
+
+
+def test_signal_to_noise_of_a_small_particle_counts_only_distances_that_pixels_have() -> None:
+    # Across: grey 0.2, then the particle with 0.8, 0.4 and 0.6, then 0.2. Corners are 0.9 outside, in the bin of 0.5.
+    image, mask = np.array([[0.2, 0.8, 0.4, 0.6, 0.2]]), np.array([[False, True, True, True, False]])
+    image, mask = np.repeat(image, 9, axis=0), np.repeat(mask, 9, axis=0)
+    mask[[0, -1]] = False
+    narrow = SETTINGS.model_copy(update={"edge_inside_px": 2, "edge_outside_px": 1, "edge_bins": 3})
+    rings = {-1.5: [0.4] * 5, -0.5: [0.8] * 7 + [0.6] * 7 + [0.4] * 2, 0.5: [0.2] * 18 + [0.8, 0.4, 0.6] * 2}
+    across = np.var([np.mean(ring) for ring in rings.values()])
+    along = np.mean([np.var(ring) for ring in rings.values()])
+    for inside in (2, 8):  # bins that are deeper than the particle hold nothing
+        chosen = narrow.model_copy(update={"edge_inside_px": inside, "edge_bins": inside + 1})
+        assert signal_to_noise(image, mask, chosen) == pytest.approx(across / along)
+
+
 def test_a_quarter_turn_changes_nothing_but_the_order_of_the_moments() -> None:
     image, mask = _noise(60, 60), _ellipse(60, 60, 20, 13) | np.pad(np.ones((4, 20), bool), ((30, 26), (38, 2)))
     one, other = _measure(image, mask), _measure(np.rot90(image), np.rot90(mask))
@@ -480,5 +541,8 @@ def test_a_feature_name_stands_for_all_columns_that_begin_with_it() -> None:
 
 @pytest.mark.parametrize("name", ["histo", "mu20", "Area", "area_", ""])
 def test_a_feature_name_without_a_column_is_named_with_the_known_ones(name: str) -> None:
-    with pytest.raises(InputError, match=rf"feature '{name}' is not in the feature table; known: area_nm2, area, "):
+    known = "area_nm2, area, moment_mu20, moment_mu02, moments, histogram_00"
+    with pytest.raises(
+        InputError, match=rf"^params.yaml: feature '{name}' is not in the feature table; known: {known}$"
+    ):
         select_columns(TABLE, ["moment", name])

@@ -1,13 +1,11 @@
-"""Losses by hand, and the prior that each leaves in a network's probabilities."""
-
-from typing import Any
+"""Losses by hand."""
 
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
-from lipnet.balance import LossSettings, stated_prior
+from lipnet.balance import LossSettings
 from lipnet.losses import per_example
 
 TARGETS = np.eye(3, dtype=np.float32)[[0, 1, 2]]
@@ -43,22 +41,3 @@ def test_the_logit_adjusted_loss_is_cross_entropy_under_the_prior(strength: floa
 def test_label_smoothing_reaches_every_loss() -> None:
     for kind in ("cross_entropy", "focal", "logit_adjusted"):
         assert not np.allclose(_loss(_settings(kind)), _loss(_settings(kind), 0.1), rtol=1e-2)
-
-
-@pytest.mark.parametrize(
-    ("kind", "strength", "expected"),
-    [
-        ("cross_entropy", 1.0, PRIOR),
-        ("focal", 1.0, PRIOR),
-        ("logit_adjusted", 0.0, PRIOR),
-        ("logit_adjusted", 1.0, np.full(3, 1 / 3)),
-        ("logit_adjusted", 0.5, np.sqrt(PRIOR) / np.sqrt(PRIOR).sum()),
-    ],
-)
-def test_what_the_loss_takes_out_of_the_prior(kind: str, strength: float, expected: Any) -> None:
-    assert_allclose(stated_prior(_settings(kind, logit_strength=strength), PRIOR), expected)
-
-
-def test_a_class_that_was_never_shown_stays_at_zero() -> None:
-    found = stated_prior(_settings("logit_adjusted"), np.array([0.9, 0.1, 0.0]))
-    assert_allclose(found, [0.5, 0.5, 0])

@@ -196,6 +196,11 @@ def test_log_loss_of_a_certain_error_is_finite() -> None:
     assert overall["log_loss"] == pytest.approx(-np.log(1e-7) / 2)
 
 
+def test_a_probability_that_rounding_took_past_1_costs_nothing() -> None:
+    overall, _ = score(np.array([0]), np.array([0]), np.array([[1.0000001, 0.0]]))
+    assert overall["log_loss"] == 0
+
+
 def test_brier_is_0_for_certain_and_right_and_2_for_certain_and_wrong() -> None:
     certain = np.array([[1.0, 0.0, 0.0], [0.0, 0.0, 1.0]])
     assert brier(np.array([0, 2]), certain) == 0
@@ -246,6 +251,15 @@ def test_precision_recall_passes_through_the_limits_and_the_decisions_lie_where_
     assert np.isnan(found[2][1])
 
 
+def test_limits_that_only_add_false_ones_are_no_points_of_their_own() -> None:
+    # Class 0: three true ones, then three false ones; of these, only the last is a corner of the curve.
+    stated = np.array([[p, 1 - p, 0] for p in (0.9, 0.8, 0.7, 0.3, 0.2, 0.1)])
+    predictions = replace(_predictions([0] * 3 + [1] * 3, [0] * 3 + [1] * 3, [0] * 6, [0] * 6), probabilities=stated)
+    recall, precision = precision_recall(predictions)[0]
+    assert recall.tolist() == pytest.approx([1, 1, 2 / 3, 1 / 3, 0])
+    assert precision.tolist() == [0.5, 1, 1, 1, 1]
+
+
 def test_an_absent_class_has_no_precision_recall_curve() -> None:
     recall, precision = precision_recall(_predictions([0, 1], [0, 1], [0, 0], [0, 0]))[2]
     assert len(recall) == len(precision) == 0
@@ -284,6 +298,11 @@ def test_fold_table_scores_each_fold_of_each_repeat_on_its_own() -> None:
     assert len(table) == 4 * (len(OVERALL) + 3 * len(PER_CLASS))
 
 
+def test_probabilities_of_more_classes_than_have_a_name_are_refused() -> None:
+    with pytest.raises(ValueError, match="argument 2 is longer"):
+        fold_table(replace(TWO_REPEATS, classes=NAMES[:2]))
+
+
 def test_mean_confusion_averages_folds_and_rows_of_shares_sum_to_1() -> None:
     predictions = _predictions(
         true=[0, 0, 1, 2, 0, 1, 2, 2], predicted=[0, 1, 1, 2, 0, 1, 1, 2], repeat=[0] * 8, fold=[0] * 4 + [1] * 4
@@ -292,6 +311,15 @@ def test_mean_confusion_averages_folds_and_rows_of_shares_sum_to_1() -> None:
     assert_array_equal(counts, [[1, 0.5, 0], [0, 1, 0], [0, 0.5, 1]])
     assert_allclose(shares, [[0.75, 0.25, 0], [0, 1, 0], [0, 0.25, 0.75]])
     assert_allclose(shares.sum(axis=1), 1)
+
+
+def test_mean_confusion_of_three_folds() -> None:
+    # With two folds, "this one" and "all but this one" have the same mean.
+    counts, shares = mean_confusion(
+        _predictions([0, 1, 2] * 3 + [0], [0, 1, 2] * 2 + [0, 0, 0, 1], [0] * 10, [0] * 3 + [1] * 3 + [2] * 4)
+    )
+    assert_allclose(counts, np.array([[3, 1, 0], [1, 2, 0], [1, 0, 2]]) / 3)
+    assert_allclose(shares, np.array([[2.5, 0.5, 0], [1, 2, 0], [1, 0, 2]]) / 3)
 
 
 def test_mean_confusion_counts_folds_of_different_repeats_apart() -> None:
