@@ -16,6 +16,7 @@ from lipnet import balance, decisions, files
 from lipnet.balance import LossSettings
 from lipnet.errors import InputError
 from lipnet.model_files import Provenance
+from lipnet.predictions import Predictions, from_table
 from lipnet.problems import classes_of, encode
 from lipnet.recipes import with_recipe
 from lipnet.settings import parse, pick, read_params
@@ -91,6 +92,19 @@ def read_run(root: Path, problem: str) -> Run:
             versions={name: version(name) for name in LIBRARIES},
         ),
     )
+
+
+def read_predictions(root: Path, problem: str) -> dict[str, Predictions]:
+    """Out-of-fold predictions of all classifiers and decision rules of a problem, by name.
+
+    Raises:
+        InputError: there are none, or a table is damaged.
+    """
+    folders = [root / "data/predictions" / problem, root / "data/decisions" / problem]
+    paths = sorted((path for folder in folders for path in folder.rglob("*.csv")), key=lambda path: path.stem)
+    if not paths:
+        raise InputError(f"{folders[0]}: no predictions; run `dvc repro`")
+    return {path.stem: from_table(files.read_table(path), str(path)) for path in paths}
 
 
 def read_text(path: Path) -> str:

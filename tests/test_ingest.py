@@ -26,7 +26,7 @@ def _particle(name: str, level: int = 0, **changes: Any) -> Particle:
 
 
 def _part(*results: Particle | Rejected) -> Any:
-    return read_part(list(results), list, MEASURES)
+    return read_part(list(results), list, MEASURES, {})
 
 
 def test_a_part_holds_images_tables_and_rejected_rows_of_its_task() -> None:
