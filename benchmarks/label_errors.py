@@ -34,7 +34,7 @@ from lipnet.sources.corrections import NAME
 
 OTHERS = ("cnn", "cnn_half_shifted")  # that do not state natural proportions, for comparison
 NOTE = [
-    "Flipped: labels replaced by one of the other classes, drawn evenly. Precision: the share of flipped labels among as",
+    "Flipped: labels replaced by one of the other classes, drawn evenly. Precision: share of flipped labels among as",
     "many top suggestions as were flipped. Labels of the set that were wrong before count as mistakes of the search.",
     "Likely: what cleanlab calls label errors without being told how many there are.",
     "",

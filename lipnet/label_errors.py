@@ -1,8 +1,8 @@
 """Likely label errors: particles whose label disagrees with what classifiers say that never saw it.
 
-Confident learning (Northcutt, Jiang and Chuang 2021) by cleanlab. It needs probabilities of natural proportions: those of
-a network trained on balanced classes would suspect every frequent class. Out-of-fold predictions are averaged over
-repeats; nothing is fitted here but a threshold per class, the mean probability of a class among its own particles.
+Confident learning (Northcutt, Jiang and Chuang 2021) by cleanlab. It needs probabilities of natural proportions: those
+of a network trained on balanced classes would take frequent classes for rare ones. Out-of-fold predictions are averaged
+over repeats; nothing is fitted here but a threshold per class, the mean probability of a class among its own particles.
 """
 
 from collections.abc import Mapping, Sequence
@@ -33,7 +33,7 @@ def voters(predictions: Mapping[str, Predictions]) -> list[str]:
     found = [name for name in VOTERS if name in predictions]
     if not found:
         raise InputError(
-            f"no classifier that states natural proportions; add {' or '.join(VOTERS)} in params.yaml and run `dvc repro`"
+            f"no classifier states natural proportions; add {' or '.join(VOTERS)} in params.yaml and run `dvc repro`"
         )
     return found
 
@@ -70,7 +70,7 @@ def rank(labels: NDArray[np.int64], probabilities: Floats) -> pd.DataFrame:
         probabilities: out of fold, of natural proportions, shape (n, K).
 
     Returns:
-        Columns row (of the arguments), score (in [0, 1], small where suspect), likely (cleanlab calls it a label error),
+        Columns row (of the arguments), score (in [0, 1], small where suspect), likely (cleanlab calls it an error),
         suggested (class index, the most probable class), n rows; those that are likely come first.
     """
     scores = get_label_quality_scores(labels, probabilities, method="self_confidence")
