@@ -1,11 +1,12 @@
 # Two commands do all the set-up on a fresh machine: `make repro` and `make test`. They need Python 3.11 (later ones are not tried yet) and a C++ compiler.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 LOCK ?= requirements.lock# requirements-gpu.lock for an NVIDIA GPU
+BASE ?= origin/main
 BIN := .venv/bin
 INSTALLED := .venv/$(LOCK).installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro studies test test-long lint typecheck format lock clean
+.PHONY: pr-report repro studies test test-long lint typecheck format lock clean
 
 repro: $(INSTALLED)  ## run the pipeline: every stage whose inputs changed
 	dvc repro
@@ -18,6 +19,9 @@ test: $(INSTALLED)
 
 test-long: $(INSTALLED)  ## thousands of mutated tables, JSON files and images, drawn anew
 	python -m pytest --hypothesis-profile=long tests/sources/test_mutations.py
+
+pr-report: $(INSTALLED)  ## what changed against BASE, as Markdown for a reviewer: make --silent pr-report BASE=origin/main
+	@python -m lipnet.report_diff "$(BASE)"
 
 lint: $(INSTALLED)
 	ruff check .

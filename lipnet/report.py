@@ -1,8 +1,8 @@
 """The report of a run: one HTML page that needs nothing beside it, and the table of likely label errors for the expert.
 
 Tables and pictures are made anew from the out-of-fold predictions, so page and run cannot disagree. What users' files
-put into names is escaped by the template; a Content-Security-Policy lets the page load nothing and run no script but its
-own.
+put into names is escaped by the template; a Content-Security-Policy lets the page load nothing and run no script
+but its own.
 """
 
 import base64
@@ -25,7 +25,7 @@ from lipnet import label_errors, metrics
 from lipnet.cards import card_of
 from lipnet.particles import Grey, Mask
 from lipnet.plots.learning import learning_curves
-from lipnet.plots.scores import class_measures, reliability_diagrams
+from lipnet.plots.scores import LABELS, class_measures, reliability_diagrams
 from lipnet.predictions import Predictions
 from lipnet.runs import Evidence, Run
 from lipnet.settings import pick
@@ -109,7 +109,7 @@ def _origin(run: Run) -> dict[str, Any]:
     return {
         "problem": run.problem,
         "classes": run.classes,
-        "data_md5": origin.data_md5 or "of unknown MD5",
+        "data_md5": origin.data_md5 or "unknown",
         "revision": origin.git_revision or "unknown",
         "versions": ", ".join(f"{name} {number}" for name, number in origin.versions.items()),
         "artificial": pick(run.params, "source", "kind") == "artificial",
@@ -194,7 +194,7 @@ def _tables(run: Run, summary: Mapping[str, Any], best: str) -> dict[str, Any]:
         "measures": {
             "name": "Measures of all classifiers",
             "caption": f"{spread} Log loss: lower is better; all others: higher.",
-            "columns": ["classifier", *(name.replace("_", " ").replace("f1", "F1") for name in MEASURES)],
+            "columns": ["classifier", *(LABELS.get(name, name.replace("_", " ")) for name in MEASURES)],
             "texts": 1,
             "rows": overall,
         },
@@ -241,21 +241,21 @@ def _pictures(run: Run, evidence: Evidence, folds: pd.DataFrame) -> list[dict[st
     drawn = [
         (
             "Measures of each class",
-            class_measures(folds, classes, list(predictions), ""),
+            class_measures(folds, classes, list(predictions), run.problem),
             "Bars are means over folds, whiskers one standard deviation.",
             "Bars of recall, precision and other measures for each class and classifier, with whiskers; "
             "the numbers are in the tables above.",
         ),
         (
             "Learning curves",
-            learning_curves(evidence.history, ""),
+            learning_curves(evidence.history, run.problem),
             "Training loss and accuracy of the network, a line a fold, on balanced and augmented particles; they say "
             "that training went well, not how good the network is.",
             "Lines of training loss and training accuracy against the epoch for each fold.",
         ),
         (
             "Reliability",
-            reliability_diagrams(bins, classes, ""),
+            reliability_diagrams(bins, classes, run.problem),
             "On the diagonal, probabilities are what they say; below it, they are too high. Dots grow with the "
             "number of particles.",
             "Observed share against stated probability for each class and classifier, beside a diagonal.",
