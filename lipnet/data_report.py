@@ -95,9 +95,10 @@ def _class_table(counts: Counts) -> list[str]:
 
 def _facts(counts: Counts) -> list[str]:
     twice = counts["duplicates"]
+    changed = f"Labels that corrections.csv changed: {counts['corrected']:,}; what they were: corrected_labels.csv."
     return [
+        *([changed] if counts["corrected"] else []),
         f"Pixel size: {_pixel_size(counts['pixel_size_known'], counts['particles'])}.",
-        f"Labels that corrections.csv changed: {counts['corrected']:,}; what they were: corrected_labels.csv.",
         f"Masks that were not given but drawn from boxes: {counts['masks_estimated']:,}.",
         f"Particles cut by the edge of their image: {counts['cut_by_edge']:,}.",
         f"Particles of the largest group: {counts['largest_group']:,}.",
