@@ -115,7 +115,8 @@ def test_tables_sort_by_mouse_and_by_keyboard(browser: Any, page: Path) -> None:
     tab = browser.new_page()
     tab.goto(page.as_uri())
     heading = tab.locator("#measures table").first.locator("th", has_text="macro F1")
-    column = "[...document.querySelector('#measures table').tBodies[0].rows].map((row) => Number(row.cells[1].dataset.value))"
+    rows = "[...document.querySelector('#measures table').tBodies[0].rows]"
+    column = f"{rows}.map((row) => Number(row.cells[1].dataset.value))"
     heading.locator("button").click()
     up = tab.evaluate(column)
     assert heading.get_attribute("aria-sort") == "ascending" and up == sorted(up) and up[0] < up[-1]
