@@ -74,12 +74,11 @@ def make(run: Run, evidence: Evidence) -> tuple[str, pd.DataFrame]:
 
 
 def _render(content: Mapping[str, Any]) -> str:
-    environment = Environment(
-        loader=PackageLoader("lipnet"), autoescape=True, undefined=StrictUndefined, trim_blocks=True
-    )
+    loader = PackageLoader("lipnet")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     own: dict[str, Any] = {}
     for name, file in {"style": "report.css", "script": "report.js"}.items():
-        source = environment.loader.get_source(environment, file)[0].rstrip("\n")
+        source = loader.get_source(environment, file)[0].rstrip("\n")
         own[name] = Markup(source)  # ours: escaped, it would be neither style nor script
         own[f"{name}_hash"] = f"sha256-{base64.b64encode(sha256(source.encode()).digest()).decode()}"
     return environment.get_template("report.html.j2").render(**content, **own)
@@ -328,7 +327,7 @@ def _tile(item: dict[str, Any], evidence: Evidence, row_of: Mapping[str, int]) -
     return {**item, "crop": _crop(evidence.images[row_of[item["id"]]])}
 
 
-def _suspect(item: dict[str, Any], evidence: Evidence, row_of: Mapping[str, int]) -> dict[str, Any]:
+def _suspect(item: Mapping[Any, Any], evidence: Evidence, row_of: Mapping[str, int]) -> dict[str, Any]:
     image, mask = evidence.images[row_of[item["id"]]], evidence.masks[row_of[item["id"]]]
     stated = {name: f"{item[name]:.3f}" for name in ("p_label", "p_suggested")}
     return {**item, **stated, "crop": _crop(image), "mask": _outlined(image, mask)}
