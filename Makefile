@@ -1,6 +1,7 @@
 # Two commands do all the set-up on a fresh machine: `make repro` and `make test`. They need Python 3.11 (later ones are not tried yet) and a C++ compiler.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 LOCK ?= requirements.lock# requirements-gpu.lock for an NVIDIA GPU
+BASE ?= origin/main
 BIN := .venv/bin
 INSTALLED := .venv/$(LOCK).installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
@@ -20,7 +21,7 @@ verify: $(INSTALLED)  ## run the pipeline from nothing in a fresh folder and com
 	python -m benchmarks.verify $(if $(WORKERS),--workers $(WORKERS))
 
 pr-report: $(INSTALLED)  ## what differs from a base revision, for the reviewer of a pull request; BASE=origin/main
-	@python .ci/pr_report.py $(or $(BASE),origin/main)
+	@python .ci/pr_report.py $(BASE)
 
 test-long: $(INSTALLED)  ## thousands of mutated tables, JSON files and images, drawn anew
 	python -m pytest --hypothesis-profile=long tests/sources/test_mutations.py

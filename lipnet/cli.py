@@ -186,6 +186,24 @@ def explain(
 
 
 @app.command()
+def report(
+    problem: Annotated[str, typer.Argument(help="problem of params.yaml")],
+    to: Annotated[Path, typer.Option(help="HTML file to write; label_errors.csv is written beside it")],
+    run: Annotated[Path, typer.Option(help="folder of the pipeline, with params.yaml")] = Path(),
+) -> None:
+    """Write a page that shows how good the classifiers of a problem are, and which labels are likely wrong."""
+    from lipnet import files
+    from lipnet.report import make
+    from lipnet.runs import read_evidence, read_run
+
+    page, errors = make(read_run(run, problem), read_evidence(run, problem))
+    beside = to.with_name("label_errors.csv")
+    files.write_text(to, page)
+    files.write_table(beside, errors)
+    print(f"{to}: the report; {beside}: {len(errors)} labels to review")
+
+
+@app.command()
 def info(model: ModelPath, classifier: Classifier = None, as_json: AsJson = False) -> None:
     """Say what a model is: problem, classes, inputs, origin."""
     from lipnet.model_files import read_models

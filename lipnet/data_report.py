@@ -18,7 +18,7 @@ REASON_WIDTH = 300  # characters; a damaged file can put anything into a reason
 Counts = dict[str, Any]
 
 
-def count(table: pd.DataFrame, rejected: Sequence[Rejected], duplicates: pd.DataFrame) -> Counts:
+def count(table: pd.DataFrame, rejected: Sequence[Rejected], duplicates: pd.DataFrame, corrected: int = 0) -> Counts:
     """What a data set holds, in whole numbers for the metrics.
 
     Args:
@@ -26,12 +26,14 @@ def count(table: pd.DataFrame, rejected: Sequence[Rejected], duplicates: pd.Data
         rejected: rows that were not used.
         duplicates: columns id, first_id (the first particle with the same image) and conflict (its class is another),
             one row for each particle whose image occurred before.
+        corrected: labels that corrections.csv changed.
 
     Returns:
         particles, groups, largest_group (its particles), classes (particles and groups of each, by name), rejected
         (total, and by the column at fault; a column that is itself called total stands as "column total"), left_out
         (without fault), duplicates (images: different ones that occur more than once; particles: those that repeat one;
-        conflicting: images that occur with different classes), masks_estimated, cut_by_edge, pixel_size_known.
+        conflicting: images that occur with different classes), corrected,
+        masks_estimated, cut_by_edge, pixel_size_known.
     """
     by_class = table.groupby("label")["group"].agg(["size", "nunique"])
     faults = Counter(_key(row.column) for row in rejected if row.fault)
@@ -49,6 +51,7 @@ def count(table: pd.DataFrame, rejected: Sequence[Rejected], duplicates: pd.Data
             "particles": len(duplicates),
             "conflicting": int(duplicates.loc[duplicates["conflict"].astype(bool), "first_id"].nunique()),
         },
+        "corrected": corrected,
         "masks_estimated": int(table["mask_estimated"].sum()),
         "cut_by_edge": int(table["cut_by_edge"].sum()),
         "pixel_size_known": int(table["pixel_size_nm"].notna().sum()),
@@ -92,7 +95,9 @@ def _class_table(counts: Counts) -> list[str]:
 
 def _facts(counts: Counts) -> list[str]:
     twice = counts["duplicates"]
+    changed = f"Labels that corrections.csv changed: {counts['corrected']:,}; what they were: corrected_labels.csv."
     return [
+        *([changed] if counts["corrected"] else []),
         f"Pixel size: {_pixel_size(counts['pixel_size_known'], counts['particles'])}.",
         f"Masks that were not given but drawn from boxes: {counts['masks_estimated']:,}.",
         f"Particles cut by the edge of their image: {counts['cut_by_edge']:,}.",

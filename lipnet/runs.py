@@ -2,6 +2,7 @@
 
 import json
 import subprocess
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -12,10 +13,12 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from lipnet import balance, decisions, files
+from lipnet import balance, decisions, files, particles
 from lipnet.balance import LossSettings
 from lipnet.errors import InputError
 from lipnet.model_files import Provenance
+from lipnet.particles import Grey, Mask
+from lipnet.predictions import Predictions, from_table
 from lipnet.problems import classes_of, encode
 from lipnet.recipes import with_recipe
 from lipnet.settings import parse, pick, read_params
@@ -50,6 +53,25 @@ class Run:
     counts: dict[str, Any]
     metrics: dict[str, Any]
     provenance: Provenance
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What a report needs beside the run.
+
+    Attributes:
+        predictions: classifier -> out-of-fold predictions.
+        history: of the learning curves (see plots.learning).
+        images: grey levels of each particle, in the order of the particle table.
+        masks: their masks.
+        corrected: earlier corrections: columns id, before, label.
+    """
+
+    predictions: Mapping[str, Predictions]
+    history: pd.DataFrame
+    images: Sequence[Grey]
+    masks: Sequence[Mask]
+    corrected: pd.DataFrame
 
 
 def read_run(root: Path, problem: str) -> Run:
@@ -90,6 +112,38 @@ def read_run(root: Path, problem: str) -> Run:
             data_md5=_data_md5(root, f"data/particles/{problem}.npz"),
             versions={name: version(name) for name in LIBRARIES},
         ),
+    )
+
+
+def read_predictions(root: Path, problem: str) -> dict[str, Predictions]:
+    """Out-of-fold predictions of all classifiers and decision rules of a problem, by name.
+
+    Raises:
+        InputError: there are none, or a table is damaged.
+    """
+    folders = [root / "data/predictions" / problem, root / "data/decisions" / problem]
+    paths = sorted((path for folder in folders for path in folder.rglob("*.csv")), key=lambda path: path.stem)
+    if not paths:
+        raise InputError(f"{folders[0]}: no predictions; run `dvc repro`")
+    return {path.stem: from_table(files.read_table(path), str(path)) for path in paths}
+
+
+def read_evidence(root: Path, problem: str) -> Evidence:
+    """What a report needs beside the run.
+
+    Raises:
+        InputError: a file is missing or damaged; the message says what to do.
+    """
+    packed = root / f"data/particles/{problem}.npz"
+    stores = [particles.from_arrays(block, str(packed)) for block in files.read_blocks(packed)]
+    corrected = root / f"plots/particles/{problem}/corrected_labels.csv"
+    none = pd.DataFrame({"id": [], "before": [], "label": []}, dtype=str)
+    return Evidence(
+        predictions=read_predictions(root, problem),
+        history=files.read_table(root / f"plots/learning/{problem}.csv"),
+        images=[store.image(index) for store in stores for index in range(len(store))],
+        masks=[store.mask(index) for store in stores for index in range(len(store))],
+        corrected=files.read_table(corrected) if corrected.exists() else none,  # older runs have no such table
     )
 
 

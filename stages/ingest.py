@@ -18,12 +18,14 @@ from lipnet.plots import data, figure
 from lipnet.plots.particles import grid
 from lipnet.problems import classes_of
 from lipnet.settings import Settings, parse, pick, seed_of
+from lipnet.sources.corrections import check_known, read_corrections
 from lipnet.sources.rows import Rejected, reasons, summarise
 from lipnet.sources.settings import SourceSettings
 from lipnet.sources.source import open_source
 from stages.command import bar, run
 
 N_EXAMPLES = 10
+CORRECTED = "corrected_labels.csv"  # beside the report, so that what a label was before is not lost
 PICTURES = {
     "contact_sheet.png": "The first particles of each class, with their surrounding.",
     "sizes.png": "Height and width of the particles (thesis, Figure 3).",
@@ -47,7 +49,9 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     measures = parse(FeatureSettings, pick(params, "features"), "features")
     source = open_source(problem, classes, arguments.folder, settings, measures, seed_of(params))
 
-    work = partial(ingest.read_part, read=source.read, measures=measures)
+    corrections = read_corrections(arguments.folder, classes)
+    labels = {name: correction.label for name, correction in corrections.items()}
+    work = partial(ingest.read_part, read=source.read, measures=measures, labels=labels)
     parts: list[Part] = []
     examples: dict[str, list[Any]] = {name: [] for name in classes}
     streamed = bar(stream(work, source.tasks), f"{problem}: reading and measuring", len(source.tasks))
@@ -57,11 +61,14 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     _check(sum(len(part.known) for part in parts), rejected, limits, arguments)
 
     table, duplicates = ingest.join(parts)
-    counts = data_report.count(table, rejected, duplicates)
+    check_known(corrections, table["id"], arguments.folder)
+    corrected = ingest.corrected_table(parts)
+    counts = data_report.count(table, rejected, duplicates, len(corrected))
     files.write_table(arguments.table, table)
     files.write_table(arguments.duplicates, duplicates)
     files.write_json(arguments.counts, counts)
     _draw(table, classes, examples, arguments.pictures)
+    files.write_table(arguments.pictures / CORRECTED, corrected)
     report = data_report.text(problem, counts, reasons(rejected), PICTURES)
     files.write_text(arguments.pictures / "report.md", report)
     print(_headline(problem, counts))
@@ -110,7 +117,8 @@ def _headline(problem: str, counts: dict[str, Any]) -> str:
     classes = ", ".join(f"{name} {of_class['particles']}" for name, of_class in counts["classes"].items())
     return (
         f"{problem}: {counts['particles']} particles ({classes}) in {counts['groups']} groups, "
-        f"{counts['rejected']['total']} rejected, {counts['duplicates']['particles']} duplicates"
+        f"{counts['rejected']['total']} rejected, {counts['duplicates']['particles']} duplicates, "
+        f"{counts['corrected']} labels corrected"
     )
 
 

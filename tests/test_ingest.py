@@ -8,7 +8,7 @@ import pytest
 
 from lipnet.errors import InputError
 from lipnet.features import FeatureSettings
-from lipnet.ingest import join, read_part, rejected_table
+from lipnet.ingest import corrected_table, join, read_part, rejected_table
 from lipnet.particles import Particle, from_arrays
 from lipnet.sources.rows import Rejected
 
@@ -26,7 +26,7 @@ def _particle(name: str, level: int = 0, **changes: Any) -> Particle:
 
 
 def _part(*results: Particle | Rejected) -> Any:
-    return read_part(list(results), list, MEASURES)
+    return read_part(list(results), list, MEASURES, {})
 
 
 def test_a_part_holds_images_tables_and_rejected_rows_of_its_task() -> None:
@@ -97,3 +97,11 @@ def test_rejected_rows_are_printable_whatever_a_damaged_file_put_into_them() -> 
     table.to_csv().encode("utf-8")
     assert list(rejected_table([]).columns) == list(table.columns)
     assert isinstance(rejected_table([]), pd.DataFrame)
+
+
+def test_corrected_labels_replace_those_of_the_source_and_what_they_were_is_kept() -> None:
+    part = read_part([_particle("a"), _particle("b", 1), _particle("c", 2)], list, MEASURES, {"b": "B", "c": "A"})
+    table, _ = join([part, _part(BAD)])
+    assert table["label"].tolist() == ["A", "B", "A"]
+    assert "label_before" not in table
+    assert corrected_table([part, _part(BAD)]).to_dict("records") == [{"id": "b", "before": "A", "label": "B"}]

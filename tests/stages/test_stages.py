@@ -335,3 +335,20 @@ def test_ingest_refuses_a_feature_column_that_it_writes_itself(tmp_path: Path) -
     params = make_params(source__kind="table", source__feature_columns=["width_px"])
     with pytest.raises(InputError, match="ingest itself writes a column width_px; rename yours"):
         run(ingest, tmp_path, params)
+
+
+def test_ingest_applies_corrections_and_says_what_labels_were(tmp_path: Path) -> None:
+    params = make_params(problems=["lamellarity"])
+    run(ingest, tmp_path, params)
+    table = files.read_table(tmp_path / "table")
+    name, before = table["id"][0], table["label"][0]
+    after = next(label for label in params["classes"]["lamellarity"] if label != before)
+    (tmp_path / "folder").mkdir(exist_ok=True)
+    (tmp_path / "folder/corrections.csv").write_text(f"id,label,note\n{name},{after},seen again\n")
+    run(ingest, tmp_path, params)
+    assert files.read_table(tmp_path / "table")["label"][0] == after
+    found = files.read_table(tmp_path / "pictures/corrected_labels.csv")
+    assert found.to_dict("records") == [{"id": name, "before": before, "label": after}]
+    (tmp_path / "folder/corrections.csv").write_text(f"id,label\nnobody,{after}\n")
+    with pytest.raises(InputError, match="row 2: no particle 'nobody' was ingested"):
+        run(ingest, tmp_path, params)

@@ -1,0 +1,50 @@
+"""corrections.csv: applied by id, and every way to get it wrong is named with file and row."""
+
+from pathlib import Path
+
+import pytest
+
+from lipnet.errors import InputError
+from lipnet.sources.corrections import Correction, check_known, read_corrections
+
+CLASSES = ["Full", "Empty"]
+
+
+def _write(folder: Path, *rows: str, header: str = "id,label,note,reviewer") -> None:
+    (folder / "corrections.csv").write_text("\n".join([header, *rows]) + "\n", encoding="utf-8")
+
+
+def test_no_file_means_no_corrections(tmp_path: Path) -> None:
+    assert read_corrections(tmp_path, CLASSES) == {}
+
+
+def test_corrections_are_read_and_further_columns_ignored(tmp_path: Path) -> None:
+    _write(tmp_path, "7,Full,blurred,AB", "x,Empty,,")
+    assert read_corrections(tmp_path, CLASSES) == {"7": Correction(2, "Full"), "x": Correction(3, "Empty")}
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ("a,Half,,", "row 3: label 'Half' of 'a' is not one of Full, Empty; write one of them"),
+        ("a,,,", "row 3: label '' of 'a' is not one of Full, Empty"),
+        ("7,Empty,,", "row 3: id '7' stands in row 2 too; delete one of the two"),
+        (",Empty,,", "row 3: the id is empty; write the particle's id or delete the row"),
+    ],
+)
+def test_a_wrong_row_is_named(tmp_path: Path, row: str, message: str) -> None:
+    _write(tmp_path, "7,Full,,", row)
+    with pytest.raises(InputError, match=f"corrections.csv: {message}"):
+        read_corrections(tmp_path, CLASSES)
+
+
+def test_a_missing_column_is_named(tmp_path: Path) -> None:
+    _write(tmp_path, "7,Full", header="id,class")
+    with pytest.raises(InputError, match="column label is missing"):
+        read_corrections(tmp_path, CLASSES)
+
+
+def test_a_correction_of_an_unknown_particle_is_named(tmp_path: Path) -> None:
+    check_known({"a": Correction(2, "Full")}, ["a", "b"], tmp_path)
+    with pytest.raises(InputError, match=r"corrections\.csv: row 3: no particle 'c' was ingested; correct the id"):
+        check_known({"a": Correction(2, "Full"), "c": Correction(3, "Full")}, ["a", "b"], tmp_path)
