@@ -32,6 +32,7 @@ Floats = NDArray[np.float64]
 
 IR_VERSION, OPSET, ML_OPSET = 8, 15, 3  # what tf2onnx writes; ONNX Runtime reads them since 1.10
 LABEL = "label"  # output of an SVM: class index by LIBSVM's vote
+MAX_FEATURES = 10_000  # as many as a model file may name (see ``model_files.FeatureInput``)
 
 
 class LibsvmModel(NamedTuple):
@@ -230,22 +231,39 @@ def parse_libsvm(text: str, path: Path) -> LibsvmModel:
         raise InputError(f"{path}: not a LIBSVM C-SVC with RBF kernel")
     try:
         rows = [line.split() for line in body.splitlines()]
-        n_coefficients = int(fields["nr_class"]) - 1
-        nodes = [[node.split(":") for node in row[n_coefficients:]] for row in rows]
-        vectors = np.zeros((len(rows), max(int(index) for row in nodes for index, _ in row)))
-        for vector, row in zip(vectors, nodes, strict=True):
-            for index, value in row:
-                vector[int(index) - 1] = float(value)
-        return LibsvmModel(
+        n_classes, n_support = int(fields["nr_class"]), [int(number) for number in fields["nr_sv"].split()]
+        if not body.endswith("\n") or len(rows) != sum(n_support) or len(rows) != int(fields["total_sv"]):
+            raise ValueError("truncated")
+        model = LibsvmModel(
             gamma=float(fields["gamma"]),
             labels=[int(label) for label in fields["label"].split()],
-            n_support=[int(number) for number in fields["nr_sv"].split()],
+            n_support=n_support,
             rho=[float(value) for value in fields["rho"].split()],
-            coefficients=np.array([row[:n_coefficients] for row in rows], dtype=np.float64),
-            vectors=vectors,
+            coefficients=np.array([row[: n_classes - 1] for row in rows], dtype=np.float64),
+            vectors=_dense([[node.split(":") for node in row[n_classes - 1 :]] for row in rows]),
         )
+        if [len(model.labels), len(n_support), len(model.rho)] != [
+            n_classes,
+            n_classes,
+            n_classes * (n_classes - 1) // 2,
+        ]:
+            raise ValueError("labels, numbers of vectors and rho do not fit the number of classes")
+        if not all(np.isfinite(values).all() for values in (model.gamma, *model[3:])):
+            raise ValueError("a number is not finite")
     except (KeyError, ValueError) as error:
         raise InputError(f"{path}: damaged ({error}); delete it and run `dvc repro`") from None
+    return model
+
+
+def _dense(nodes: list[list[list[str]]]) -> Floats:
+    """Vectors of shape (n, n_features) from the index and the value, as text, of all numbers but zeros."""
+    indices = [[int(index) for index, _ in row] for row in nodes]
+    if not all(0 < index <= MAX_FEATURES for row in indices for index in row):  # a larger one would fill the memory
+        raise ValueError(f"a feature's index is not from 1 to {MAX_FEATURES}")
+    vectors = np.zeros((len(nodes), max(index for row in indices for index in row)))
+    for vector, places, row in zip(vectors, indices, nodes, strict=True):
+        vector[np.array(places, np.int64) - 1] = [float(value) for _, value in row]
+    return vectors
 
 
 def svm(model: LibsvmModel, card: SvmCard, description: Description) -> bytes:
@@ -262,6 +280,7 @@ def svm(model: LibsvmModel, card: SvmCard, description: Description) -> bytes:
     n_classes, n_features = len(description.classes), len(card.features)
     if model.labels != list(range(n_classes)) or model.vectors.shape[1] > n_features:
         raise InputError(f"{description.classifier}, fold {description.fold}: the SVM has not seen every class")
+    _check_card(card, n_classes, f"{description.classifier}, fold {description.fold}")
     vectors = np.pad(model.vectors, ((0, 0), (0, n_features - model.vectors.shape[1])))  # LIBSVM leaves out zeros
     weights, intercepts = _calibration(card, n_classes)
     [(name, item)] = description.inputs.items()
@@ -303,6 +322,17 @@ def svm(model: LibsvmModel, card: SvmCard, description: Description) -> bytes:
     opsets = [helper.make_opsetid("", OPSET), helper.make_opsetid("ai.onnx.ml", ML_OPSET)]
     made = helper.make_model(graph, opset_imports=opsets, ir_version=IR_VERSION, producer_name="lipnet")
     return _finish(made, description)
+
+
+def _check_card(card: SvmCard, n_classes: int, where: str) -> None:
+    n_logits = n_classes if n_classes > 2 else 1
+    found = [[len(card.mean), len(card.scale)], [len(row) for row in card.calibration_coefficients]]
+    if [*found, len(card.calibration_intercepts)] != [
+        [len(card.features)] * 2,
+        [n_classes * (n_classes - 1) // 2] * n_logits,
+        n_logits,
+    ]:
+        raise InputError(f"{where}: scaling or calibration does not fit the SVM; delete its .json and run `dvc repro`")
 
 
 def _tensor(name: str, values: Floats) -> "onnx.TensorProto":
