@@ -22,7 +22,7 @@ from lipnet.errors import InputError, reason
 UNFINISHED = ".part"  # ends the names of files that are still being written
 TEXT_COLUMNS = (
     *("id", "first_id", "label", "group", "predicted", "problem", "classifier", "class", "measure", "actual"),
-    *("study", "arm", "quantity", "source"),
+    *("study", "arm", "quantity", "source", "choice", "candidate", "before", "phase"),
 )
 
 

@@ -12,9 +12,15 @@ CALLED_BY_DVC = "DVC_STAGE"  # dvc sets it for every stage
 DVC = ("dvc", "python")  # what its process is called
 
 
-def end_with_parent() -> None:
-    """End this process at once when its parent has ended: for workers, which have nothing to put in order."""
-    _watch([psutil.Process(os.getppid())])
+def end_with_parent(parent: int) -> None:
+    """End this process at once when its parent has ended: for workers, which have nothing to put in order.
+
+    Args:
+        parent: the process that started this one; it may have ended already.
+    """
+    if os.getppid() != parent:
+        os._exit(1)
+    _watch([])
 
 
 def end_with_ancestors() -> None:

@@ -3,7 +3,7 @@
 import os
 import signal
 from collections.abc import Callable, Iterable, Iterator
-from functools import cache, partial
+from functools import partial
 from typing import Any, TypeVar
 
 import joblib
@@ -63,9 +63,10 @@ def stream_as_done(
         return
     _fix_threads(threads_per_task)
     workers = min(_workers(threads_per_task), max(len(todo), 1))
-    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered")
+    tied = {"initializer": _tie_to_leader, "initargs": (os.getpid(),)}
+    parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", **tied)
     try:
-        yield from parallel(joblib.delayed(partial(_in_worker, os.getpid(), work))(one) for one in todo)
+        yield from parallel(joblib.delayed(work)(one) for one in todo)
     except TerminatedWorkerError:
         raise InputError(
             "a process that worked for this one was killed, most often because memory ran out; close other programs or "
@@ -73,16 +74,10 @@ def stream_as_done(
         ) from None
 
 
-def _in_worker(leader: int, work: Callable[[tuple[int, Task]], Result], task: tuple[int, Task]) -> Result:
-    if os.getpid() != leader:
-        _tie_to_leader()
-    return work(task)
-
-
-@cache
-def _tie_to_leader() -> None:
+def _tie_to_leader(leader: int) -> None:
+    """Run by a worker when it starts, whether or not a task is left for it."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the leader ends the others
-    lifeline.end_with_parent()
+    lifeline.end_with_parent(leader)
 
 
 def _numbered(function: Callable[[Task], Result], threads: int, task: tuple[int, Task]) -> tuple[int, Result]:

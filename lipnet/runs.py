@@ -13,12 +13,12 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
-from lipnet import balance, decisions, files, particles
+from lipnet import balance, decisions, files, particles, prediction_files
 from lipnet.balance import LossSettings
 from lipnet.errors import InputError
 from lipnet.model_files import Provenance
 from lipnet.particles import Grey, Mask
-from lipnet.predictions import Predictions, from_table
+from lipnet.predictions import Predictions
 from lipnet.problems import classes_of, encode
 from lipnet.recipes import with_recipe
 from lipnet.settings import parse, pick, read_params
@@ -119,13 +119,9 @@ def read_predictions(root: Path, problem: str) -> dict[str, Predictions]:
     """Out-of-fold predictions of all classifiers and decision rules of a problem, by name.
 
     Raises:
-        InputError: there are none, or a table is damaged.
+        InputError: as ``prediction_files.read``.
     """
-    folders = [root / "data/predictions" / problem, root / "data/decisions" / problem]
-    paths = sorted((path for folder in folders for path in folder.rglob("*.csv")), key=lambda path: path.stem)
-    if not paths:
-        raise InputError(f"{folders[0]}: no predictions; run `dvc repro`")
-    return {path.stem: from_table(files.read_table(path), str(path)) for path in paths}
+    return prediction_files.read([root / "data/predictions" / problem, root / "data/decisions" / problem])
 
 
 def read_evidence(root: Path, problem: str) -> Evidence:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lipnet import bootstrap, comparison, files
+from lipnet import bootstrap, comparison, files, prediction_files
 from lipnet.errors import InputError
 from lipnet.plots import figure
 from lipnet.plots.ranking import ranking
@@ -16,7 +16,6 @@ from lipnet.predictions import Predictions
 from lipnet.seeds import generator
 from lipnet.settings import parse, pick, seed_of
 from stages.command import run
-from stages.results import read_predictions
 
 INTRODUCTION = """\
 # Classifiers against {reference}
@@ -57,7 +56,7 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         table, ranks = comparison.compare(folds, settings), comparison.rank(folds, settings)
         table.insert(0, "problem", problem)
         tables.append(table)
-        predictions = read_predictions([arguments.predictions / str(problem), arguments.decisions / str(problem)])
+        predictions = prediction_files.read([arguments.predictions / str(problem), arguments.decisions / str(problem)])
         compared = {name: predictions[name] for name in comparison.chosen(folds, settings)}
         groups = _groups(arguments.particles / f"{problem}.csv", compared)
         level, rng = settings.confidence, generator("group bootstrap", seed_of(params))

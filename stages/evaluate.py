@@ -7,7 +7,7 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import Field
 
-from lipnet import files, metrics
+from lipnet import files, metrics, prediction_files
 from lipnet.errors import InputError
 from lipnet.plots import figure
 from lipnet.plots.scores import (
@@ -19,7 +19,6 @@ from lipnet.plots.scores import (
 from lipnet.predictions import Predictions
 from lipnet.settings import Settings, parse, pick
 from stages.command import run
-from stages.results import read_predictions
 
 
 class EvaluateSettings(Settings):
@@ -38,7 +37,7 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     if not problems:
         raise InputError("params.yaml: problems: name at least one problem")
     for problem in problems:
-        predictions = read_predictions([arguments.predictions / problem, arguments.decisions / problem])
+        predictions = prediction_files.read([arguments.predictions / problem, arguments.decisions / problem])
         summary[problem] = {}
         for name, item in predictions.items():
             key = {"problem": problem, "classifier": name}

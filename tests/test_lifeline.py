@@ -83,6 +83,12 @@ def test_workers_end_with_a_killed_stage(started) -> None:
     _wait(lambda: _gone(found["worker"]))
 
 
+def test_a_worker_that_starts_after_the_end_of_its_stage_ends_without_work(folder: Path) -> None:
+    code = "from lipnet.lifeline import end_with_parent; end_with_parent(1); print('at work')"
+    done = subprocess.run([sys.executable, "-c", code], cwd=folder, capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stdout) == (1, "")
+
+
 @pytest.mark.parametrize("after", ["", "; echo done"], ids=["shell that becomes the stage", "shell that stays"])
 def test_a_stage_ends_with_the_program_that_called_it(started, folder: Path, after: str) -> None:
     (folder / "caller.py").write_text(

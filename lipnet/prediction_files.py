@@ -1,4 +1,4 @@
-"""Predictions of all classifiers of a problem, decision rules among them, for the stages that only read them."""
+"""Predictions of all classifiers of a problem, decision rules among them, read for those that judge them."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -8,7 +8,7 @@ from lipnet.errors import InputError
 from lipnet.predictions import Predictions, check_alike, from_table
 
 
-def read_predictions(folders: list[Path]) -> dict[str, Predictions]:
+def read(folders: list[Path]) -> dict[str, Predictions]:
     """All tables of predictions below some folders, by the name of the classifier.
 
     Raises:
