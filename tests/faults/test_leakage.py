@@ -101,9 +101,9 @@ def test_nothing_of_the_test_rows_reaches_a_model_a_rule_or_a_choice_of_their_fo
         # Where they are training rows, they do count: the test would notice.
         assert name == "size_only" or not frame.loc[others].equals(changed[name].loc[others]), name
 
-    history = [pd.read_csv(folder / "history") for folder in (before, after)]  # with what early stopping watched
+    history = [files.read_table(folder / "history") for folder in (before, after)]  # with what early stopping watched
     pd.testing.assert_frame_equal(*(table[table["fold"] == 0] for table in history))
-    choices = [pd.read_csv(folder / "choices") for folder in (before, after)]
+    choices = [files.read_table(folder / "choices") for folder in (before, after)]
     pd.testing.assert_frame_equal(*(table[table["fold"] == 0] for table in choices))
 
 

@@ -235,7 +235,7 @@ def test_neither_labels_nor_images_of_test_rows_change_who_is_chosen_for_their_f
             stated.loc[stated["fold"] == 0, p] = stated.loc[stated["fold"] == 0, p[::-1]].to_numpy()
             files.write_table(folder / "predictions" / "cnn.csv", stated)
         run(decide, folder, params)
-        found.append(pd.read_csv(folder / "choices"))
+        found.append(files.read_table(folder / "choices"))
         chosen = found[-1][found[-1]["chosen"] == 1]
         assert len(found[-1]) == 9 and chosen["fold"].tolist() == [0, 1, 2]
         own = files.read_table(folder / "decisions" / "chosen.csv")
