@@ -14,7 +14,7 @@ from numpy.testing import assert_array_equal
 from PIL import Image
 
 from lipnet import balance as balancing
-from lipnet import files
+from lipnet import files, svm
 from stages import balance, crop, decide, ingest, score_inner, split, train_cnn, train_svm, train_trees
 from tests.stages.test_stages import make_params, run
 
@@ -128,3 +128,14 @@ def test_neither_a_group_nor_an_image_lies_in_two_folds(tmp_path: Path) -> None:
         assert fold[f"p{number}"] == fold[f"p{number + 1}"], "a group was split"
     for number in range(0, 24, 3):
         assert fold[f"p{number}"] == fold[f"q{number}"], "an image lies in two folds"
+
+
+def test_a_group_is_not_split_over_the_inner_folds_that_calibrate_an_svm(monkeypatch: pytest.MonkeyPatch) -> None:
+    groups, parts = np.arange(60) // 2, list[tuple[np.ndarray, np.ndarray]]()
+    real = svm.folds.parts
+    monkeypatch.setattr(svm.folds, "parts", lambda *given: parts.extend(real(*given)) or parts)
+    values, labels = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) // 2 % 2
+    settings = train_svm.settings_of(make_params())
+    train = np.arange(20, 60)
+    svm.train_fold(svm.SvmTask(values, ["a", "b"], labels, groups, train, np.arange(20), settings, 1))
+    assert parts and not any(set(groups[train][inner]) & set(groups[train][held]) for inner, held in parts)
