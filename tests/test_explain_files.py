@@ -54,10 +54,10 @@ def test_a_folder_of_pictures_and_tables_is_written(tmp_path: Path) -> None:
         *(f"filters_{name}.png" for name in convolutions),
         *("agreement_by_feature.csv", "agreement_by_unit.csv"),
     }
-    by_feature = files.read_table(tmp_path / "out" / "agreement_by_feature.csv")
+    by_feature = pd.read_csv(tmp_path / "out" / "agreement_by_feature.csv")
     assert by_feature["feature"].tolist() == ["brightness"]  # neither the label nor what tells how the image was cut
     assert abs(by_feature["spearman"][0]) > 0.7  # brighter images excite random units more or less
-    assert set(files.read_table(tmp_path / "out" / "agreement_by_unit.csv")["unit"]) <= set(range(4))
+    assert set(pd.read_csv(tmp_path / "out" / "agreement_by_unit.csv")["unit"]) <= set(range(4))
 
 
 def _drawn(monkeypatch: pytest.MonkeyPatch, folder: Path, ids: list[str]) -> list[str]:

@@ -168,6 +168,7 @@ TRAIN_CNN_PATHS = [
     word.format("lamellarity")
     for word in (
         *("--table", "data/particles/{}.csv", "--crops", "data/crops/{}.npz", "--folds", "data/folds/{}.csv"),
+        *("--scratch", "data/scratch/{}"),
         *("--training_sets", "data/training_sets/{}.npz", "--models", "m", "--predictions", "p", "--history", "h"),
         *("--picture", "x.png"),
     )
