@@ -19,10 +19,11 @@ import pandas as pd
 
 from lipnet.errors import InputError, reason
 
+LARGE = 2**31 - 2**16  # bytes of an array, from which on its entry needs the headers of large files
 UNFINISHED = ".part"  # ends the names of files that are still being written
 TEXT_COLUMNS = (
     *("id", "first_id", "label", "group", "predicted", "problem", "classifier", "class", "measure", "actual"),
-    *("study", "arm", "quantity", "source", "choice", "candidate", "before", "phase"),
+    *("study", "arm", "quantity", "source", "choice", "candidate", "before", "phase", "feature"),
 )
 
 
@@ -132,9 +133,9 @@ def _last_byte(path: Path) -> bytes:
 
 
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
-    """Write named arrays as one .npz file (its bytes depend on the arrays alone)."""
-    with _replacing(path) as temporary, temporary.open("wb") as stream:
-        np.savez(stream, **arrays)
+    """Write named arrays as one .npz file; its bytes depend on the arrays alone."""
+    with _replacing(path) as temporary, ZipFile(temporary, "w") as archive:
+        _add(archive, arrays)
 
 
 def read_arrays(path: Path) -> dict[str, Any]:
@@ -151,10 +152,17 @@ def write_blocks(path: Path, blocks: Iterable[dict[str, Any]]) -> None:
     """Write a series of named arrays as one .npz file, one block in memory at a time: 00000_pixels, 00000_masks ..."""
     with _replacing(path) as temporary, ZipFile(temporary, "w") as archive:
         for number, block in enumerate(blocks):
-            for name, array in block.items():
-                # A ZipInfo made by hand has a fixed date, so that bytes depend on the arrays alone.
-                with archive.open(ZipInfo(f"{number:05d}_{name}.npy"), "w", force_zip64=True) as member:
-                    np.lib.format.write_array(member, np.asanyarray(array), allow_pickle=False)
+            _add(archive, block, f"{number:05d}_")
+
+
+def _add(archive: ZipFile, arrays: dict[str, Any], prefix: str = "") -> None:
+    # Not by numpy.savez: releases of Python write the large-file headers that it asks for in different bytes.
+    for name, array in arrays.items():
+        values = np.asanyarray(array)
+        # A ZipInfo made by hand has a fixed date.
+        entry = ZipInfo(f"{prefix}{name}.npy")
+        with archive.open(entry, "w", force_zip64=values.nbytes >= LARGE) as member:
+            np.lib.format.write_array(member, values, allow_pickle=False)
 
 
 def read_blocks(path: Path) -> Iterator[dict[str, Any]]:
