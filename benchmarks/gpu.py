@@ -1,6 +1,6 @@
 """Seconds an epoch at the thesis's full size (LipNet-4, 28 px, 29,700 examples): one fold, then five folds at once.
 
-    KERAS_BACKEND=jax python -m benchmarks.gpu [--images 29700] [--folds 5] [--rounds 5]
+    KERAS_BACKEND=jax python -m benchmarks.gpu [--images 29700] [--folds 5] [--rounds 5] [--precision bfloat16]
 
 writes benchmarks/results/gpu.md and, where there is nvidia-smi, gpu_utilisation.png beside it: what the GPUs were busy
 with, as in the thesis's Figure 16. The folds share the first GPU; without one they share the processor.
@@ -23,6 +23,7 @@ from benchmarks.measure import RESULTS, table, write_results
 from benchmarks.training import epoch, start, stop
 from lipnet.plots import figure
 from lipnet.plots.figure import COLOURS
+from lipnet.training import POLICIES
 
 THESIS_S = (60, 130)  # an epoch on a GeForce 940M, section 8.1
 WATCH = [
@@ -39,9 +40,11 @@ def main() -> None:
     parser.add_argument("--images", type=int, default=29_700)
     parser.add_argument("--folds", type=int, default=5)
     parser.add_argument("--rounds", type=int, default=5)
+    parser.add_argument("--precision", choices=list(POLICIES), default="float32")
     arguments = parser.parse_args()
     backend = os.environ.get("KERAS_BACKEND", "tensorflow")
-    runners = [start("lipnet", backend, arguments.images, folds, 1) for folds in (1, arguments.folds)]
+    precision, n = arguments.precision, arguments.images
+    runners = [start("lipnet", backend, precision, n, folds, 1) for folds in (1, arguments.folds)]
     try:
         for runner in runners:
             epoch(runner)
@@ -61,7 +64,7 @@ def main() -> None:
             f"{THESIS_S[0] / one:.0f} to {THESIS_S[1] / one:.0f}",
         ],
     ]
-    parts = [table([f"{arguments.images} examples, {backend}", "seconds an epoch", "ratio to one fold"], rows)]
+    parts = [table([f"{n} examples, {backend}, {precision}", "seconds an epoch", "ratio to one fold"], rows)]
     if samples:
         figure.save(utilisation(samples[0]), RESULTS / "gpu_utilisation.png")
     write_results("gpu", "A training epoch at the thesis's size", "gpu", ["keras"], parts)

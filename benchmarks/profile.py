@@ -26,6 +26,7 @@ from benchmarks.training_arms import BATCH, CLASSES, POLICY, SIZE, TRAINING, ker
 from lipnet.augment import draw_maps, warp
 from lipnet.epoch import compiled
 from lipnet.losses import per_example
+from lipnet.training import POLICIES
 
 # What an operation is part of, by words in its name; the first that fits.
 PARTS = {
@@ -35,9 +36,9 @@ PARTS = {
     "dropout": ("dropout",),
     "max-pooling": ("pool",),
     "gradient of ReLU": ("ReluGrad",),
+    "between precisions": ("Cast",),
     "the rest": ("",),
 }
-ROUNDING = {"TF_SET_ONEDNN_FPMATH_MODE": "BF16"}
 SIDE = 2048  # of the matrices
 
 
@@ -68,13 +69,14 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=5)
     arguments = parser.parse_args()
     n = arguments.images
-    found, rounded = (_in_process(n, arguments.rounds, extra) for extra in ({}, ROUNDING))
-    shares = {part: found.parts_s[part] / sum(found.parts_s.values()) for part in PARTS}
+    both = {precision: _in_process(n, arguments.rounds, precision) for precision in POLICIES}
+    found = both["float32"]
+    shares = {name: _shares(one.parts_s) for name, one in both.items()}
     # A multiply-add is two operations, and backward costs twice forward.
     whole, convolutions = (6 * count / 1e9 for count in (found.everything, found.convolutions))
     rates = {
         "matrix product: the peak": found.peak,
-        "convolutions": n * convolutions / (shares["convolutions"] * found.epoch_s),
+        "convolutions": n * convolutions / (shares["float32"]["convolutions"] * found.epoch_s),
         "all of the step": n * whole / found.epoch_s,
     }
     parts = [
@@ -82,33 +84,43 @@ def main() -> None:
         f"{convolutions / whole:.0%} of them in convolutions: {1000 * whole:.0f} MFLOP a training example.",
         f"At the peak of one thread that would be {found.peak / whole:.0f} images a second; it is "
         f"{n / found.epoch_s:.0f}.\n",
-        table(["part of a step", "share"], [[part, f"{share:.0%}"] for part, share in shares.items()]),
+        table(
+            ["part of a step", *(f"share in {name}" for name in shares)],
+            [[part, *(f"{of_one[part]:.0%}" for of_one in shares.values())] for part in PARTS],
+        ),
         table(["rate", "GFLOP/s", "of the peak"], [[k, f"{v:.0f}", f"{v / found.peak:.0%}"] for k, v in rates.items()]),
         table(
             ["besides", "measured"],
             [
-                ["augmentation, of the time of the steps", f"{found.augmentation_s / found.epoch_s:.1%}"],
-                ["`TF_SET_ONEDNN_FPMATH_MODE=BF16` is faster by", f"{found.epoch_s / rounded.epoch_s:.2f}"],
+                *(
+                    [f"augmentation, of the time of the steps in {name}", f"{one.augmentation_s / one.epoch_s:.1%}"]
+                    for name, one in both.items()
+                ),
+                ["steps in bfloat16 are faster by", f"{found.epoch_s / both['bfloat16'].epoch_s:.2f}"],
             ],
         ),
     ]
     write_results("profile", "Where a training step's time goes", "profile", ["tensorflow", "keras"], parts)
 
 
-def _in_process(n: int, rounds: int, extra: dict[str, str]) -> Found:
+def _shares(seconds: dict[str, float]) -> dict[str, float]:
+    return {part: one / sum(seconds.values()) for part, one in seconds.items()}
+
+
+def _in_process(n: int, rounds: int, precision: str) -> Found:
     # TensorFlow reads the environment once, when it starts.
     one_thread = dict.fromkeys([*THREAD_VARIABLES, "TF_NUM_INTEROP_THREADS"], "1")
-    os.environ.update({**one_thread, "TF_CPP_MIN_LOG_LEVEL": "3", **extra})
+    os.environ.update({**one_thread, "TF_CPP_MIN_LOG_LEVEL": "3"})
     with ProcessPoolExecutor(1, get_context("spawn")) as pool:
-        return pool.submit(_measure, n, rounds).result()
+        return pool.submit(_measure, n, rounds, precision).result()
 
 
-def _measure(n: int, rounds: int) -> Found:
+def _measure(n: int, rounds: int, precision: str) -> Found:
     rng = np.random.default_rng(0)
     images = rng.random((n, SIZE, SIZE, 1), dtype=np.float32)
     targets = np.eye(CLASSES, dtype=np.float32)[rng.integers(0, CLASSES, n)]
     weights = np.ones(n, np.float32)
-    model = keras_model()
+    model = keras_model(precision)
     loss = per_example(TRAINING.loss, TRAINING.label_smoothing, np.full(CLASSES, 1 / CLASSES))
     run = compiled(model, model.optimizer, loss, BATCH)
     epoch_s = _median_s(lambda: run(images, targets, weights), rounds)

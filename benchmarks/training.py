@@ -21,10 +21,17 @@ from benchmarks.training_arms import ARMS
 
 LAYOUTS = {"one process, two threads": (1, 2), "two processes, one thread each": (2, 1)}
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NPROC")
-BACKENDS = {"lipnet, JAX": ("lipnet", "jax"), "lipnet, PyTorch": ("lipnet", "torch")}
-REFERENCE = "lipnet"
+# What is trained: arm, backend, `train_cnn.precision` or what comes to the same.
+NAMES = {
+    **{arm: (arm, "tensorflow", "float32") for arm in ARMS},
+    "lipnet, JAX": ("lipnet", "jax", "float32"),
+    "lipnet, PyTorch": ("lipnet", "torch", "float32"),
+    **{f"{arm}, bfloat16": (arm, "tensorflow", "bfloat16") for arm in ARMS},
+}
+NEEDED = {"pytorch": "torch", "lipnet, PyTorch": "torch", "lipnet, JAX": "jax", "pytorch, bfloat16": "torch"}
+REFERENCES = ("lipnet", "lipnet, bfloat16")
 NOTE = [
-    "Images per second, median of the rounds; ratio: those of `lipnet` over those of the arm, median over the rounds",
+    "Images per second, median of the rounds; ratios: those of `lipnet` over those of the arm, median over the rounds",
     "[least, most], each arm in the layout that serves it best.",
     "",
 ]
@@ -39,15 +46,14 @@ class Runner(NamedTuple):
 
 def main() -> None:
     """Measure and write the table."""
-    names = [*ARMS, *BACKENDS]
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--images", type=int, default=2048, help="in an epoch of one network")
     parser.add_argument("--rounds", type=int, default=5)
-    parser.add_argument("--arms", nargs="*", choices=names, default=[name for name in names if _installed(name)])
+    parser.add_argument("--arms", nargs="*", choices=NAMES, default=[name for name in NAMES if _installed(name)])
     arguments = parser.parse_args()
     runners = {
-        (name, layout): start(arm, backend, arguments.images, *LAYOUTS[layout])
-        for name, (arm, backend) in [(name, BACKENDS.get(name, (name, "tensorflow"))) for name in arguments.arms]
+        (name, layout): start(*NAMES[name], arguments.images, *LAYOUTS[layout])
+        for name in arguments.arms
         for layout in LAYOUTS
     }
     try:
@@ -66,11 +72,10 @@ def main() -> None:
 
 
 def _installed(name: str) -> bool:
-    needed = {"pytorch": "torch", "lipnet, PyTorch": "torch", "lipnet, JAX": "jax"}.get(name)
-    return needed is None or find_spec(needed) is not None
+    return name not in NEEDED or find_spec(NEEDED[name]) is not None
 
 
-def start(arm: str, backend: str, n_images: int, n_processes: int, n_threads: int) -> Runner:
+def start(arm: str, backend: str, precision: str, n_images: int, n_processes: int, n_threads: int) -> Runner:
     """Start an arm; it trains its first epoch with the first call of ``epoch``."""
     environment = {
         **os.environ,
@@ -80,7 +85,7 @@ def start(arm: str, backend: str, n_images: int, n_processes: int, n_threads: in
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "KERAS_BACKEND": backend,
     }
-    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.training_arms", arm, str(n_images)]
+    command = [sys.executable, "-W", "ignore", "-m", "benchmarks.training_arms", arm, str(n_images), precision]
     channels: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}
     started = [subprocess.Popen(command, cwd=ROOT, env=environment, text=True, **channels) for _ in range(n_processes)]
     return Runner(f"{arm} on {backend}", started)
@@ -110,12 +115,16 @@ def stop(runner: Runner) -> None:
 
 def _report(arms: list[str], rounds: list[dict[tuple[str, str], float]]) -> str:
     best = {arm: max(LAYOUTS, key=lambda layout: median(row[arm, layout] for row in rounds)) for arm in arms}
-    rows = []
+    rows, references = [], [one for one in REFERENCES if one in arms]
     for arm in arms:
         speeds = [f"{median(row[arm, layout] for row in rounds):.0f}" for layout in LAYOUTS]
-        ratios = [row[REFERENCE, best[REFERENCE]] / row[arm, best[arm]] for row in rounds]
-        rows.append([arm, *speeds, f"{median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"])
-    return table(["arm", *LAYOUTS, "lipnet is faster by"], rows)
+        rows.append([arm, *speeds, *(_ratio(rounds, best, one, arm) for one in references)])
+    return table(["arm", *LAYOUTS, *(f"{one} is faster by" for one in references)], rows)
+
+
+def _ratio(rounds: list[dict[tuple[str, str], float]], best: dict[str, str], one: str, other: str) -> str:
+    ratios = [row[one, best[one]] / row[other, best[other]] for row in rounds]
+    return f"{median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The ways to train LipNet-4 that benchmarks.training sets side by side, each as a process that waits for its turn.
 
-    python -m benchmarks.training_arms ARM N_IMAGES
+    python -m benchmarks.training_arms ARM N_IMAGES PRECISION
 
 trains one epoch for every line on standard input and answers with its seconds. All arms see the same random images,
 with the augmentation of section 5.5 of the thesis, and batches of 32.
@@ -20,7 +20,7 @@ from lipnet.augment import AugmentSettings
 from lipnet.balance import TrainingSet
 from lipnet.networks import NetworkSettings, build
 from lipnet.settings import parse, pick, read_params
-from lipnet.training import FoldTask, TrainingSettings, train_fold
+from lipnet.training import POLICIES, FoldTask, TrainingSettings, train_fold
 
 PARAMS = read_params(ROOT / "params.yaml")
 SIZE, CLASSES = 28, 3
@@ -38,11 +38,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("arm", choices=list(ARMS))
     parser.add_argument("n", type=int)
+    parser.add_argument("precision", choices=list(POLICIES))
     arguments = parser.parse_args()
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (arguments.n, SIZE, SIZE), dtype=np.uint8)
     labels = rng.integers(0, CLASSES, arguments.n)
-    for _ in ARMS[arguments.arm](images, labels):
+    for _ in ARMS[arguments.arm](images, labels, arguments.precision):
         pass
 
 
@@ -54,7 +55,7 @@ def _turns() -> Iterator[None]:
         print(time.perf_counter() - start, flush=True)
 
 
-def _lipnet(images: Images, labels: Labels, policy: AugmentSettings) -> Iterator[None]:
+def _lipnet(images: Images, labels: Labels, precision: str, policy: AugmentSettings = POLICY) -> Iterator[None]:
     """Training of a fold as the project does it; its report after each epoch is where a turn ends."""
     turns = _turns()
 
@@ -62,9 +63,8 @@ def _lipnet(images: Images, labels: Labels, policy: AugmentSettings) -> Iterator
         if next(turns, "over") == "over":
             raise EOFError
 
-    training = TRAINING.model_copy(
-        update={"epochs": TRAINING.epochs.model_copy(update={"choose": "fixed", "fixed": EPOCHS})}
-    )
+    epochs = TRAINING.epochs.model_copy(update={"choose": "fixed", "fixed": EPOCHS})
+    training = TRAINING.model_copy(update={"epochs": epochs, "precision": precision})
     rows = np.arange(len(labels))
     whole = TrainingSet(rows, {}, np.empty(0, np.int64), np.ones(CLASSES), 0.0)
     task = FoldTask(0, images, labels, rows, rows[:1], whole, NETWORK, training, policy, 0, report)
@@ -75,10 +75,16 @@ def _lipnet(images: Images, labels: Labels, policy: AugmentSettings) -> Iterator
         yield
 
 
-def keras_model() -> Any:
+def _lipnet_plain(images: Images, labels: Labels, precision: str) -> Iterator[None]:
+    """The same without augmentation: what it costs."""
+    yield from _lipnet(images, labels, precision, POLICY.model_copy(update={"transforms": []}))
+
+
+def keras_model(precision: str = "float32") -> Any:
     """LipNet-4, compiled as the project's training would have it."""
     import keras
 
+    keras.config.set_dtype_policy(POLICIES[precision])
     model = build(NETWORK, CLASSES, TRAINING.regularisation, TRAINING.mid_grey)
     model.compile(
         "adam", keras.losses.CategoricalCrossentropy(label_smoothing=TRAINING.label_smoothing), metrics=["accuracy"]
@@ -102,14 +108,15 @@ def image_data_generator() -> Any:
     )
 
 
-def _image_data_generator(images: Images, labels: Labels) -> Iterator[None]:
+def _image_data_generator(images: Images, labels: Labels, precision: str) -> Iterator[None]:
     """What the thesis used: fit with ImageDataGenerator."""
-    generator, model, floats, targets = image_data_generator(), keras_model(), _floats(images), _targets(labels)
+    generator, model = image_data_generator(), keras_model(precision)
+    floats, targets = _floats(images), _targets(labels)
     for _ in _turns():
         yield model.fit(generator.flow(floats, targets, batch_size=BATCH), verbose=0)
 
 
-def _keras_layers(images: Images, labels: Labels) -> Iterator[None]:
+def _keras_layers(images: Images, labels: Labels, precision: str) -> Iterator[None]:
     """Today's idiom: fit with tf.data and Keras's random layers."""
     import tensorflow as tf
     from keras import layers
@@ -124,7 +131,7 @@ def _keras_layers(images: Images, labels: Labels) -> Iterator[None]:
             layers.RandomZoom((POLICY.zoom_min - 1, 0.0), fill_mode="constant"),
         ]
     )
-    model = keras_model()
+    model = keras_model(precision)  # behind the layers above, which stay in float32
     data = tf.data.Dataset.from_tensor_slices((_floats(images), _targets(labels))).shuffle(len(labels)).batch(BATCH)
     data = data.map(lambda x, y: (augment(x, training=True), y), num_parallel_calls=tf.data.AUTOTUNE)
     data = data.prefetch(tf.data.AUTOTUNE)
@@ -132,7 +139,7 @@ def _keras_layers(images: Images, labels: Labels) -> Iterator[None]:
         yield model.fit(data, verbose=0)
 
 
-def _pytorch(images: Images, labels: Labels) -> Iterator[None]:
+def _pytorch(images: Images, labels: Labels, precision: str) -> Iterator[None]:
     """PyTorch as its users write it: channels last, fused Adam, affine_grid and grid_sample."""
     import torch
     from torch import nn
@@ -158,7 +165,9 @@ def _pytorch(images: Images, labels: Labels) -> Iterator[None]:
             rows = order[start : start + BATCH]
             grid = functional.affine_grid(_theta(len(rows)), [len(rows), 1, SIZE, SIZE], align_corners=False)
             batch = functional.grid_sample(pixels[rows], grid, align_corners=False)
-            loss = functional.cross_entropy(model(batch), classes[rows], label_smoothing=TRAINING.label_smoothing)
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+                logits = model(batch)
+            loss = functional.cross_entropy(logits.float(), classes[rows], label_smoothing=TRAINING.label_smoothing)
             optimiser.zero_grad()
             loss.backward()
             optimiser.step()
@@ -188,9 +197,9 @@ def _targets(labels: Labels) -> NDArray[np.float32]:
     return np.eye(CLASSES, dtype=np.float32)[labels]
 
 
-ARMS: dict[str, Callable[[Images, Labels], Iterator[None]]] = {
-    "lipnet": lambda images, labels: _lipnet(images, labels, POLICY),
-    "lipnet_plain": lambda images, labels: _lipnet(images, labels, POLICY.model_copy(update={"transforms": []})),
+ARMS: dict[str, Callable[[Images, Labels, str], Iterator[None]]] = {
+    "lipnet": _lipnet,
+    "lipnet_plain": _lipnet_plain,
     "image_data_generator": _image_data_generator,
     "keras_layers": _keras_layers,
     "pytorch": _pytorch,

@@ -23,7 +23,7 @@ class DecayingDropout(keras.layers.Layer):  # type: ignore[misc]
         if not training:
             return inputs
         keep = 1.0 - self.rate * self.scale
-        kept = keras.random.uniform(keras.ops.shape(inputs), seed=self.seed_generator) < keep
+        kept = keras.random.uniform(keras.ops.shape(inputs), dtype=inputs.dtype, seed=self.seed_generator) < keep
         return keras.ops.where(kept, inputs / keep, 0.0)
 
     def get_config(self) -> dict[str, Any]:

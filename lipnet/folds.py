@@ -1,5 +1,6 @@
 """Cross-validation folds: stratified by class, whole groups together, drawn from a seed (thesis, section 8.1)."""
 
+import warnings
 from collections.abc import Iterable
 from typing import Literal
 
@@ -138,7 +139,10 @@ def parts(
     groups = _kept_apart(groups)
     n_parts = min(most, len(np.unique(groups)))
     splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed)
-    return list(splitter.split(labels, labels, groups))
+    with warnings.catch_warnings():
+        # Some part will have none of a class that has fewer rows than there are parts; nothing is judged on parts.
+        warnings.filterwarnings("ignore", message="The least populated class")
+        return list(splitter.split(labels, labels, groups))
 
 
 def _kept_apart(groups: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -59,7 +59,7 @@ def load(architecture: Path, weights: Path) -> "keras.Model":
         model = keras.saving.deserialize_keras_object(config, safe_mode=True)
     except FileNotFoundError:
         raise InputError(f"{architecture}: no such file; run `dvc repro`") from None
-    except (OSError, ValueError, TypeError, KeyError, AttributeError) as error:
+    except (OSError, ValueError, TypeError, KeyError, AttributeError, ImportError) as error:
         raise InputError(f"{architecture}: damaged ({_first_line(error)}); delete it and run `dvc repro`") from None
     if not isinstance(model, keras.Model) or not convolutions(model):
         raise InputError(f"{architecture}: not the architecture of a LipNet; delete it and run `dvc repro`")

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import keras
 
 
+WHOLE = "float32"  # of the first and the last layers, whatever the others compute in
 LARGEST = 10.0  # standard deviations: a feature farther from the training rows' mean counts as this far
 
 
@@ -103,6 +104,8 @@ def build(
 
     With buckets the sides of images are free: (n, side, side, n_channels), any of ``buckets``.
 
+    Layers compute in what ``keras.config.dtype_policy`` says, the first and the last ones in float32.
+
     Its first layer subtracts ``mid_grey``: some networks that saw positive numbers only were found dead after training,
     every filter of the last convolution at once, and named one class for ever.
 
@@ -123,7 +126,7 @@ def build(
     side = None if network.buckets_px else network.size_px
     image = keras.Input((side, side, n_channels), name="image")
     seen = _not_black(image) if network.top == "masked" else None
-    x = _where_seen(keras.layers.Rescaling(1.0, offset=-mid_grey, name="centred")(image), "centred", seen)
+    x = _where_seen(keras.layers.Rescaling(1.0, offset=-mid_grey, dtype=WHOLE, name="centred")(image), "centred", seen)
     if network.stem:
         x = _convolution(x, "stem", network.stem, regularisation, seen)
     for number, channels in enumerate(network.blocks, start=1):
@@ -140,8 +143,8 @@ def build(
     inputs, logits = image, _top(x, seen, network, n_classes, regularisation)
     if n_features:
         features, more = _of_features(n_features, feature_units, n_classes, regularisation)
-        inputs, logits = [image, features], keras.layers.Add(name="joined")([logits, more])
-    return keras.Model(inputs, keras.layers.Activation("softmax", name="probabilities")(logits))
+        inputs, logits = [image, features], keras.layers.Add(dtype=WHOLE, name="joined")([logits, more])
+    return keras.Model(inputs, keras.layers.Activation("softmax", dtype=WHOLE, name="probabilities")(logits))
 
 
 def _plain(
@@ -229,14 +232,14 @@ def _top(x: Any, seen: Any, network: NetworkSettings, n_classes: int, regularisa
     if network.top == "dense":
         x = keras.layers.Flatten(name="flatten")(x)
         x = _hidden(x, "dense", network.dense_units, regularisation)
-        return keras.layers.Dense(n_classes, name="classes")(x)
+        return keras.layers.Dense(n_classes, dtype=WHOLE, name="classes")(x)
     if network.top == "masked":
         # Averaged before the last layer, which is linear, so that the embedding does not see padding either.
         parts = (_where_seen(x, "top", seen), seen)
         total, area = (keras.ops.sum(part, axis=(1, 2), keepdims=True) for part in parts)
         x = total / keras.ops.maximum(area, 1.0)
-    x = keras.layers.Conv2D(n_classes, 1, name="classes")(x)
-    return keras.layers.GlobalAveragePooling2D(name="average")(x)
+    x = keras.layers.Conv2D(n_classes, 1, dtype=WHOLE, name="classes")(x)
+    return keras.layers.GlobalAveragePooling2D(dtype=WHOLE, name="average")(x)
 
 
 def _of_features(
@@ -245,10 +248,10 @@ def _of_features(
     import keras
 
     features = keras.Input((n_features,), name="features")
-    x = keras.layers.Normalization(name="standardised")(features)
+    x = keras.layers.Normalization(dtype=WHOLE, name="standardised")(features)
     x = keras.ops.clip(x, -LARGEST, LARGEST)
     x = _hidden(x, "features_dense", units, regularisation)
-    return features, keras.layers.Dense(n_classes, use_bias=False, name="features_classes")(x)
+    return features, keras.layers.Dense(n_classes, use_bias=False, dtype=WHOLE, name="features_classes")(x)
 
 
 def _hidden(x: Any, name: str, units: int | None, regularisation: RegularisationSettings) -> Any:

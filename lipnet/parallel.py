@@ -2,6 +2,7 @@
 
 import os
 import signal
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from functools import partial
 from typing import Any, TypeVar
@@ -64,6 +65,8 @@ def stream_as_done(
     _fix_threads(threads_per_task)
     workers = min(_workers(threads_per_task), max(len(todo), 1))
     tied = {"initializer": _tie_to_leader, "initargs": (os.getpid(),)}
+    # Workers that grew are replaced, on purpose: TensorFlow keeps every step that it compiled.
+    warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
     parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", **tied)
     try:
         yield from parallel(joblib.delayed(work)(one) for one in todo)

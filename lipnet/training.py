@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     import keras
 
 CHUNK = 4096  # images augmented at once
+POLICIES = {"float32": "float32", "bfloat16": "mixed_bfloat16"}  # train_cnn.precision -> Keras's name
 PREDICTED = 512  # images predicted at once: each takes 0.2 MB in every convolution
 PREDICTED_PIXELS = PREDICTED * 28**2  # the same where images have several sides
 VIEWS = "cnn_views"  # classifier: mean of the network's probabilities over the eight views of a square
@@ -84,6 +85,7 @@ class TrainingSettings(Settings):
     """Section ``train_cnn`` of params.yaml."""
 
     batch_size: int = Field(ge=1)
+    precision: Literal["float32", "bfloat16"]
     mid_grey: float = Field(ge=0, le=1)
     label_smoothing: float = Field(ge=0, lt=1)
     loss: LossSettings
@@ -205,11 +207,12 @@ def _train_fold(task: FoldTask) -> FoldResult:
         _keep(started, done, task, "training")
     if done.kept:  # the mean over the last epochs (Izmailov et al. 2018)
         started.model.set_weights([np.mean(arrays, axis=0) for arrays in zip(*done.kept, strict=True)])
+    model = _finished(started.model, task)
     return FoldResult(
-        weights=_weights(started.model),
-        architecture=started.model.to_json(indent=2),
-        probabilities=predict(started.model, *_seen_of(task, task.test)),
-        others=_others(started.model, task),
+        weights=_weights(model),
+        architecture=model.to_json(indent=2),
+        probabilities=predict(model, *_seen_of(task, task.test)),
+        others=_others(model, task),
         history=choosing + done.history,
     )
 
@@ -233,6 +236,13 @@ class _Started(NamedTuple):
 
 
 def _started(task: FoldTask, training_set: TrainingSet) -> _Started:
+    training, model = task.training, _built(task, training_set, POLICIES[task.training.precision])
+    loss = per_example(training.loss, training.label_smoothing, sampled_prior(training_set, task.labels))
+    optimiser = _optimiser(training.optimiser)
+    return _Started(model, optimiser, compiled(model, optimiser, loss, training.batch_size))
+
+
+def _built(task: FoldTask, training_set: TrainingSet, policy: str) -> "keras.Model":
     import keras
 
     # Automatic names, which stand in the files, count on from model to model: begin anew, whatever this process did.
@@ -242,13 +252,24 @@ def _started(task: FoldTask, training_set: TrainingSet) -> _Started:
     training, n_features = task.training, task.features.shape[1]
     n_channels = task.images.shape[3] if task.images.ndim == 4 else 1
     shape = (training.regularisation, training.mid_grey, n_channels, n_features, training.join.units)
-    model = networks.build(task.network, n_classes, *shape)
+    keras.config.set_dtype_policy(policy)
+    try:
+        model = networks.build(task.network, n_classes, *shape)
+    finally:
+        keras.config.set_dtype_policy(POLICIES["float32"])
     if n_features:
         # The natural proportions, not the repeats; rows of the training set only.
         model.get_layer("standardised").adapt(task.features[np.unique(training_set.rows)])
-    loss = per_example(training.loss, training.label_smoothing, sampled_prior(training_set, task.labels))
-    optimiser = _optimiser(training.optimiser)
-    return _Started(model, optimiser, compiled(model, optimiser, loss, training.batch_size))
+    return model
+
+
+def _finished(model: "keras.Model", task: FoldTask) -> "keras.Model":
+    """The network as it is kept and asked: its weights, which are float32 in any case, in layers of float32."""
+    if task.training.precision == "float32":
+        return model
+    finished = _built(task, task.training_set, POLICIES["float32"])
+    finished.set_weights(model.get_weights())
+    return finished
 
 
 def _resumed(task: FoldTask, training_set: TrainingSet, phase: str) -> tuple[_Started, Checkpoint]:

@@ -100,6 +100,7 @@ class Killed(BaseException):
 SETTINGS = {
     "plain": training_settings(epochs__fixed=4),
     "averaged": training_settings(epochs__fixed=4, average_epochs=3),
+    "bfloat16": training_settings(epochs__fixed=4, precision="bfloat16"),
     "sgd with a schedule": training_settings(epochs__fixed=4, optimiser__name="sgd", optimiser__schedule="cosine"),
     "chosen epochs": training_settings(epochs__choose="early_stopping", epochs__most=4, epochs__patience=1),
     "decay and normalisation": training_settings(

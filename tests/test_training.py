@@ -470,6 +470,50 @@ def test_a_logit_adjusted_network_does_not_state_the_prior_of_its_training_set()
     assert_allclose(found[1].probabilities[0], 1 / 3, atol=0.1)
 
 
+PLAIN = {"epochs__fixed": 8, "precision": "bfloat16"}
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {},
+        {"regularisation__batch_norm": True, "epochs__fixed": 20},
+        {"regularisation__dropout_decay": 0.9},
+        {"average_epochs": 2},
+        {"epochs__choose": "early_stopping", "epochs__most": 8, "optimiser__name": "sgd"},
+    ],
+    ids=["plain", "batch_norm", "dropout_decay", "average_epochs", "early_stopping"],
+)
+@pytest.mark.parametrize("joined", [False, True])
+def test_a_network_trained_in_bfloat16_is_kept_and_asked_in_float32(
+    changes: dict[str, Any], joined: bool, tmp_path: Path
+) -> None:
+    features = {"features": FEATURES} if joined else {}
+    short, long = (
+        train_fold(_task(training=training_settings(**(PLAIN | changes | last)), **features))
+        for last in ({"epochs__fixed": 1, "epochs__most": 1, "precision": "float32"}, {})
+    )
+    assert (long.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
+    assert_allclose(long.probabilities.sum(axis=1), 1, atol=1e-6)
+    assert long.architecture == short.architecture
+    model = _rebuilt(long, tmp_path)
+    assert {weight.dtype for weight in model.trainable_weights} == {"float32"}
+    assert_allclose(
+        predict(model, _toy(LABELS)[TEST], *(rows[TEST] for rows in features.values())), long.probabilities, atol=1e-6
+    )
+    assert keras.config.dtype_policy().name == "float32"
+
+
+def test_bfloat16_is_near_float32_and_not_the_same() -> None:
+    same = {"regularisation__dropout_block": 0.0, "regularisation__dropout_dense": 0.0}  # its draws are others
+    fine, rough = (
+        train_fold(_task(training=training_settings(precision=precision, **same))) for precision in training.POLICIES
+    )
+    assert rough.weights != fine.weights
+    assert_allclose(rough.probabilities, fine.probabilities, atol=0.03)
+    assert rough.history[0]["loss"] == pytest.approx(fine.history[0]["loss"], rel=0.02)
+
+
 FCN = NetworkSettings(size_px=48, buckets_px=[16], blocks=[[4]], halve="pool", top="masked")
 
 
@@ -506,6 +550,12 @@ def test_particles_of_several_sizes_are_learned_in_batches_of_one_side(monkeypat
     again = train_fold(_fcn_task())
     assert again.weights == result.weights
     assert_array_equal(again.probabilities, result.probabilities)
+
+
+def test_particles_of_several_sizes_are_learned_in_bfloat16() -> None:
+    task = _fcn_task()
+    result = train_fold(replace(task, training=task.training.model_copy(update={"precision": "bfloat16"})))
+    assert (result.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
 
 
 def test_predictions_and_embeddings_are_those_of_whole_fields_in_the_order_asked_for() -> None:

@@ -9,6 +9,7 @@ def training_settings(**changes: Any) -> TrainingSettings:
     """A change of a nested setting is written section__key."""
     sections: dict[str, Any] = {
         "batch_size": 8,
+        "precision": "float32",
         "mid_grey": 0.5,
         "label_smoothing": 0.0,
         "loss": {"kind": "cross_entropy", "focal_gamma": 2.0, "logit_strength": 1.0},
