@@ -5,7 +5,6 @@ from dataclasses import dataclass
 from typing import Any, Literal
 
 import numpy as np
-from imblearn.over_sampling import SMOTE
 from numpy.typing import NDArray
 from pydantic import Field
 
@@ -124,6 +123,8 @@ def _smote(
     neighbours: int,
     rng: np.random.Generator,
 ) -> tuple[Images, NDArray[np.int64]]:
+    from imblearn.over_sampling import SMOTE  # takes as long as all else that a stage imports
+
     if counts.min() < 2:
         raise InputError("balance.method 'smote' needs two training rows of every class; use 'oversample' instead")
     state = int(rng.integers(2**31))

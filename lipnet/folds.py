@@ -1,4 +1,7 @@
-"""Cross-validation folds: stratified by class, whole groups together, drawn from a seed (thesis, section 8.1)."""
+"""Cross-validation folds: stratified by class, whole groups together, drawn from a seed (thesis, section 8.1).
+
+scikit-learn, which is slow to import, is imported where folds are drawn: most stages only read them.
+"""
 
 import warnings
 from collections.abc import Iterable
@@ -8,7 +11,6 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 from pydantic import Field
-from sklearn.model_selection import StratifiedGroupKFold, StratifiedKFold
 
 from lipnet.errors import InputError
 from lipnet.seeds import derive
@@ -84,6 +86,8 @@ def _check_classes(
 
 
 def _shuffled(labels: NDArray[np.int64], n_folds: int, seed: int, repeat: int) -> NDArray[np.int64]:
+    from sklearn.model_selection import StratifiedKFold
+
     splitter = StratifiedKFold(n_folds, shuffle=True, random_state=derive("shuffled folds", seed, repeat))
     return _to_assignment(splitter.split(labels, labels), len(labels))
 
@@ -91,6 +95,8 @@ def _shuffled(labels: NDArray[np.int64], n_folds: int, seed: int, repeat: int) -
 def _most_even(
     labels: NDArray[np.int64], groups: NDArray[np.int64], n_folds: int, seed: int, repeat: int
 ) -> NDArray[np.int64]:
+    from sklearn.model_selection import StratifiedGroupKFold
+
     candidates = []
     for attempt in range(CANDIDATES):
         splitter = StratifiedGroupKFold(
@@ -136,6 +142,8 @@ def parts(
         most: as many parts, but no more than there are groups.
         seed: of the shuffle.
     """
+    from sklearn.model_selection import StratifiedGroupKFold
+
     groups = _kept_apart(groups)
     n_parts = min(most, len(np.unique(groups)))
     splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed)

@@ -1,6 +1,7 @@
 """Measures of a classifier from its predictions (thesis, sections 4.6 and 4.7).
 
-A ratio 0/0 is undefined: NaN here, null in JSON, empty in CSV; never 0 or 1 by accident.
+A ratio 0/0 is undefined: NaN here, null in JSON, empty in CSV; never 0 or 1 by accident. Libraries that are slow to
+import are imported where they are needed: some stages want a single measure.
 """
 
 from collections.abc import Sequence
@@ -9,8 +10,6 @@ from typing import Any
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from sklearn.metrics import average_precision_score, precision_recall_curve
-from statsmodels.stats.proportion import proportion_confint
 
 from lipnet.predictions import Predictions
 
@@ -104,6 +103,8 @@ def calibration_errors(true: NDArray[np.int64], probabilities: NDArray[np.float6
 
 def average_precisions(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Average precision of each class against the rest, shape (K,); NaN for a class that is absent."""
+    from sklearn.metrics import average_precision_score
+
     return np.array(
         [
             average_precision_score(true == label, probabilities[:, label]) if (true == label).any() else np.nan
@@ -179,6 +180,8 @@ def class_table(predictions: Predictions, confidence: float) -> pd.DataFrame:
 
     Columns: class, measure (tpr, tnr, ppv, npv), numerator, denominator, value, low, high.
     """
+    from statsmodels.stats.proportion import proportion_confint
+
     n_repeats = len(np.unique(predictions.repeat))
     confusion = confusion_matrix(predictions.true, predictions.predicted, len(predictions.classes)) / n_repeats
     rows = []
@@ -231,6 +234,8 @@ def precision_recall(predictions: Predictions) -> list[tuple[NDArray[np.float64]
     Returns:
         K pairs of arrays of one length, recall falling; empty for a class that is absent.
     """
+    from sklearn.metrics import precision_recall_curve
+
     curves = []
     for label in range(len(predictions.classes)):
         truth, stated = predictions.true == label, predictions.probabilities[:, label]

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from lipnet import folds
 from lipnet.errors import InputError
-from lipnet.folds import SplitSettings, assign, count_table, giant_group, inner, unevenness
+from lipnet.folds import SplitSettings, assign, count_table, giant_group, inner, parts, unevenness
 
 NAMES = ["Full", "Empty", "Uncertain", "Odd"]
 
@@ -252,6 +252,12 @@ def test_training_rows_of_a_single_group_are_split_by_rows() -> None:
     found = _inner(5, groups=groups)  # five rows of the rarer class
     assert [set(INNER_LABELS[held_out]) for _, held_out in found] == [{0, 1}] * 5
     assert sorted(row for _, held_out in found for row in held_out) == INNER_TRAIN.tolist()
+
+
+def test_a_class_with_fewer_rows_than_parts_is_absent_from_some_of_them_without_a_warning() -> None:
+    labels = np.repeat([0, 1], [20, 2])
+    found = parts(labels, np.arange(22), 5, seed=0)
+    assert sorted(int(labels[held_out].sum()) for _, held_out in found) == [0, 0, 0, 1, 1]
 
 
 def test_two_groups_are_kept_apart() -> None:

@@ -2,6 +2,7 @@
 
 import os
 import time
+import warnings
 from collections.abc import Iterator
 from unittest import mock
 
@@ -66,6 +67,12 @@ def test_every_worker_gets_the_number_of_threads(monkeypatch: pytest.MonkeyPatch
     monkeypatch.setenv(WORKERS_VARIABLE, "1")
     monkeypatch.setenv("OMP_NUM_THREADS", "7")
     assert run_all(_threads, [0], threads_per_task=threads) == [[str(threads)] * 3]
+
+
+def test_workers_that_grew_are_replaced_without_a_word() -> None:
+    run_all(_late_square, range(2))
+    # As joblib says it; a warning that is not silenced is an error here.
+    warnings.warn("A worker stopped while some jobs were given to the executor.", stacklevel=1)
 
 
 def test_no_tasks_give_no_results() -> None:

@@ -172,8 +172,20 @@ SPRUNG = "from pathlib import Path\nPath('sprung').touch()\ndef call(x=None): re
             )
         ),
         _network(_config("keras.layers", "TFSMLayer", {"name": "evil", "filepath": "saved"})),
+        _network(_config("keras.layers", "TorchModuleWrapper", {"name": "evil", "module": "evil"})),
     ],
-    ids=["class", "registered", "function", "builtin", "download", "layer", "lambda", "foreign lambda", "saved graph"],
+    ids=[
+        "class",
+        "registered",
+        "function",
+        "builtin",
+        "download",
+        "layer",
+        "lambda",
+        "foreign lambda",
+        "saved graph",
+        "torch",
+    ],
 )
 def test_an_architecture_imports_nothing_and_runs_nothing(
     config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
