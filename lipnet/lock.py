@@ -27,7 +27,8 @@ def read_outs(lock: Path) -> dict[str, str]:
     if not lock.exists():
         return {}
     try:
-        stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"].values()
+        # libyaml's parser: five times as fast, and every stage waits for it.
+        stages = yaml.load(lock.read_text(encoding="utf-8"), Loader=yaml.CSafeLoader)["stages"].values()
         return {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", [])}
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise InputError(f"{lock}: damaged ({error}); restore it from git") from None
