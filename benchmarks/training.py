@@ -8,6 +8,7 @@ processes of one thread that train a network each. The arms take turns, so that 
 
 import argparse
 import os
+import shlex
 import subprocess
 import sys
 from importlib.util import find_spec
@@ -68,7 +69,9 @@ def main() -> None:
             stop(runner)
     packages = [name for name in ("tensorflow", "keras", "torch", "jax") if find_spec(name)]
     title = "A training epoch: LipNet-4, batch 32, full augmentation"
-    write_results("training", title, "training", packages, [*NOTE, _report(arguments.arms, rounds)])
+    write_results(
+        "training", title, shlex.join(["training", *sys.argv[1:]]), packages, [*NOTE, _report(arguments.arms, rounds)]
+    )
 
 
 def _installed(name: str) -> bool:
