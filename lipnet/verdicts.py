@@ -224,9 +224,9 @@ def _row(cells: Sequence[str]) -> str:
 
 
 def in_words(verdicts: pd.DataFrame, study: StudySettings, absent: Mapping[str, str]) -> str:
-    """The verdicts as sentences, an arm each or, for a ranking, one for all; then arms not run, and why."""
+    """The verdicts as sentences, an arm each or, against the best one, one for all; then arms not run, and why."""
     judged = NAMES[study.judged]
-    if study.figure == "ranking" and len(verdicts):
+    if study.against == "best" and len(verdicts):
         counts = verdicts["verdict"].value_counts()
         worse, equal, unknown = (counts.get(word, 0) for word in ("worse", "no difference seen", "undefined"))
         lines = [

@@ -122,6 +122,13 @@ def test_a_ranking_in_words_warns_of_the_winner() -> None:
     )
 
 
+def test_a_ranking_against_a_named_arm_does_not_call_it_the_best() -> None:
+    study = _study(against="a", figure="ranking")
+    text = in_words(judge(_folds(THREE), study, 0.95), study, {})
+    assert "Best" not in text
+    assert [line.split(":")[0] for line in text.splitlines()] == ["- b against a", "- c against a"]
+
+
 def _of_subsets(values: dict[str, np.ndarray], items: list[str]) -> tuple[pd.DataFrame, StudySettings]:
     subsets = {"key": "k", "items": items}
     return _folds(values), _study(against="best", arms={}, subsets=subsets, figure="ranking")
