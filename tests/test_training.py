@@ -497,11 +497,21 @@ def test_a_network_trained_in_bfloat16_is_kept_and_asked_in_float32(
     assert_allclose(long.probabilities.sum(axis=1), 1, atol=1e-6)
     assert long.architecture == short.architecture
     model = _rebuilt(long, tmp_path)
-    assert {weight.dtype for weight in model.trainable_weights} == {"float32"}
     assert_allclose(
         predict(model, _toy(LABELS)[TEST], *(rows[TEST] for rows in features.values())), long.probabilities, atol=1e-6
     )
     assert keras.config.dtype_policy().name == "float32"
+
+
+def test_views_and_heads_of_a_residual_network_trained_in_bfloat16_are_asked_in_float32(tmp_path: Path) -> None:
+    network = NetworkSettings(size_px=SIZE, blocks=[[4, 4], [8, 8]], halve="entry", residual=True, top="average")
+    settings = training_settings(epochs__fixed=10, precision="bfloat16", views=True)
+    task = _task(network=network, training=settings, heads={"svm": Head(FEATURES, ["one", "two"])})
+    result = train_fold(task)
+    assert (result.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
+    found = predict_views(_rebuilt(result, tmp_path), task.images[TEST])
+    assert_allclose(result.others[VIEWS].probabilities, found, atol=1e-6)
+    assert (result.others["svm"].predicted == LABELS[TEST]).mean() > 0.9
 
 
 def test_bfloat16_is_near_float32_and_not_the_same() -> None:
@@ -554,7 +564,12 @@ def test_particles_of_several_sizes_are_learned_in_batches_of_one_side(monkeypat
 
 def test_particles_of_several_sizes_are_learned_in_bfloat16() -> None:
     task = _fcn_task()
-    result = train_fold(replace(task, training=task.training.model_copy(update={"precision": "bfloat16"})))
+    fine, result = (
+        train_fold(replace(task, training=task.training.model_copy(update={"precision": precision})))
+        for precision in training.POLICIES
+    )
+    assert result.weights != fine.weights
+    assert result.architecture == fine.architecture
     assert (result.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
 
 
