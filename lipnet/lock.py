@@ -14,10 +14,13 @@ import yaml
 
 from lipnet.errors import InputError
 
+try:  # libyaml's parser, where PyYAML has it: five times as fast, and every stage waits for it
+    from yaml import CSafeLoader as SafeLoader
+except ImportError:
+    from yaml import SafeLoader  # type: ignore[assignment]
+
 LOCK = Path("dvc.lock")
 FOLDER = ".dir"  # ends the hash of a folder
-# libyaml's parser, where PyYAML has it: five times as fast, and every stage waits for it.
-LOADER = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def read_outs(lock: Path) -> dict[str, str]:
@@ -29,7 +32,7 @@ def read_outs(lock: Path) -> dict[str, str]:
     if not lock.exists():
         return {}
     try:
-        stages = yaml.load(lock.read_text(encoding="utf-8"), Loader=LOADER)["stages"].values()
+        stages = yaml.load(lock.read_text(encoding="utf-8"), Loader=SafeLoader)["stages"].values()
         return {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", [])}
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise InputError(f"{lock}: damaged ({error}); restore it from git") from None
