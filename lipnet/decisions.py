@@ -15,7 +15,6 @@ import numpy as np
 from numpy.typing import NDArray
 from pydantic import Field, model_validator
 
-from lipnet import calibration
 from lipnet.errors import InputError
 from lipnet.settings import Settings
 
@@ -112,6 +111,8 @@ class Rule:
             natural: prior of the training rows, shape (K,).
             inner: scores to fit on, of training rows; for rules that are calibrated or tuned.
         """
+        from lipnet import calibration  # slow to import; most rules are fixed, and ``decide`` waits for it
+
         test, held_out, labels = _average(stated, natural), np.empty((0, len(natural))), np.empty(0, np.int64)
         if inner:
             held_out, labels = np.concatenate([_average(part, natural) for part in inner.parts]), inner.labels

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from lipnet import crops, explain, files, inspection
 from lipnet.errors import InputError
-from lipnet.features import NOT_FEATURES
+from lipnet.feature_names import NOT_FEATURES
 from lipnet.plots import figure, networks
 from lipnet.plots.explain import agreement_map, attention_maps, exciting_patches
 from lipnet.problems import classes_of

@@ -4,7 +4,6 @@ Everything is measured in px, one particle at a time; ``in_nanometres`` converts
 particle of a problem has a pixel size. Units stand in the names.
 """
 
-from collections.abc import Iterable
 from typing import NamedTuple
 
 import numpy as np
@@ -16,13 +15,11 @@ from scipy.spatial import ConvexHull
 from scipy.spatial.distance import pdist
 from skimage import filters, measure
 
-from lipnet.errors import InputError
 from lipnet.particles import Mask, ParticleStore, bounding_box
 from lipnet.settings import Settings
 
 Floats = NDArray[np.float64]
 
-NOT_FEATURES = ("id", "label", "group", "padding_px", "pixel_size_nm", "mask_estimated", "cut_by_edge")
 IN_NANOMETRES = {  # column in px -> column in nm, and the power of the pixel size
     "area_px2": ("area_nm2", 2),
     "perimeter_px": ("perimeter_nm", 1),
@@ -290,19 +287,3 @@ def grey_histogram(image: Floats, mask: Mask, bins: int) -> Floats:
     """Share of the particle's pixels in each of ``bins`` equal ranges of grey between 0 and 1, shape (bins,), sum 1."""
     counts, _ = np.histogram(image[mask], bins=bins, range=(0.0, 1.0))
     return counts / mask.sum()
-
-
-def select_columns(table: pd.DataFrame, names: Iterable[str]) -> list[str]:
-    """Columns of a particle table that feature names stand for: the column so called, or all that begin with ``name_``.
-
-    Raises:
-        InputError: a name matches no column.
-    """
-    known = [column for column in table.columns if column not in NOT_FEATURES]
-    selected: list[str] = []
-    for name in names:
-        matches = [name] if name in known else [column for column in known if column.startswith(f"{name}_")]
-        if not matches:
-            raise InputError(f"params.yaml: feature '{name}' is not in the feature table; known: {', '.join(known)}")
-        selected += [column for column in matches if column not in selected]
-    return selected

@@ -1,10 +1,12 @@
 """Measures of a classifier from its predictions (thesis, sections 4.6 and 4.7).
 
-A ratio 0/0 is undefined: NaN here, null in JSON, empty in CSV; never 0 or 1 by accident. Libraries that are slow to
-import are imported where they are needed: some stages want a single measure.
+A ratio 0/0 is undefined: NaN here, null in JSON, empty in CSV; never 0 or 1 by accident. tests/test_metrics.py
+holds them against scikit-learn and statsmodels, which take a second to import: too long for stages of a few.
 """
 
+import math
 from collections.abc import Sequence
+from statistics import NormalDist
 from typing import Any
 
 import numpy as np
@@ -102,15 +104,24 @@ def calibration_errors(true: NDArray[np.int64], probabilities: NDArray[np.float6
 
 
 def average_precisions(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Average precision of each class against the rest, shape (K,); NaN for a class that is absent."""
-    from sklearn.metrics import average_precision_score
+    """Average precision of each class against the rest, shape (K,); NaN for a class that is absent.
 
-    return np.array(
-        [
-            average_precision_score(true == label, probabilities[:, label]) if (true == label).any() else np.nan
-            for label in range(probabilities.shape[1])
-        ]
-    )
+    The mean of the precisions at which a particle of the class is found; nothing is interpolated.
+    """
+    curves = [_recall_and_precision(true == label, stated) for label, stated in enumerate(probabilities.T)]
+    return np.array([-(np.diff(r) * p[:-1]).sum() if len(r) else np.nan for r, p in curves])
+
+
+def _recall_and_precision(
+    truth: NDArray[np.bool_], stated: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For every limit on a probability, recall falling, and in the end nothing found; empty for an absent class."""
+    if not truth.any():
+        return np.empty(0), np.empty(0)
+    falling = np.argsort(-stated, kind="stable")
+    named = np.flatnonzero(np.append(np.diff(stated[falling]), 1)) + 1  # equal probabilities pass a limit together
+    found = np.cumsum(truth[falling])[named - 1]
+    return np.append((found / found[-1])[::-1], 0.0), np.append((found / named)[::-1], 1.0)
 
 
 def score(
@@ -180,8 +191,6 @@ def class_table(predictions: Predictions, confidence: float) -> pd.DataFrame:
 
     Columns: class, measure (tpr, tnr, ppv, npv), numerator, denominator, value, low, high.
     """
-    from statsmodels.stats.proportion import proportion_confint
-
     n_repeats = len(np.unique(predictions.repeat))
     confusion = confusion_matrix(predictions.true, predictions.predicted, len(predictions.classes)) / n_repeats
     rows = []
@@ -189,7 +198,7 @@ def class_table(predictions: Predictions, confidence: float) -> pd.DataFrame:
         if measure == "f1":  # not a share of independent trials, so no Wilson interval
             continue
         for label, k, n in zip(predictions.classes, numerators, denominators, strict=True):
-            low, high = proportion_confint(k, n, 1 - confidence, method="wilson") if n else (np.nan, np.nan)
+            low, high = wilson(k, n, confidence) if n else (np.nan, np.nan)
             rows.append(
                 {
                     "class": label,
@@ -197,11 +206,20 @@ def class_table(predictions: Predictions, confidence: float) -> pd.DataFrame:
                     "numerator": float(k),
                     "denominator": float(n),
                     "value": float(_ratio(k, n)),
-                    "low": float(low),
-                    "high": float(high),
+                    "low": low,
+                    "high": high,
                 }
             )
     return pd.DataFrame(rows)
+
+
+def wilson(k: float, n: float, confidence: float) -> tuple[float, float]:
+    """Interval for a share of which k of n independent trials are an estimate (Wilson 1927); n is above 0."""
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, shrunk = k / n, 1 + z**2 / n
+    middle = (share + z**2 / (2 * n)) / shrunk
+    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / shrunk
+    return max(middle - half, 0.0), min(middle + half, 1.0)  # rounding may lead out of [0, 1]
 
 
 def abstention_table(predictions: Predictions, limits: Sequence[float]) -> pd.DataFrame:
@@ -234,16 +252,12 @@ def precision_recall(predictions: Predictions) -> list[tuple[NDArray[np.float64]
     Returns:
         K pairs of arrays of one length, recall falling; empty for a class that is absent.
     """
-    from sklearn.metrics import precision_recall_curve
-
     curves = []
     for label in range(len(predictions.classes)):
-        truth, stated = predictions.true == label, predictions.probabilities[:, label]
-        if truth.any():
-            precision, recall, _ = precision_recall_curve(truth, stated, drop_intermediate=True)
-            curves.append((recall, precision))
-        else:
-            curves.append((np.empty(0), np.empty(0)))
+        recall, precision = _recall_and_precision(predictions.true == label, predictions.probabilities[:, label])
+        turns = np.diff(recall) != 0  # between two of them, precision changes along a straight line
+        drawn = np.append(turns, True) | np.append(True, turns) if len(recall) else np.empty(0, bool)
+        curves.append((recall[drawn], precision[drawn]))
     return curves
 
 

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipnet import artificial, augment, balance, crops, files, particles
+from lipnet import augment, balance, crops, files, particles
 from lipnet.plots import figure
 from lipnet.plots.particles import grid
 from lipnet.problems import classes_of, encode
@@ -49,10 +49,11 @@ def training_set(
 
 
 def _artificial_maker(params: dict[str, Any], problem: str, classes: list[str], seed: int) -> Any:
-    drawn = parse(artificial.ArtificialSettings, pick(params, "source", "artificial"), "source.artificial")
-    cropping = parse(crops.CropSettings, pick(params, "crop"), "crop")
-
     def make(label: int, n: int) -> balance.Images:
+        from lipnet import artificial  # slow to import, and most methods make no examples
+
+        drawn = parse(artificial.ArtificialSettings, pick(params, "source", "artificial"), "source.artificial")
+        cropping = parse(crops.CropSettings, pick(params, "crop"), "crop")
         made = artificial.render_examples(problem, classes[label], n, drawn, seed)
         return crops.crop_all(particles.pack(made), cropping, [item.id for item in made])
 

@@ -9,7 +9,7 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lipnet import files
-from lipnet.features import select_columns
+from lipnet.feature_names import select_columns
 from lipnet.problems import classes_of, encode
 
 

@@ -3,7 +3,6 @@
 from typing import Any
 
 import numpy as np
-import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
@@ -11,7 +10,6 @@ from scipy.special import ellipe
 from skimage.measure import moments_central
 
 from lipnet.artificial import shell_projection
-from lipnet.errors import InputError
 from lipnet.features import (
     MAX_SIGNAL_TO_NOISE,
     FeatureSettings,
@@ -31,7 +29,6 @@ from lipnet.features import (
     radial_density_profile,
     radial_grid_px,
     resample,
-    select_columns,
     signal_to_noise,
 )
 from lipnet.particles import Particle, ParticleStore, pack
@@ -526,23 +523,3 @@ def test_given_moments_add_up_over_a_turn() -> None:
     flat, turned = (central_moments(np.ones((69, 69)), _tilted(15, 30, degrees)) for degrees in (0, 30))
     assert turned["mu20_px2"] + turned["mu02_px2"] == pytest.approx(flat["mu20_px2"] + flat["mu02_px2"], rel=0.01)
     assert flat["mu02_px2"] == pytest.approx(np.pi * 15 * 30 * 30**2 / 4, rel=0.01)
-
-
-TABLE = pd.DataFrame(columns=["id", "area_nm2", "area", "moment_mu20", "moment_mu02", "moments", "histogram_00"])
-
-
-def test_a_feature_name_prefers_the_column_so_called() -> None:
-    assert select_columns(TABLE, ["area"]) == ["area"]
-
-
-def test_a_feature_name_stands_for_all_columns_that_begin_with_it() -> None:
-    assert select_columns(TABLE, ["histogram", "moment"]) == ["histogram_00", "moment_mu20", "moment_mu02"]
-
-
-@pytest.mark.parametrize("name", ["histo", "mu20", "Area", "area_", ""])
-def test_a_feature_name_without_a_column_is_named_with_the_known_ones(name: str) -> None:
-    known = "area_nm2, area, moment_mu20, moment_mu02, moments, histogram_00"
-    with pytest.raises(
-        InputError, match=rf"^params.yaml: feature '{name}' is not in the feature table; known: {known}$"
-    ):
-        select_columns(TABLE, ["moment", name])

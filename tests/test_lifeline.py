@@ -44,6 +44,14 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
+@pytest.fixture(autouse=True)
+def terminal() -> Iterator[None]:
+    """As from a terminal: what a script runs in the background ignores Ctrl-C, and so would all that it starts."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
 @pytest.fixture
 def started(folder: Path) -> Iterator[Callable[[str], tuple[subprocess.Popen[str], dict[str, list[psutil.Process]]]]]:
     """Run a shell command of the folder, and wait until the stage and both its workers are at work."""

@@ -10,12 +10,15 @@ from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from sklearn import metrics as reference
+from statsmodels.stats.proportion import proportion_confint
 
 from lipnet.metrics import (
     HEADLINE,
     OVERALL,
     PER_CLASS,
+    _recall_and_precision,
     abstention_table,
+    average_precisions,
     brier,
     calibration_bins,
     calibration_errors,
@@ -33,6 +36,7 @@ from lipnet.metrics import (
     score,
     spread,
     summary,
+    wilson,
 )
 from lipnet.predictions import Predictions
 
@@ -258,6 +262,22 @@ def test_limits_that_only_add_false_ones_are_no_points_of_their_own() -> None:
     recall, precision = precision_recall(predictions)[0]
     assert recall.tolist() == pytest.approx([1, 1, 2 / 3, 1 / 3, 0])
     assert precision.tolist() == [0.5, 1, 1, 1, 1]
+
+
+@given(st.lists(st.tuples(st.booleans(), st.integers(0, 4)), min_size=1, max_size=40))
+def test_curves_and_average_precisions_are_those_of_scikit_learn_also_among_equal_probabilities(rows) -> None:
+    true = np.array([0, *(0 if member else 1 for member, _ in rows)])  # the class is there
+    stated = np.array([0.2, *(quarters / 4 for _, quarters in rows)])
+    precision, recall, _ = reference.precision_recall_curve(true == 0, stated)
+    assert_allclose(_recall_and_precision(true == 0, stated), (recall, precision), rtol=1e-14)
+    found = average_precisions(true, np.stack([stated, 1 - stated], axis=1))[0]
+    assert found == pytest.approx(reference.average_precision_score(true == 0, stated), rel=1e-14)
+
+
+@given(st.integers(1, 5000), st.floats(0, 1), st.sampled_from([0.5, 0.9, 0.95, 0.999]))
+def test_wilson_intervals_are_those_of_statsmodels(n: int, share: float, confidence: float) -> None:
+    expected = proportion_confint(share * n, n, 1 - confidence, method="wilson")
+    assert_allclose(wilson(share * n, n, confidence), expected, rtol=1e-12, atol=1e-15)
 
 
 def test_an_absent_class_has_no_precision_recall_curve() -> None:

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from lipnet.features import NOT_FEATURES
+from lipnet.feature_names import NOT_FEATURES
 from lipnet.plots.figure import COLOURS
 
 Floats = NDArray[np.float64]

@@ -16,7 +16,7 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, StepPatch
 from numpy.testing import assert_allclose
 
-from lipnet.features import NOT_FEATURES
+from lipnet.feature_names import NOT_FEATURES
 from lipnet.plots.data import (
     FEW,
     feature_columns,
