@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from lipnet import balance, checkpoints, crops, files
 from lipnet.augment import AugmentSettings
 from lipnet.digests import digest
+from lipnet.errors import InputError
 from lipnet.networks import NetworkSettings
 from lipnet.parallel import is_local, run_all
 from lipnet.plots import figure
@@ -85,8 +86,12 @@ def network_task(
     training_set: balance.TrainingSet,
     report: Report,
 ) -> FoldTask:
-    """What training the active network on one fold needs."""
-    training = parse(TrainingSettings, pick(params, "train_cnn"), "train_cnn")
+    """What training the active network on one fold needs.
+
+    Raises:
+        InputError: params.yaml is not valid.
+    """
+    training = _training_of(params)
     return FoldTask(
         fold=fold.number,
         images=images,
@@ -102,6 +107,16 @@ def network_task(
         features=data.values(training.join.features)[0],
         heads={name: Head(*data.values(names)) for name, names in training.heads.svms.items()},
     )
+
+
+def _training_of(params: dict[str, Any]) -> TrainingSettings:
+    training = parse(TrainingSettings, pick(params, "train_cnn"), "train_cnn")
+    if training.loss.kind == "logit_adjusted" and training.label_smoothing:
+        raise InputError(
+            "params.yaml: train_cnn.loss.kind logit_adjusted needs train_cnn.label_smoothing 0: smoothing gives every "
+            "class the same part of each label, which this loss takes for evidence of the rare ones"
+        )
+    return training
 
 
 def _output(result: FoldResult, name: str) -> Output:

@@ -123,6 +123,16 @@ def test_settings_run_through_all_stages_and_every_particle_is_predicted(tmp_pat
     assert len(weights) == params["split"]["folds"] * params["split"]["repeats"]
 
 
+def test_logit_adjusted_loss_with_label_smoothing_is_refused_before_training(tmp_path: Path) -> None:
+    params = make_params(train_cnn__loss__kind="logit_adjusted")
+    for stage in (ingest, crop, split, balance):
+        run(stage, tmp_path, params)
+    with pytest.raises(InputError, match=r"logit_adjusted needs train_cnn\.label_smoothing 0"):
+        run(train_cnn, tmp_path, params)
+    run(train_cnn, tmp_path, make_params(train_cnn__loss__kind="logit_adjusted", train_cnn__label_smoothing=0.0))
+    assert (tmp_path / "predictions" / "cnn" / "cnn.csv").is_file()
+
+
 def test_no_training_set_holds_a_test_row_whatever_the_method(tmp_path: Path) -> None:
     for method in ("none", "oversample", "undersample", "smote", "artificial", "artificial_only", "class_weights"):
         params = make_params(balance__method=method)
