@@ -10,10 +10,9 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
-import yaml
 from numpy.typing import NDArray
 
-from lipnet import balance, decisions, files, particles, prediction_files
+from lipnet import balance, decisions, files, lock, particles, prediction_files
 from lipnet.balance import LossSettings
 from lipnet.errors import InputError
 from lipnet.model_files import Provenance
@@ -109,7 +108,7 @@ def read_run(root: Path, problem: str) -> Run:
         metrics=metrics[problem],
         provenance=Provenance(
             git_revision=_git_revision(root),
-            data_md5=_data_md5(root, f"data/particles/{problem}.npz"),
+            data_md5=lock.read_outs(root / "dvc.lock").get(f"data/particles/{problem}.npz"),
             versions={name: version(name) for name in LIBRARIES},
         ),
     )
@@ -185,16 +184,3 @@ def _git_revision(root: Path) -> str | None:
         return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
     except (OSError, subprocess.CalledProcessError):  # no git here, or no repository
         return None
-
-
-def _data_md5(root: Path, path: str) -> str | None:
-    """The hash of an output in dvc.lock."""
-    lock = root / "dvc.lock"
-    if not lock.exists():
-        return None
-    try:
-        stages = yaml.safe_load(lock.read_text(encoding="utf-8"))["stages"].values()
-        outs = [out for stage in stages for out in stage.get("outs", [])]
-    except (yaml.YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
-        raise InputError(f"{lock}: damaged ({error}); restore it from git") from None
-    return next((out["md5"] for out in outs if out["path"] == path), None)
