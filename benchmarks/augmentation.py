@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.measure import Pair, in_turns, table, write_results
 from benchmarks.training_arms import BATCH, POLICY, SIZE, image_data_generator
-from lipnet.augment import draw_maps, warp
+from lipnet.samples.augment import draw_maps, warp
 
 
 def main() -> None:

@@ -21,9 +21,9 @@ from matplotlib.figure import Figure
 
 from benchmarks.measure import RESULTS, table, write_results
 from benchmarks.training import epoch, start, stop
+from lipnet.classifiers.networks.training import POLICIES
 from lipnet.plots import figure
 from lipnet.plots.figure import COLOURS
-from lipnet.training import POLICIES
 
 THESIS_S = (60, 130)  # an epoch on a GeForce 940M, section 8.1
 WATCH = [

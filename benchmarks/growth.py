@@ -16,7 +16,7 @@ from typing import Any
 import yaml
 
 from benchmarks.measure import ROOT, Usage, table, usage_of, write_results
-from lipnet.settings import read_params
+from lipnet.core.settings import read_params
 
 USAGE = ["seconds", "CPU seconds", "CPU ms a particle", "peak memory, GiB"]
 NOTE = [

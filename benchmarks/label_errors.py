@@ -24,12 +24,13 @@ import yaml
 from numpy.typing import NDArray
 
 from benchmarks.measure import ROOT, table, write_results
-from lipnet import files, label_errors
-from lipnet.predictions import Predictions
-from lipnet.problems import classes_of, encode
-from lipnet.runs import read_predictions
-from lipnet.seeds import generator
-from lipnet.settings import read_params
+from lipnet.core import files
+from lipnet.core.problems import classes_of, encode
+from lipnet.core.seeds import generator
+from lipnet.core.settings import read_params
+from lipnet.deployment.runs import read_predictions
+from lipnet.evaluation import label_errors
+from lipnet.evaluation.predictions import Predictions
 from lipnet.sources.corrections import NAME
 
 OTHERS = ("cnn", "cnn_half_shifted")  # that do not state natural proportions, for comparison

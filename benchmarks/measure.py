@@ -14,7 +14,7 @@ from typing import NamedTuple
 
 import psutil
 
-from lipnet import files
+from lipnet.core import files
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -14,15 +14,15 @@ from statistics import median
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from benchmarks.measure import ROOT, table, usage_of, write_results
-from lipnet import files
-from lipnet.crops import CropSettings
-from lipnet.export import network
-from lipnet.features import FeatureSettings
-from lipnet.model_files import Description, ImageInput, Provenance
-from lipnet.networks import NetworkSettings, RegularisationSettings, build
-from lipnet.settings import parse, pick, read_params
+from lipnet.classifiers.networks.architecture import NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.training import start_keras
+from lipnet.core import files
+from lipnet.core.settings import parse, pick, read_params
+from lipnet.deployment.export import network
+from lipnet.deployment.model_files import Description, ImageInput, Provenance
+from lipnet.samples.crops import CropSettings
+from lipnet.samples.features import FeatureSettings
 from lipnet.sources.micrographs import MicrographSettings
-from lipnet.training import start_keras
 
 NETWORK = "lipnet4"
 CLASSES = ["Empty", "Filled", "Clustered"]

@@ -23,10 +23,10 @@ import numpy as np
 from benchmarks.measure import table, write_results
 from benchmarks.training import THREAD_VARIABLES
 from benchmarks.training_arms import BATCH, CLASSES, POLICY, SIZE, TRAINING, keras_model
-from lipnet.augment import draw_maps, warp
-from lipnet.epoch import compiled
-from lipnet.losses import per_example
-from lipnet.training import POLICIES
+from lipnet.classifiers.networks.epoch import compiled
+from lipnet.classifiers.networks.losses import per_example
+from lipnet.classifiers.networks.training import POLICIES
+from lipnet.samples.augment import draw_maps, warp
 
 # What an operation is part of, by words in its name; the first that fits.
 PARTS = {

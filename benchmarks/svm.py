@@ -19,8 +19,8 @@ from scipy.sparse import csr_matrix
 from sklearn.svm import SVC
 
 from benchmarks.measure import ROOT, in_turns, table, write_results
-from lipnet.settings import parse, pick, read_params
-from lipnet.svm import SvmSettings, decide, fit
+from lipnet.classifiers.svm import SvmSettings, decide, fit
+from lipnet.core.settings import parse, pick, read_params
 
 SHARES = (0.87, 0.12, 0.01)
 FEATURES = 60

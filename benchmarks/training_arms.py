@@ -16,11 +16,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import ROOT
-from lipnet.augment import AugmentSettings
-from lipnet.balance import TrainingSet
-from lipnet.networks import NetworkSettings, build
-from lipnet.settings import parse, pick, read_params
-from lipnet.training import POLICIES, FoldTask, TrainingSettings, train_fold
+from lipnet.classifiers.networks.architecture import NetworkSettings, build
+from lipnet.classifiers.networks.training import POLICIES, NetworkTask, TrainingSettings, train_fold
+from lipnet.core.settings import parse, pick, read_params
+from lipnet.samples.augment import AugmentSettings
+from lipnet.samples.balance import TrainingSet
 
 PARAMS = read_params(ROOT / "params.yaml")
 SIZE, CLASSES = 28, 3
@@ -67,7 +67,7 @@ def _lipnet(images: Images, labels: Labels, precision: str, policy: AugmentSetti
     training = TRAINING.model_copy(update={"epochs": epochs, "precision": precision})
     rows = np.arange(len(labels))
     whole = TrainingSet(rows, {}, np.empty(0, np.int64), np.ones(CLASSES), 0.0)
-    task = FoldTask(0, images, labels, rows, rows[:1], whole, NETWORK, training, policy, 0, report)
+    task = NetworkTask(labels, rows, rows, rows[:1], 0, 0, images, whole, NETWORK, training, policy, report)
     next(turns)
     try:
         train_fold(task)

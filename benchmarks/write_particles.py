@@ -12,11 +12,12 @@ from typing import Any
 from tqdm import tqdm
 
 from benchmarks.measure import ROOT
-from lipnet import artificial, files
-from lipnet.artificial import ArtificialSettings, MicrographPlan
-from lipnet.features import FeatureSettings
-from lipnet.parallel import stream
-from lipnet.settings import parse, pick, read_params, seed_of
+from lipnet.core import files
+from lipnet.core.parallel import stream
+from lipnet.core.settings import parse, pick, read_params, seed_of
+from lipnet.samples.features import FeatureSettings
+from lipnet.sources.artificial import micrographs as artificial
+from lipnet.sources.artificial.micrographs import ArtificialSettings, MicrographPlan
 from lipnet.sources.particles import write_particles
 from lipnet.sources.settings import ParticlesSettings
 

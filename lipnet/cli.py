@@ -13,10 +13,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from lipnet.errors import InputError
+from lipnet.core.errors import InputError
 
 if TYPE_CHECKING:
-    from lipnet.model_files import Description
+    from lipnet.deployment.model_files import Description
 
 THREADS = 2  # that predict; more would wait for Python
 
@@ -85,9 +85,9 @@ def predict(
 
     from tqdm import tqdm
 
-    from lipnet import files
-    from lipnet.model_files import read_models
-    from lipnet.predict import join, notes, predict_part, prior_of, summarise
+    from lipnet.core import files
+    from lipnet.deployment.model_files import read_models
+    from lipnet.deployment.predict import join, notes, predict_part, prior_of, summarise
     from lipnet.sources import rows
     from lipnet.sources.unlabelled import open_unlabelled
 
@@ -151,10 +151,10 @@ def export(
     """Write the trained networks and SVMs of a problem as ONNX files, with a card that says what they are."""
     from tqdm import tqdm
 
-    from lipnet import files
-    from lipnet.cards import card_of, to_markdown
-    from lipnet.export import export_run
-    from lipnet.runs import read_run
+    from lipnet.core import files
+    from lipnet.deployment.cards import card_of, to_markdown
+    from lipnet.deployment.export import export_run
+    from lipnet.deployment.runs import read_run
 
     read = read_run(run, problem)
     names = []
@@ -179,7 +179,7 @@ def explain(
     run: Annotated[Path, typer.Option(help="folder of the pipeline, with params.yaml")] = Path(),
 ) -> None:
     """Draw what the network of fold 0 looks at, and which particle features it agrees with."""
-    from lipnet.explain_files import explain_particles
+    from lipnet.deployment.explain_files import explain_particles
 
     explain_particles(run, problem, particle or [], to)
     print(f"{to}: pictures and tables")
@@ -192,9 +192,9 @@ def report(
     run: Annotated[Path, typer.Option(help="folder of the pipeline, with params.yaml")] = Path(),
 ) -> None:
     """Write a page that shows how good the classifiers of a problem are, and which labels are likely wrong."""
-    from lipnet import files
-    from lipnet.report import make
-    from lipnet.runs import read_evidence, read_run
+    from lipnet.core import files
+    from lipnet.deployment.report import make
+    from lipnet.deployment.runs import read_evidence, read_run
 
     page, errors = make(read_run(run, problem), read_evidence(run, problem))
     beside = to.with_name("label_errors.csv")
@@ -206,7 +206,7 @@ def report(
 @app.command()
 def info(model: ModelPath, classifier: Classifier = None, as_json: AsJson = False) -> None:
     """Say what a model is: problem, classes, inputs, origin."""
-    from lipnet.model_files import read_models
+    from lipnet.deployment.model_files import read_models
 
     models = [(one.name, one.description) for one in read_models(model, classifier)]
     if as_json:

@@ -6,17 +6,18 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipnet import augment, balance, crops, files, particles
+from lipnet.classifiers.training_sets import training_set
+from lipnet.core import files
+from lipnet.core.command import bar, run
+from lipnet.core.problems import classes_of, encode
+from lipnet.core.seeds import generator
+from lipnet.core.settings import parse, pick, seed_of
 from lipnet.plots import figure
 from lipnet.plots.particles import grid
-from lipnet.problems import classes_of, encode
-from lipnet.seeds import derive, generator
-from lipnet.settings import parse, pick, seed_of
-from stages.command import bar, run
-from stages.tables import Fold, read_folds
+from lipnet.samples import augment, balance, crops
+from lipnet.samples.tables import read_folds
 
 N_PREVIEWS = 9
-Labels = NDArray[np.int64]
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
@@ -37,32 +38,9 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     print(f"{problem}: examples in an epoch of fold 0: {', '.join(f'{name} {count}' for name, count in counts)}")
 
 
-def training_set(
-    params: dict[str, Any], problem: str, fold: Fold, labels: Labels, images: balance.Images
-) -> balance.TrainingSet:
-    """The balanced training set of one fold of a problem."""
-    settings = parse(balance.BalanceSettings, pick(params, "balance"), "balance")
-    classes, seed = classes_of(params, problem), seed_of(params)
-    # Another seed than ingest's: examples that are test rows there must not come back here as training examples.
-    maker = _artificial_maker(params, problem, classes, derive("artificial examples", seed, fold.number))
-    return balance.balance(fold.train, labels, images, settings, generator("balance", seed, fold.number), maker)
-
-
-def _artificial_maker(params: dict[str, Any], problem: str, classes: list[str], seed: int) -> Any:
-    def make(label: int, n: int) -> balance.Images:
-        from lipnet import artificial  # slow to import, and most methods make no examples
-
-        drawn = parse(artificial.ArtificialSettings, pick(params, "source", "artificial"), "source.artificial")
-        cropping = parse(crops.CropSettings, pick(params, "crop"), "crop")
-        made = artificial.render_examples(problem, classes[label], n, drawn, seed)
-        return crops.crop_all(particles.pack(made), cropping, [item.id for item in made])
-
-    return make
-
-
 def _preview(
-    train: Labels,
-    labels: Labels,
+    train: NDArray[np.int64],
+    labels: NDArray[np.int64],
     images: Any,
     classes: list[str],
     policy: augment.AugmentSettings,

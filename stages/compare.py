@@ -8,14 +8,15 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
-from lipnet import bootstrap, comparison, files, prediction_files
-from lipnet.errors import InputError
+from lipnet.core import files
+from lipnet.core.command import run
+from lipnet.core.errors import InputError
+from lipnet.core.seeds import generator
+from lipnet.core.settings import parse, pick, seed_of
+from lipnet.evaluation import bootstrap, comparison, prediction_files
+from lipnet.evaluation.predictions import Predictions
 from lipnet.plots import figure
 from lipnet.plots.ranking import ranking
-from lipnet.predictions import Predictions
-from lipnet.seeds import generator
-from lipnet.settings import parse, pick, seed_of
-from stages.command import run
 
 INTRODUCTION = """\
 # Classifiers against {reference}

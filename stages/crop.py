@@ -5,12 +5,13 @@ from typing import Any
 
 import numpy as np
 
-from lipnet import crops, files, particles
-from lipnet.errors import InputError
+from lipnet.core import files
+from lipnet.core.command import bar, run
+from lipnet.core.errors import InputError
+from lipnet.core.settings import parse, pick
 from lipnet.plots import figure
 from lipnet.plots.particles import grid
-from lipnet.settings import parse, pick
-from stages.command import bar, run
+from lipnet.samples import crops, particles
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:

@@ -1,4 +1,4 @@
-"""Measure every classifier of every problem, decision rules among them, from its predictions alone."""
+"""Measure every classifier of every problem, decision rules among them, from its predictions; draw learning curves."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -7,18 +7,20 @@ from typing import Annotated, Any
 import pandas as pd
 from pydantic import Field
 
-from lipnet import files, metrics, prediction_files
-from lipnet.errors import InputError
+from lipnet.core import files
+from lipnet.core.command import run
+from lipnet.core.errors import InputError
+from lipnet.core.settings import Settings, parse, pick
+from lipnet.evaluation import metrics, prediction_files
+from lipnet.evaluation.predictions import Predictions
 from lipnet.plots import figure
+from lipnet.plots.learning import learning_curves
 from lipnet.plots.scores import (
     class_measures,
     confusion_matrices,
     precision_recall_curves,
     reliability_diagrams,
 )
-from lipnet.predictions import Predictions
-from lipnet.settings import Settings, parse, pick
-from stages.command import run
 
 
 class EvaluateSettings(Settings):
@@ -48,6 +50,9 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
             summary[problem][name] = metrics.summary(folds[-1], item.classes)
             files.write_table(arguments.pairs / f"{problem}.{name}.csv", metrics.pairs(item))
         _draw(problem, predictions, pd.concat(folds), arguments.pictures)
+        history = files.read_table(arguments.history / f"{problem}.csv")
+        curves = learning_curves(history, f"{problem}, {pick(params, 'model')}")
+        figure.save(curves, arguments.learning / f"{problem}.png")
     files.write_json(arguments.metrics, summary)
     files.write_table(arguments.folds, _keys_first(pd.concat(folds)))
     files.write_table(arguments.classes, _keys_first(pd.concat(classes)))
@@ -75,5 +80,5 @@ def _draw(problem: str, predictions: dict[str, Predictions], folds: pd.DataFrame
 
 
 if __name__ == "__main__":
-    inputs, tables = ["predictions", "decisions"], ["folds", "classes", "confusion", "abstention", "pairs"]
-    run(__doc__, None, [*inputs, "metrics", *tables, "pictures"], main)
+    inputs, tables = ["predictions", "decisions", "history"], ["folds", "classes", "confusion", "abstention", "pairs"]
+    run(__doc__, None, [*inputs, "metrics", *tables, "pictures", "learning"], main)

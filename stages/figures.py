@@ -3,29 +3,31 @@
 from argparse import Namespace
 from typing import Any
 
-from lipnet import crops, files, inspection
-from lipnet.errors import InputError
+from lipnet.classifiers.networks import filters
+from lipnet.core import files
+from lipnet.core.command import run
+from lipnet.core.errors import InputError
+from lipnet.core.settings import parse, pick, read_params
 from lipnet.plots import figure
 from lipnet.plots.networks import activation_maps, kernel_maps, log_loss_curve
-from lipnet.settings import parse, pick, read_params
-from stages.command import run
+from lipnet.samples import crops
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write kernels.png, activations.png and log_loss.png (thesis, Figures 14, 15 and 9)."""
-    settings = parse(inspection.FigureSettings, pick(read_params(arguments.settings), "figures"), "figures")
+    settings = parse(filters.FigureSettings, pick(read_params(arguments.settings), "figures"), "figures")
     heading = f"{arguments.problem}, {pick(params, 'model')}, fold 0"
     table = files.read_table(arguments.table)
-    model = inspection.load(arguments.models / "architecture.json", arguments.models / "fold0.weights.h5")
+    model = filters.load(arguments.models / "architecture.json", arguments.models / "fold0.weights.h5")
     images = crops.of_size(files.read_arrays(arguments.crops), model.input_shape[1])
     if len(images) != len(table):
         raise InputError(f"{arguments.crops}: holds {len(images)} crops but the table {len(table)}; run `dvc repro`")
 
-    dead = inspection.dead_filters(model, images)
-    figure.save(kernel_maps(inspection.kernels(model), dead, f"Kernels: {heading}"), arguments.pictures / "kernels.png")
+    dead = filters.dead_filters(model, images)
+    figure.save(kernel_maps(filters.kernels(model), dead, f"Kernels: {heading}"), arguments.pictures / "kernels.png")
 
-    row = inspection.row_of(table, settings.particle)
-    activations = inspection.activations(model, images[row])
+    row = filters.row_of(table, settings.particle)
+    activations = filters.activations(model, images[row])
     title = f"Activations: {heading}, particle {table['id'][row]}, {table['label'][row]}"
     drawn = activation_maps(images[row], activations, settings.channels, title)
     figure.save(drawn, arguments.pictures / "activations.png")

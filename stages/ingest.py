@@ -9,20 +9,22 @@ from typing import Any
 import pandas as pd
 from pydantic import Field
 
-from lipnet import data_report, files, ingest, particles
-from lipnet.errors import InputError
-from lipnet.features import FeatureSettings
-from lipnet.ingest import Part
-from lipnet.parallel import stream
+from lipnet.core import files
+from lipnet.core.command import bar, run
+from lipnet.core.errors import InputError
+from lipnet.core.parallel import stream
+from lipnet.core.problems import classes_of
+from lipnet.core.settings import Settings, parse, pick, seed_of
 from lipnet.plots import data, figure
 from lipnet.plots.particles import grid
-from lipnet.problems import classes_of
-from lipnet.settings import Settings, parse, pick, seed_of
+from lipnet.samples import particles
+from lipnet.samples.features import FeatureSettings
+from lipnet.sources import data_report, ingest
 from lipnet.sources.corrections import check_known, read_corrections
+from lipnet.sources.ingest import Part
 from lipnet.sources.rows import Rejected, reasons, summarise
 from lipnet.sources.settings import SourceSettings
 from lipnet.sources.source import open_source
-from stages.command import bar, run
 
 N_EXAMPLES = 10
 CORRECTED = "corrected_labels.csv"  # beside the report, so that what a label was before is not lost

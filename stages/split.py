@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
-from lipnet import files, folds
-from lipnet.errors import InputError
-from lipnet.problems import classes_of, encode
-from lipnet.settings import parse, pick, seed_of
-from stages.command import run
+from lipnet.core import files
+from lipnet.core.command import run
+from lipnet.core.errors import InputError
+from lipnet.core.problems import classes_of, encode
+from lipnet.core.settings import parse, pick, seed_of
+from lipnet.samples import folds
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:

@@ -8,16 +8,18 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lipnet import files, metrics, trials, verdicts
-from lipnet.comparison import CompareSettings
+from lipnet.core import files
+from lipnet.core.command import bar, run
+from lipnet.core.problems import classes_of
+from lipnet.core.settings import parse, pick, read_params, seed_of
+from lipnet.evaluation import metrics
+from lipnet.evaluation.comparison import CompareSettings
+from lipnet.evaluation.predictions import Predictions
 from lipnet.plots import figure, studies
 from lipnet.plots.scores import class_measures, confusion_matrices
-from lipnet.predictions import Predictions
-from lipnet.problems import classes_of
-from lipnet.settings import parse, pick, read_params, seed_of
-from lipnet.study import Choice, ScaleSettings, StudySettings, arms_of
-from stages.arms import check_arms, jobs_of, read_problem, results_of
-from stages.command import bar, run
+from lipnet.studies import trials, verdicts
+from lipnet.studies.arms import check_arms, jobs_of, read_problem, results_of
+from lipnet.studies.study import Choice, ScaleSettings, StudySettings, arms_of
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:

@@ -14,10 +14,11 @@ import tifffile
 from numpy.testing import assert_allclose
 from PIL import Image
 
-from lipnet import cli, export
-from lipnet.runs import Run
-from tests.finished_run import PROBLEM, make_run
-from tests.onnx_models import IMAGE, description, features_of, write
+from lipnet import cli
+from lipnet.deployment import export
+from lipnet.deployment.runs import Run
+from tests.deployment.finished_run import PROBLEM, make_run
+from tests.deployment.onnx_models import IMAGE, description, features_of, write
 
 LEVELS = {"bright.png": 230, "dark.png": 20, "grey.png": 128}
 Command = Callable[..., tuple[int, str, str]]
@@ -239,6 +240,6 @@ def test_export_of_what_is_no_run_ends_in_one_message(lipnet: Command, tmp_path:
 def test_without_the_libraries_of_training_export_says_what_to_install(
     lipnet: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(sys.modules, "lipnet.runs", None)
+    monkeypatch.setitem(sys.modules, "lipnet.deployment.runs", None)
     code, _, err = lipnet("export", PROBLEM, "--to", tmp_path)
     assert code == 1 and "pip install 'lipnet[train]'" in err

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from lipnet.recipes import SECTIONS
+from lipnet.core.recipes import SECTIONS
 
 ROOT = Path(__file__).parents[1]
 STAGES = [
@@ -121,7 +121,7 @@ def test_a_decision_rule_can_change_without_any_training():
         read = {name for name in GRAPH[stage]["params"] if str(name).startswith("decide")}
         assert read == ({"decide.floor"} if stage == "score_inner" else set())
     for stage in ("train_cnn", "train_svm", "train_trees"):
-        assert "lipnet/decisions.py" not in GRAPH[stage]["deps"]
+        assert "lipnet/evaluation/decisions.py" not in GRAPH[stage]["deps"]
     readers = {stage for stage in GRAPH if any(dep.startswith("data/decisions") for dep in GRAPH[stage]["deps"])}
     assert readers == {"evaluate", "compare"}
 

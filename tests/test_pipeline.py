@@ -11,7 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from lipnet.artificial import ArtificialSettings, make_particles
+from lipnet.sources.artificial.micrographs import ArtificialSettings, make_particles
 
 ROOT = Path(__file__).parents[1]
 SMALL = {

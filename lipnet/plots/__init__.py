@@ -1,1 +1,4 @@
-"""Pictures, one module per kind; each is reached only by the stages that draw it, so a new look re-trains nothing."""
+"""Pictures, one module a kind. A stage that trains reaches none of them, so a new look re-trains nothing.
+
+Imports ``core``, ``samples`` and ``evaluation``. ``deployment`` may import it.
+"""

@@ -19,8 +19,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from lipnet.feature_names import NOT_FEATURES
 from lipnet.plots.figure import COLOURS
+from lipnet.samples.feature_names import NOT_FEATURES
 
 Floats = NDArray[np.float64]
 Line = Literal["-", "--", ":", "-."]

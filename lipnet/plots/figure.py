@@ -6,7 +6,7 @@ from pathlib import Path
 import matplotlib
 from matplotlib.figure import Figure
 
-from lipnet import files
+from lipnet.core import files
 
 COLOURS = (
     "#0072B2",

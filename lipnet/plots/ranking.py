@@ -3,8 +3,8 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lipnet.comparison import ranked_name
-from lipnet.metrics import LOWER_IS_BETTER
+from lipnet.evaluation.comparison import ranked_name
+from lipnet.evaluation.metrics import LOWER_IS_BETTER
 from lipnet.plots.figure import COLOURS
 from lipnet.plots.scores import LABELS
 

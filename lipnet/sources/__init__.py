@@ -1,1 +1,4 @@
-"""Where particles come from: one module per kind of source that reads files."""
+"""Where particles come from: tables, the JSON layout of the thesis, micrographs, artificial images; and their ingest.
+
+Imports ``core`` and ``samples``. ``classifiers``, ``studies`` and ``deployment`` may import it.
+"""

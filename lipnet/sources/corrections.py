@@ -4,7 +4,7 @@ from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import NamedTuple
 
-from lipnet.errors import InputError
+from lipnet.core.errors import InputError
 from lipnet.sources.table import read_csv
 
 NAME = "corrections.csv"

@@ -15,11 +15,11 @@ from pydantic import BeforeValidator, Field
 from scipy import ndimage
 from skimage.segmentation import relabel_sequential
 
-from lipnet.errors import InputError
-from lipnet.files import unchanged
-from lipnet.images import IMAGE_SUFFIXES, count_pages, read_label_pages, read_pages
-from lipnet.particles import Grey, Mask, Particle, inscribed_ellipse
-from lipnet.settings import Settings
+from lipnet.core.errors import InputError
+from lipnet.core.files import unchanged
+from lipnet.core.settings import Settings
+from lipnet.samples.particles import Grey, Mask, Particle, inscribed_ellipse
+from lipnet.sources.images import IMAGE_SUFFIXES, count_pages, read_label_pages, read_pages
 from lipnet.sources.rows import (
     OptionalPixelSize,
     OptionalText,

@@ -14,12 +14,12 @@ from numpy.typing import NDArray
 from PIL import Image
 from pydantic import BeforeValidator, ConfigDict, Field
 
-from lipnet import features
-from lipnet.errors import InputError
-from lipnet.features import FeatureSettings
-from lipnet.files import unchanged
-from lipnet.images import read_grey
-from lipnet.particles import Particle, pack
+from lipnet.core.errors import InputError
+from lipnet.core.files import unchanged
+from lipnet.samples import features
+from lipnet.samples.features import FeatureSettings
+from lipnet.samples.particles import Particle, pack
+from lipnet.sources.images import read_grey
 from lipnet.sources.rows import Rejected, Row, RowFault, Text, check_class, checked, in_tasks, read_file
 from lipnet.sources.settings import ParticlesSettings
 from lipnet.sources.table import read_matching_mask

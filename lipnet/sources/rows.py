@@ -9,7 +9,7 @@ from typing import Annotated, Any, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
-from lipnet.errors import InputError
+from lipnet.core.errors import InputError
 
 ROWS_PER_TASK = 64
 

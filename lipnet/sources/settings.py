@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from lipnet.artificial import ArtificialSettings
-from lipnet.settings import Settings
+from lipnet.core.settings import Settings
+from lipnet.sources.artificial.micrographs import ArtificialSettings
 from lipnet.sources.micrographs import MicrographSettings
 
 

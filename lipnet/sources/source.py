@@ -5,10 +5,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from lipnet import artificial
-from lipnet.features import FeatureSettings
-from lipnet.particles import Particle
+from lipnet.samples.features import FeatureSettings
+from lipnet.samples.particles import Particle
 from lipnet.sources import micrographs, particles, table
+from lipnet.sources.artificial import micrographs as artificial
 from lipnet.sources.rows import Rejected
 from lipnet.sources.settings import SourceSettings
 

@@ -8,10 +8,10 @@ from typing import Annotated, NamedTuple
 import pandas as pd
 from pydantic import Field, TypeAdapter, ValidationError
 
-from lipnet.errors import InputError
-from lipnet.files import unchanged
-from lipnet.images import read_grey, read_mask
-from lipnet.particles import Grey, Mask, Particle, inscribed_ellipse
+from lipnet.core.errors import InputError
+from lipnet.core.files import unchanged
+from lipnet.samples.particles import Grey, Mask, Particle, inscribed_ellipse
+from lipnet.sources.images import read_grey, read_mask
 from lipnet.sources.rows import (
     OptionalPadding,
     OptionalPixelSize,

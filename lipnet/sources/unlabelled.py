@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from lipnet.errors import InputError
-from lipnet.images import IMAGE_SUFFIXES, read_label_pages
-from lipnet.particles import Particle
+from lipnet.core.errors import InputError
+from lipnet.samples.particles import Particle
 from lipnet.sources import micrographs, table
+from lipnet.sources.images import IMAGE_SUFFIXES, read_label_pages
 from lipnet.sources.micrographs import LABEL_MASKS, LabelPlace, MicrographSettings, MicrographTask, Target
 from lipnet.sources.rows import Rejected, in_tasks
 from lipnet.sources.table import TABLE_NAME, Cells, TableTask

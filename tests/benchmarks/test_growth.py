@@ -6,7 +6,7 @@ import pytest
 
 from benchmarks.growth import _rows, stage_commands, write_params
 from benchmarks.measure import Usage
-from lipnet.settings import read_params
+from lipnet.core.settings import read_params
 
 
 def test_commands_are_those_of_the_graph_with_every_placeholder_filled(tmp_path: Path) -> None:

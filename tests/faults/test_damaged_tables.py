@@ -7,9 +7,9 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lipnet import files
-from lipnet.errors import InputError
-from lipnet.predictions import FoldPredictions, Predictions, check_alike, from_table, to_table
+from lipnet.core import files
+from lipnet.core.errors import InputError
+from lipnet.evaluation.predictions import FoldPredictions, Predictions, check_alike, from_table, to_table
 
 TABLE = pd.DataFrame({"id": ["a", "b", "c"], "area": [1.25, 2.5, 3.75], "label": ["Full", "Empty", "Größe"]})
 

@@ -14,10 +14,9 @@ import pandas as pd
 import pytest
 from matplotlib.figure import Figure
 
-from lipnet import files
-from lipnet.errors import InputError
+from lipnet.core import command, files
+from lipnet.core.errors import InputError
 from lipnet.plots import figure
-from stages import command
 
 NOISE = np.random.default_rng(0).integers(0, 256, 200_000).astype(np.uint8)
 WRITERS: dict[str, Callable[[Path], None]] = {

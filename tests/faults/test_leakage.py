@@ -13,8 +13,9 @@ import pytest
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from lipnet import balance as balancing
-from lipnet import files, svm
+from lipnet.classifiers import svm
+from lipnet.core import files
+from lipnet.samples import balance as balancing
 from stages import balance, crop, decide, ingest, score_inner, split, train_cnn, train_svm, train_trees
 from tests.stages.test_stages import make_params, run
 

@@ -9,13 +9,15 @@ import pandas as pd
 import pytest
 from numpy.testing import assert_allclose
 
-from lipnet import files, metrics, training
-from lipnet.errors import InputError
-from lipnet.predictions import from_table
+from lipnet.classifiers.networks import training
+from lipnet.core import files
+from lipnet.core.errors import InputError
+from lipnet.evaluation import metrics
+from lipnet.evaluation.predictions import from_table
 from stages import split
+from tests.classifiers.networks.toy_training import training_settings
+from tests.classifiers.test_classifiers import CLASSIFIERS, _data, _network
 from tests.stages.test_stages import make_params, run
-from tests.test_classifiers import CLASSIFIERS, _data, _network
-from tests.toy_training import training_settings
 
 # Keras writes weights through an interface of NumPy that is going away.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

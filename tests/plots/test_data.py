@@ -16,7 +16,6 @@ from matplotlib.figure import Figure
 from matplotlib.patches import PathPatch, StepPatch
 from numpy.testing import assert_allclose
 
-from lipnet.feature_names import NOT_FEATURES
 from lipnet.plots.data import (
     FEW,
     feature_columns,
@@ -26,6 +25,7 @@ from lipnet.plots.data import (
     size_scatter,
 )
 from lipnet.plots.figure import COLOURS, save
+from lipnet.samples.feature_names import NOT_FEATURES
 
 CLASSES = ["Full", "Empty", "Uncertain"]
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lipnet.errors import InputError
+from lipnet.core.errors import InputError
 from lipnet.sources.corrections import Correction, check_known, read_corrections
 
 CLASSES = ["Full", "Empty"]

@@ -13,8 +13,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lipnet.errors import InputError
-from lipnet.particles import Particle, bounding_box, inscribed_ellipse
+from lipnet.core.errors import InputError
+from lipnet.samples.particles import Particle, bounding_box, inscribed_ellipse
 from lipnet.sources.micrographs import MicrographSettings, list_tasks, read_task
 from lipnet.sources.rows import Rejected
 

@@ -21,9 +21,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from PIL import Image
 
-from lipnet import data_report, files, ingest, particles
-from lipnet.errors import InputError
-from lipnet.features import FeatureSettings
+from lipnet.core import files
+from lipnet.core.errors import InputError
+from lipnet.samples import particles
+from lipnet.samples.features import FeatureSettings
+from lipnet.sources import data_report, ingest
 from lipnet.sources.settings import SourceSettings
 from lipnet.sources.source import open_source
 

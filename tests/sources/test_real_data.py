@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from lipnet.particles import Particle
+from lipnet.samples.particles import Particle
 from lipnet.sources.rows import Rejected
 from lipnet.sources.table import list_tasks, read_task
 

@@ -12,8 +12,8 @@ import pytest
 import tifffile
 from PIL import Image
 
-from lipnet.errors import InputError
-from lipnet.particles import Particle, bounding_box, inscribed_ellipse
+from lipnet.core.errors import InputError
+from lipnet.samples.particles import Particle, bounding_box, inscribed_ellipse
 from lipnet.sources.rows import Rejected
 from lipnet.sources.table import TableTask, list_tasks, read_task
 

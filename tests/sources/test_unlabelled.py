@@ -9,8 +9,8 @@ import tifffile
 from numpy.testing import assert_array_equal
 from PIL import Image
 
-from lipnet.errors import InputError
-from lipnet.particles import Particle, inscribed_ellipse
+from lipnet.core.errors import InputError
+from lipnet.samples.particles import Particle, inscribed_ellipse
 from lipnet.sources.micrographs import MicrographSettings
 from lipnet.sources.rows import Rejected
 from lipnet.sources.unlabelled import open_unlabelled

@@ -11,9 +11,10 @@ import pytest
 import yaml
 from PIL import Image
 
-from lipnet import crops, files
-from lipnet.errors import InputError
-from lipnet.networks import NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.architecture import NetworkSettings, RegularisationSettings, build
+from lipnet.core import files
+from lipnet.core.errors import InputError
+from lipnet.samples import crops
 from stages import figures
 
 PARAMS = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())

@@ -11,12 +11,12 @@ import pytest
 import yaml
 from PIL import Image
 
-from lipnet import balance as balancing
-from lipnet import files
-from lipnet.decisions import Stated
-from lipnet.errors import InputError
-from lipnet.inner_scores import to_table
-from lipnet.predictions import from_table
+from lipnet.core import files
+from lipnet.core.errors import InputError
+from lipnet.evaluation.decisions import Posterior
+from lipnet.evaluation.inner_scores import to_table
+from lipnet.evaluation.predictions import from_table
+from lipnet.samples import balance as balancing
 from stages import (
     balance,
     compare,
@@ -197,7 +197,9 @@ def prepare_decisions(folder: Path, labels: list[str]) -> None:
     files.write_table(folder / "predictions" / "cnn.csv", stated)
     guess = np.random.default_rng(2)  # the same whatever the labels are
     scores = [
-        to_table(number, part, rows, codes, Stated(guess.dirichlet([3, 3, 3], len(rows)), np.full(3, 1 / 3)), classes)
+        to_table(
+            number, part, rows, codes, Posterior(guess.dirichlet([3, 3, 3], len(rows)), np.full(3, 1 / 3)), classes
+        )
         for number, train in enumerate(trains)
         for part, rows in enumerate(np.array_split(train, 2))
     ]

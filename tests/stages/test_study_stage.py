@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import yaml
 
-from lipnet import files, trials
-from lipnet.errors import InputError
-from stages import arms, balance, crop, decide, ingest, score_inner, split, study, train_svm
+from lipnet.core import files
+from lipnet.core.errors import InputError
+from lipnet.studies import arms, trials
+from stages import balance, crop, decide, ingest, score_inner, split, study, train_svm
 from tests.stages.test_stages import ROOT, make_params, run
 
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")

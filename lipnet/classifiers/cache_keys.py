@@ -1,0 +1,112 @@
+"""A name for what a trained fold depends on: who finds a result under that name need not train it again.
+
+A digest covers data, settings, seed, threads, backend, versions of the libraries, and the code of this library; it does
+not cover the kind of device, on which results depend too.
+"""
+
+import hashlib
+import json
+import os
+from collections.abc import Iterator
+from dataclasses import fields, is_dataclass
+from functools import cache
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from lipnet.core.settings import Settings
+
+# tests/studies/test_trials.py compares them with the imports.
+CODE = (  # modules of lipnet/ that training reaches
+    "classifiers/cache_keys",
+    "classifiers/hog",
+    "classifiers/networks/architecture",
+    "classifiers/networks/checkpoints",
+    "classifiers/networks/dropout",
+    "classifiers/networks/epoch",
+    "classifiers/networks/filters",
+    "classifiers/networks/losses",
+    "classifiers/networks/task",
+    "classifiers/networks/training",
+    "classifiers/registry",
+    "classifiers/svm",
+    "classifiers/task",
+    "classifiers/trees",
+    "core/errors",
+    "core/files",
+    "core/problems",
+    "core/seeds",
+    "core/settings",
+    "evaluation/predictions",
+    "samples/augment",
+    "samples/balance",
+    "samples/buckets",
+    "samples/crops",
+    "samples/feature_names",
+    "samples/folds",
+    "samples/particles",
+    "samples/tables",
+)
+LIBRARY = Path(__file__).parents[1]
+LIBRARIES = ("keras", "numpy", "scipy", "scikit-learn", "imbalanced-learn")
+
+
+def digest(task: Any, threads: int) -> str:
+    """A name for what training one fold depends on, 32 hexadecimal digits.
+
+    Args:
+        task: a record of arrays, settings, texts and numbers; functions and paths in it are left out.
+        threads: of the numerical libraries.
+
+    Raises:
+        TypeError: the record holds something else.
+    """
+    found = hashlib.sha256()
+    for part in _parts([*_surroundings(), threads, task]):
+        found.update(len(part).to_bytes(8, "little"))
+        found.update(part)
+    return found.hexdigest()[:32]
+
+
+@cache
+def _surroundings() -> list[str]:
+    backend = _backend()
+    return [backend, *map(version, (backend, *LIBRARIES)), *(_source(name) for name in CODE)]
+
+
+def _backend() -> str:
+    """The backend that Keras will choose, without the seconds that importing it takes."""
+    if "KERAS_BACKEND" in os.environ:
+        return os.environ["KERAS_BACKEND"]
+    home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
+    try:
+        return str(json.loads((home / "keras.json").read_text(encoding="utf-8"))["backend"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return "tensorflow"
+
+
+def _source(name: str) -> str:
+    return (LIBRARY / f"{name}.py").read_text(encoding="utf-8")
+
+
+def _parts(value: Any) -> Iterator[bytes]:
+    """The content of a value, piece by piece, with a type before each; who is told and where it is kept is left out."""
+    if callable(value) or value is None or isinstance(value, Path):
+        return
+    yield type(value).__name__.encode()
+    if isinstance(value, np.ndarray):
+        yield from (value.dtype.str.encode(), repr(value.shape).encode(), np.ascontiguousarray(value).tobytes())
+    elif isinstance(value, Settings):
+        yield value.model_dump_json().encode()
+    elif is_dataclass(value):
+        yield from (part for field in fields(value) for part in _parts(getattr(value, field.name)))
+    elif isinstance(value, dict):
+        yield from (part for pair in value.items() for item in pair for part in _parts(item))
+    elif isinstance(value, list | tuple):
+        yield from (part for item in value for part in _parts(item))
+    elif isinstance(value, str | int | float | np.generic):
+        yield repr(value).encode()
+    else:
+        raise TypeError(f"no digest of {type(value).__name__}")

@@ -1,0 +1,110 @@
+"""What any classifier needs to be trained on one fold, by its name; for stages that train several kinds of them."""
+
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+
+import numpy as np
+
+from lipnet.classifiers import svm, trees
+from lipnet.classifiers.hog import HogSettings, hog_features
+from lipnet.classifiers.networks import filters, training
+from lipnet.classifiers.networks import task as network
+from lipnet.classifiers.networks.task import NETWORK
+from lipnet.classifiers.networks.training import VIEWS, NetworkResult, NetworkTask
+from lipnet.classifiers.svm import SvmTask
+from lipnet.classifiers.trees import TreeTask
+from lipnet.core import files
+from lipnet.core.errors import InputError
+from lipnet.core.settings import pick, seed_of
+from lipnet.evaluation.predictions import FoldOutput
+from lipnet.samples import balance, crops
+from lipnet.samples.tables import Fold, Particles
+
+HOG = "hog_svm"  # a peer: an SVM on histograms of oriented gradients of the crops
+N_INSPECTED = 256  # training images on which filters are called dead
+Task = NetworkTask | SvmTask | TreeTask
+
+
+@dataclass(frozen=True)
+class Trial:
+    """What one training gives on one test fold.
+
+    Attributes:
+        output: of the classifier that was trained.
+        others: of further classifiers of the same training (``NetworkResult.others``), by name.
+        dead_filters: filters of convolutions that pass nothing on (thesis, 5.1); NaN unless a network was trained.
+    """
+
+    output: FoldOutput
+    others: dict[str, FoldOutput]
+    dead_filters: float
+
+
+def train(task: Task) -> Trial:
+    """Train and predict one fold."""
+    if isinstance(task, NetworkTask):
+        result = training.train_fold(task)
+        return Trial(result.output, result.others, _count_dead(task, result))
+    return Trial(svm.train_fold(task).output if isinstance(task, SvmTask) else trees.train_fold(task), {}, np.nan)
+
+
+def _count_dead(task: NetworkTask, result: NetworkResult) -> float:
+    with TemporaryDirectory() as name:  # Keras reads weights from files only
+        architecture, weights = Path(name) / "architecture.json", Path(name) / "fold.weights.h5"
+        files.write_text(architecture, result.architecture)
+        files.write_bytes(weights, result.weights)
+        model = filters.load(architecture, weights)
+    # Evenly over the table, which may be sorted by class.
+    seen = task.train[np.linspace(0, len(task.train) - 1, min(N_INSPECTED, len(task.train))).astype(np.int64)]
+    return float(sum(dead.sum() for dead in filters.dead_filters(model, task.images[seen]).values()))
+
+
+def trained_as(params: dict[str, Any], classifier: str) -> str:
+    """The training that a classifier comes from: the network's for all that rests on it, otherwise its own.
+
+    Raises:
+        InputError: no such classifier.
+    """
+    of_network = [NETWORK, VIEWS, *pick(params, "train_cnn", "heads", "svms")]
+    others = [*pick(params, "train_svm", "features"), *pick(params, "train_trees", "models"), HOG]
+    if classifier not in of_network + others:
+        raise InputError(f"no classifier '{classifier}'; there are: {', '.join(of_network + others)}")
+    if classifier == VIEWS and not pick(params, "train_cnn", "views"):
+        raise InputError(f"'{VIEWS}' needs train_cnn.views: true")
+    return NETWORK if classifier in of_network else classifier
+
+
+def task_of(
+    params: dict[str, Any],
+    classifier: str,
+    data: Particles,
+    fold: Fold,
+    images: balance.Images,
+    training_set: balance.TrainingSet,
+) -> Task:
+    """The training that a classifier comes from, on one fold."""
+    name = trained_as(params, classifier)
+    if name == NETWORK:
+        pixels = images[network.network_of(params).size_px]
+        return network.task_of(params, data, fold, pixels, training_set, _silent)
+    if name == HOG:
+        return _hog_task(params, data, fold, images)
+    return (svm.task_of if name in pick(params, "train_svm", "features") else trees.task_of)(params, name, data, fold)
+
+
+def output_of(trial: Trial, classifier: str) -> FoldOutput:
+    """What a classifier says, from the trial that it comes from."""
+    return trial.others.get(classifier, trial.output)
+
+
+def _hog_task(params: dict[str, Any], data: Particles, fold: Fold, images: balance.Images) -> SvmTask:
+    values = hog_features(crops.first_channel(images[max(images)]), HogSettings())
+    names = [f"hog_{number:04d}" for number in range(values.shape[1])]
+    rows = (data.labels, data.groups, fold.train, fold.test, seed_of(params))
+    return SvmTask(*rows, values.astype(np.float64), names, svm.settings_of(params))
+
+
+def _silent(*_: object) -> None:
+    """Takes the report of an epoch; who trains many folds shows one bar for all of them instead."""

@@ -1,0 +1,146 @@
+"""Tree ensembles on particle features: gradient boosting on histograms (Ke 2017) and random forests (Breiman 2001).
+
+Peers of the network and of the support vector machines. The models are not kept: only pickle could, which runs code
+when it is read.
+"""
+
+from dataclasses import dataclass
+from typing import Annotated, Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+from pydantic import Field
+from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
+
+from lipnet.classifiers.task import FeatureTask
+from lipnet.core.seeds import derive
+from lipnet.core.settings import Settings, parse, pick, seed_of
+from lipnet.evaluation.predictions import FoldOutput
+from lipnet.samples import folds
+from lipnet.samples.balance import natural_prior
+from lipnet.samples.tables import Fold, Particles
+
+Kind = Literal["boosted", "forest"]
+LEAST_PROBABILITY = 1e-12  # of a class that an inner fold lacked, where the log loss is taken
+TreesName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # becomes a file name and a key of the metrics
+
+
+class TreesRow(Settings):
+    """One classifier: which kind, and the features that it sees."""
+
+    kind: Kind
+    features: Annotated[list[str], Field(min_length=1)]
+
+
+class BoostedSettings(Settings):
+    """Of kind boosted; named as scikit-learn's HistGradientBoostingClassifier names them, but for the inner folds."""
+
+    learning_rate: float = Field(gt=0)
+    max_iter: int = Field(ge=1)
+    max_leaf_nodes: int = Field(ge=2)
+    min_samples_leaf: int = Field(ge=1)
+    l2_regularization: float = Field(ge=0)
+    inner_folds: int = Field(ge=2)
+
+
+class ForestSettings(Settings):
+    """Of kind forest; named as scikit-learn's RandomForestClassifier names them."""
+
+    n_estimators: int = Field(ge=1)
+    min_samples_leaf: int = Field(ge=1)
+
+
+class TreeSettings(Settings):
+    """Section ``train_trees`` of params.yaml."""
+
+    models: dict[TreesName, TreesRow] = Field(min_length=1)
+    class_weights: bool
+    boosted: BoostedSettings
+    forest: ForestSettings
+
+
+@dataclass(frozen=True)
+class TreeTask(FeatureTask):
+    """All that one fold needs; picklable.
+
+    Attributes:
+        kind: of trees.
+        settings: of all kinds.
+    """
+
+    kind: Kind
+    settings: TreeSettings
+
+
+def settings_of(params: dict[str, Any]) -> TreeSettings:
+    """Section ``train_trees``."""
+    return parse(TreeSettings, pick(params, "train_trees"), "train_trees")
+
+
+def task_of(params: dict[str, Any], name: str, data: Particles, fold: Fold) -> TreeTask:
+    """What training the trees of one row on one fold needs."""
+    settings = settings_of(params)
+    row = settings.models[name]
+    values, columns = data.values(row.features)
+    return TreeTask(
+        data.labels, data.groups, fold.train, fold.test, seed_of(params), values, columns, row.kind, settings
+    )
+
+
+def train_fold(task: TreeTask) -> FoldOutput:
+    """Train on one fold's training rows and predict its test rows.
+
+    Boosting grows ever surer of itself, so its number of rounds is the one of least log loss on inner folds of the
+    training rows, groups kept whole; then it is trained on all of them.
+
+    Raises:
+        InputError: a feature is not finite.
+    """
+    task.check_finite()
+    x, y = task.features[task.train], task.labels[task.train]
+    model = (_forest(task) if task.kind == "forest" else _boosted(task, best_rounds(task))).fit(x, y)
+    probabilities = _of_all_classes(model.predict_proba(task.features[task.test]), model.classes_, task)
+    return FoldOutput(probabilities.argmax(axis=1), probabilities, natural_prior(y, probabilities.shape[1]))
+
+
+def best_rounds(task: TreeTask) -> int:
+    """Number of boosting rounds, from 1 to max_iter, of least log loss on inner folds of the training rows."""
+    x, y = task.features[task.train], task.labels[task.train]
+    losses = np.zeros(task.settings.boosted.max_iter)
+    n_parts, seed = task.settings.boosted.inner_folds, derive("rounds", task.seed)
+    for inner, held_out in folds.parts(y, task.groups[task.train], n_parts, seed):
+        if len(np.unique(y[inner])) > 1:
+            model = _boosted(task, len(losses)).fit(x[inner], y[inner])
+            for number, stated in enumerate(model.staged_predict_proba(x[held_out])):
+                of_truth = _of_all_classes(stated, model.classes_, task)[np.arange(len(held_out)), y[held_out]]
+                losses[number] -= np.log(np.maximum(of_truth, LEAST_PROBABILITY)).sum()
+    return int(losses.argmin()) + 1
+
+
+def _of_all_classes(
+    probabilities: NDArray[np.float64], known: NDArray[np.int64], task: TreeTask
+) -> NDArray[np.float64]:
+    filled = np.zeros((len(probabilities), int(task.labels.max()) + 1))
+    filled[:, known] = probabilities
+    return filled
+
+
+def _boosted(task: TreeTask, rounds: int) -> HistGradientBoostingClassifier:
+    numbers = task.settings.boosted.model_dump(exclude={"inner_folds", "max_iter"})
+    # Its own early stopping would hold out training rows without regard to their groups.
+    return HistGradientBoostingClassifier(
+        **numbers,
+        max_iter=rounds,
+        class_weight=_weights(task),
+        early_stopping=False,
+        random_state=derive("boosted", task.seed),
+    )
+
+
+def _forest(task: TreeTask) -> RandomForestClassifier:
+    numbers, seed = task.settings.forest.model_dump(), derive("forest", task.seed)
+    return RandomForestClassifier(**numbers, class_weight=_weights(task), random_state=seed)
+
+
+def _weights(task: TreeTask) -> str | None:
+    return "balanced" if task.settings.class_weights else None

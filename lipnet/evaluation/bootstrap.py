@@ -1,0 +1,109 @@
+"""Paired bootstrap over groups (micrographs): how far differences between classifiers move with other test particles.
+
+Whole groups of the pooled out-of-fold predictions are drawn with replacement (Davison and Hinkley 1997, section 2.4),
+the same for every classifier, so particles of a micrograph need not be independent. What it covers is the choice of the
+micrographs that were tested; what it does not is that other training rows, another split or another seed would have
+given other networks. The corrected test of ``comparison`` sees those, fold by fold, and knows nothing of groups.
+"""
+
+from collections.abc import Mapping
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lipnet.evaluation.predictions import Predictions
+
+Floats = NDArray[np.float64]
+MEASURES = ("macro_f1", "mcc", "balanced_accuracy", "log_loss")
+COLUMNS = ["classifier", "measure", "difference", "low", "high", "defined"]
+CELLS = 10**7  # weights drawn at once
+CLIP = 1e-7  # of probabilities, as in ``metrics.log_loss``
+
+
+def differences(
+    predictions: Mapping[str, Predictions],
+    groups: NDArray[np.int64],
+    reference: str,
+    confidence: float,
+    resamples: int,
+    rng: np.random.Generator,
+) -> pd.DataFrame:
+    """Differences from the reference with percentile intervals.
+
+    Counts are pooled over folds; with repeats, a measure is averaged over them within each resample.
+
+    Args:
+        predictions: of the classifiers, all of the same particles and repeats.
+        groups: group index of each row of a table of predictions, shape (n_rows,); the rows of all are alike.
+        reference: one of them.
+        confidence: level of the intervals.
+        resamples: how many; 0 gives no rows.
+        rng: source of the draws.
+
+    Returns:
+        A row a classifier but the reference and a measure: classifier, measure, difference (classifier minus
+        reference, on the particles as they are), low, high, defined (share of the resamples where both are defined:
+        a class of few groups is lacking in some).
+    """
+    others = [name for name in predictions if name != reference]
+    if not resamples or not others:
+        return pd.DataFrame(columns=COLUMNS)
+    sums = {name: group_sums(one, groups) for name, one in predictions.items()}
+    n_groups = int(groups.max()) + 1
+    as_they_are = {name: measures(one, np.ones((1, n_groups))) for name, one in sums.items()}
+    at_once = max(CELLS // n_groups, 1)
+    parts = [
+        {name: measures(one, weights) for name, one in sums.items()}
+        for weights in (draw(min(at_once, resamples - done), n_groups, rng) for done in range(0, resamples, at_once))
+    ]
+    found = {name: np.concatenate([part[name] for part in parts], axis=1) for name in predictions}
+    tail = 50 * (1 - confidence)
+    rows = []
+    for name in others:
+        values, known = found[name] - found[reference], as_they_are[name] - as_they_are[reference]
+        for measure, of_measure, [difference] in zip(MEASURES, values, known, strict=True):
+            defined = of_measure[np.isfinite(of_measure)]
+            low, high = np.percentile(defined, [tail, 100 - tail]) if len(defined) else (np.nan, np.nan)
+            rows.append((name, measure, difference, low, high, len(defined) / resamples))
+    return pd.DataFrame(rows, columns=COLUMNS).round(6)  # what is left differs by processor
+
+
+def draw(n: int, n_groups: int, rng: np.random.Generator) -> Floats:
+    """How often each group is in each of n resamples of as many groups as there are, shape (n, n_groups)."""
+    drawn = rng.integers(n_groups, size=(n, n_groups)) + n_groups * np.arange(n)[:, None]
+    return np.bincount(drawn.ravel(), minlength=n * n_groups).reshape(n, n_groups).astype(np.float64)
+
+
+def group_sums(predictions: Predictions, groups: NDArray[np.int64]) -> Floats:
+    """Confusion counts and the sum of the log losses of each repeat and group: shape (repeats, groups, K * K + 1)."""
+    n_classes, n_groups = len(predictions.classes), int(groups.max()) + 1
+    repeats, repeat = np.unique(predictions.repeat, return_inverse=True)
+    place = repeat * n_groups + groups
+    sums = np.zeros((len(repeats) * n_groups, n_classes**2 + 1))
+    np.add.at(sums, (place, predictions.true * n_classes + predictions.predicted), 1)
+    stated = predictions.probabilities[np.arange(len(place)), predictions.true]
+    sums[:, -1] = np.bincount(place, -np.log(np.clip(stated, CLIP, 1.0)), len(sums))
+    return sums.reshape(len(repeats), n_groups, -1)
+
+
+def measures(sums: Floats, weights: Floats) -> Floats:
+    """``MEASURES`` of resamples, each the mean over repeats, shape (len(MEASURES), n); NaN where undefined.
+
+    Args:
+        sums: of ``group_sums``.
+        weights: of ``draw``, shape (n, n_groups).
+    """
+    return np.mean([_of_pooled(weights @ of_repeat) for of_repeat in sums], axis=0)
+
+
+def _of_pooled(totals: Floats) -> Floats:
+    n_classes = round((totals.shape[1] - 1) ** 0.5)
+    confusion = totals[:, :-1].reshape(-1, n_classes, n_classes)
+    true, named, n = confusion.sum(axis=2), confusion.sum(axis=1), confusion.sum(axis=(1, 2))
+    right = np.diagonal(confusion, axis1=1, axis2=2)
+    with np.errstate(divide="ignore", invalid="ignore"):  # 0/0 is undefined, as in ``metrics``
+        f1 = (2 * right / (true + named)).mean(axis=1)
+        spread = (n**2 - (named**2).sum(axis=1)) * (n**2 - (true**2).sum(axis=1))
+        mcc = (right.sum(axis=1) * n - (true * named).sum(axis=1)) / np.sqrt(spread)
+        return np.stack([f1, mcc, (right / true).mean(axis=1), totals[:, -1] / n])

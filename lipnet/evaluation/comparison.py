@@ -1,0 +1,305 @@
+"""Classifiers on the same folds: differences, intervals, ranks; the test knows that folds share training rows."""
+
+from itertools import combinations
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+from scipy import stats
+from statsmodels.stats.multitest import multipletests
+
+from lipnet.core.errors import InputError
+from lipnet.core.settings import Settings
+from lipnet.evaluation.metrics import LOWER_IS_BETTER, OVERALL, PER_CLASS, mean_sd
+
+
+class CompareSettings(Settings):
+    """Section ``compare`` of params.yaml."""
+
+    reference: str
+    classifiers: list[str] | None
+    primary: list[str] = Field(min_length=1)
+    confidence: float = Field(gt=0, lt=1)
+    bootstrap: int = Field(ge=0)
+
+
+class Difference(NamedTuple):
+    """Mean of the fold-wise differences, its confidence interval, and the p-value of no difference; NaN: undefined."""
+
+    mean: float
+    low: float
+    high: float
+    p: float
+
+
+def corrected_t_test(differences: NDArray[np.float64], test_share: float, confidence: float) -> Difference:
+    """Corrected resampled t-test (Nadeau and Bengio 2003).
+
+    Training sets of different folds overlap, so the plain variance s^2 / J of a mean over J folds is too small; here it
+    is s^2 (1/J + n_test/n_train).
+
+    Args:
+        differences: first minus second classifier in each fold, shape (J,), all finite.
+        test_share: n_test / n_train.
+        confidence: level of the interval, e.g. 0.95.
+
+    Returns:
+        NaN for interval and p with fewer than two folds. All differences equal: p is 1 at zero and otherwise undefined.
+    """
+    n = len(differences)
+    mean = float(differences.mean()) if n else np.nan
+    if n < 2:
+        return Difference(mean, np.nan, np.nan, np.nan)
+    error = float(differences.std(ddof=1) * np.sqrt(1 / n + test_share))
+    if error < 1e-12:
+        return Difference(mean, mean, mean, 1.0 if abs(mean) < 1e-12 else np.nan)
+    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error
+    p = 2 * float(stats.t.sf(abs(mean) / error, n - 1))
+    return Difference(mean, mean - half, mean + half, p)
+
+
+def compare(folds: pd.DataFrame, settings: CompareSettings) -> pd.DataFrame:
+    """Set the classifiers of one problem against the reference, per class and measure.
+
+    Args:
+        folds: ``metrics.fold_table`` of the classifiers, with a column ``classifier``.
+        settings: which classifiers, which of them is the reference, and the level of the intervals.
+
+    Returns:
+        A row per class ("" for overall), measure and classifier, the reference first: mean and sd of the classifier,
+        difference (classifier minus reference) with interval low .. high, p, p_holm (Holm's correction over all rows of
+        the primary measures, all classifiers together; NaN elsewhere), and the number of folds where both are defined.
+        The reference itself has no difference: NaN.
+
+    Raises:
+        InputError: a classifier was not evaluated, or the primary measures are unknown or all of single classes.
+    """
+    rows = []
+    names = chosen(folds, settings)
+    for (label, measure), part in folds.groupby(["class", "measure"], sort=False):
+        wide, share = _by_fold(part)
+        for name in names:
+            both = wide.loc[wide[[name, settings.reference]].notna().all(axis=1)]
+            differences = (both[name] - both[settings.reference]).to_numpy()
+            if name == settings.reference:
+                differences = differences[:0]
+            mean, sd = mean_sd(wide[name].to_numpy())
+            test = corrected_t_test(differences, share, settings.confidence)
+            rows.append(
+                {
+                    "classifier": name,
+                    "class": label,
+                    "measure": measure,
+                    "mean": mean,
+                    "sd": sd,
+                    "difference": test.mean,
+                    "low": test.low,
+                    "high": test.high,
+                    "p": test.p,
+                    "folds": len(both),
+                }
+            )
+    table = pd.DataFrame(rows)
+    of_primary = table["measure"].isin(settings.primary)
+    table.insert(len(table.columns) - 1, "p_holm", holm(table["p"].where(of_primary).to_numpy()))
+    return table
+
+
+def rank(folds: pd.DataFrame, settings: CompareSettings) -> pd.DataFrame:
+    """Rank the classifiers of one problem by each primary measure of all classes together.
+
+    Which one is best is known only after looking, so every pair is tested, and Holm's correction is over all pairs and
+    these measures. Classifiers that are undefined in some fold come last: they skipped what may be the hardest folds.
+
+    Args:
+        folds: as for ``compare``.
+        settings: as for ``compare``.
+
+    Returns:
+        A row per measure and classifier, the best mean first: measure, classifier, mean with interval low .. high
+        (variance corrected as in ``corrected_t_test``), folds (where it is defined), of_folds, p_holm (against the best
+        of the measure; NaN for the best itself), joined (it is the best or is not shown to differ from it).
+
+    Raises:
+        InputError: as ``compare``.
+    """
+    names = chosen(folds, settings)
+    ranked = [measure for measure in settings.primary if measure in OVERALL]
+    overall = folds[folds["class"] == ""]
+    by_fold = {measure: _by_fold(overall[overall["measure"] == measure]) for measure in ranked}
+    tests = {
+        (measure, frozenset(pair)): corrected_t_test(
+            (wide[pair[0]] - wide[pair[1]]).dropna().to_numpy(), share, settings.confidence
+        ).p
+        for measure, (wide, share) in by_fold.items()
+        for pair in combinations(names, 2)
+    }
+    adjusted = dict(zip(tests, holm(np.array(list(tests.values()))), strict=True))
+    rows = []
+    for measure, (wide, share) in by_fold.items():
+        order = _best_first(wide[names], measure)
+        for name in order:
+            values = wide[name].dropna().to_numpy()
+            interval = corrected_t_test(values, share, settings.confidence)
+            p_holm = adjusted.get((measure, frozenset((order[0], name))), np.nan)
+            rows.append(
+                {
+                    "measure": measure,
+                    "classifier": name,
+                    "mean": interval.mean,
+                    "low": interval.low,
+                    "high": interval.high,
+                    "folds": len(values),
+                    "of_folds": len(wide),
+                    "p_holm": p_holm,
+                    "joined": not p_holm < 1 - settings.confidence,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def chosen(folds: pd.DataFrame, settings: CompareSettings) -> list[str]:
+    """Names of the classifiers of one problem to compare, the reference first.
+
+    Raises:
+        InputError: as ``compare``.
+    """
+    evaluated = list(dict.fromkeys(folds["classifier"]))
+    others = evaluated if settings.classifiers is None else settings.classifiers
+    names = list(dict.fromkeys([settings.reference, *others]))
+    unknown = [name for name in names if name not in evaluated]
+    if unknown:
+        raise InputError(
+            f"params.yaml: compare names the classifier '{unknown[0]}', but evaluated were: {', '.join(evaluated)}"
+        )
+    measures = dict.fromkeys([*OVERALL, *PER_CLASS])
+    unknown = [name for name in settings.primary if name not in measures]
+    if unknown:
+        known = ", ".join(measures)
+        raise InputError(f"params.yaml: compare.primary: no measure {', '.join(unknown)}; known: {known}")
+    if not set(settings.primary) & set(OVERALL):
+        raise InputError(f"params.yaml: compare.primary: classifiers are ranked by one of: {', '.join(OVERALL)}")
+    return names
+
+
+def _by_fold(part: pd.DataFrame) -> tuple[pd.DataFrame, float]:
+    """Values of one measure, a row a fold and a column a classifier, and n_test / n_train."""
+    wide = part.pivot_table(index=["repeat", "fold"], columns="classifier", values="value", dropna=False)
+    return wide, float(part["n_test"].sum() / part["n_train"].sum())
+
+
+def _best_first(wide: pd.DataFrame, measure: str) -> list[str]:
+    loss = wide.mean() * (1 if measure in LOWER_IS_BETTER else -1)
+    keys = pd.DataFrame({"partly": wide.isna().any(), "loss": loss})
+    return [str(name) for name in keys.sort_values(["partly", "loss"]).index]
+
+
+def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
+    """P-values after Holm's correction over those that are defined, same shape."""
+    adjusted = np.full(len(p_values), np.nan)
+    defined = np.isfinite(p_values)
+    if defined.any():
+        adjusted[defined] = multipletests(p_values[defined], method="holm")[1]
+    return adjusted
+
+
+def verdict(row: pd.Series, settings: CompareSettings) -> str:
+    """One row of ``compare`` in words, after Holm's correction; only primary measures are judged."""
+    if row["measure"] not in settings.primary or row["classifier"] == settings.reference:
+        return ""
+    if not np.isfinite(row["p_holm"]):
+        return "undefined"
+    if row["p_holm"] >= 1 - settings.confidence:
+        return "no difference shown"
+    return f"{'higher' if row['difference'] > 0 else 'lower'} than {settings.reference}"
+
+
+def standing(ranks: pd.DataFrame) -> str:
+    """Who has the best mean by one measure, and who is not shown to differ from it, in words.
+
+    Args:
+        ranks: the rows of one measure of ``rank``.
+    """
+    best, others = ranks.iloc[0], ranks.iloc[1:]
+    if not best["folds"]:
+        return "undefined in every fold."
+    text = f"best mean {_number(best['mean'])}, {ranked_name(best)}"
+    if others.empty:
+        return f"{text}; there is no other classifier."
+    lists = {
+        words: ", ".join(ranked_name(row) for _, row in others[others["joined"] == joined].iterrows())
+        for words, joined in (("no difference shown against", True), ("shown to differ", False))
+    }
+    return "; ".join([text, *(f"{words}: {names}" for words, names in lists.items() if names)]) + "."
+
+
+def ranked_name(row: pd.Series) -> str:
+    """Name of the classifier of one row of ``rank``, and in how many folds it is defined unless in all."""
+    partly = f" ({row['folds']} of {row['of_folds']} folds)" if row["folds"] < row["of_folds"] else ""
+    return f"{row['classifier']}{partly}"
+
+
+def to_markdown(table: pd.DataFrame, ranks: pd.DataFrame, problem: str, settings: CompareSettings) -> str:
+    """The comparison of one problem: who is best, overall measures, and the tests of the primary measures.
+
+    Args:
+        table: of ``compare``.
+        ranks: of ``rank``.
+        problem: heading.
+        settings: names and level.
+    """
+    best = [f"- {_titled(str(measure))}: {standing(part)}" for measure, part in ranks.groupby("measure", sort=False)]
+    overall = [measure for measure in OVERALL if measure in set(table["measure"])]
+    cells = table[table["class"] == ""].set_index(["classifier", "measure"])
+    means = [
+        [name, *(_spread(cells.loc[(name, measure)]) for measure in overall)]
+        for name in dict.fromkeys(table["classifier"])
+    ]
+    difference = f"minus {settings.reference} [{round(settings.confidence * 100)} % interval]"
+    columns = ["class", "measure", "classifier", "mean ± sd", difference, "folds", "p", "p (Holm)", "verdict"]
+    primary = table[table["measure"].isin(settings.primary)]
+    tests = [_test_cells(row, settings) for _, row in primary.iterrows()]
+    parts = [
+        [f"## {problem}"],
+        best,
+        _markdown_table(["classifier", *map(_titled, overall)], means),
+        _markdown_table(columns, tests),
+    ]
+    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
+
+
+def _test_cells(row: pd.Series, settings: CompareSettings) -> list[str]:
+    cells = [row["class"] or "all", _titled(row["measure"]), row["classifier"], _spread(row)]
+    if row["classifier"] == settings.reference:
+        return [*cells, "reference", str(row["folds"]), "", "", ""]
+    interval = f"{_number(row['difference'], '+')} [{_number(row['low'], '+')}, {_number(row['high'], '+')}]"
+    return [
+        *cells,
+        interval,
+        str(row["folds"]),
+        _p_value(row["p"]),
+        _p_value(row["p_holm"]),
+        verdict(row, settings),
+    ]
+
+
+def _markdown_table(header: list[str], rows: list[list[str]]) -> list[str]:
+    return [f"| {' | '.join(header)} |", "|---" * len(header) + "|", *(f"| {' | '.join(cells)} |" for cells in rows)]
+
+
+def _titled(measure: str) -> str:
+    return f"{measure} (lower is better)" if measure in LOWER_IS_BETTER else measure
+
+
+def _spread(row: pd.Series) -> str:
+    return f"{_number(row['mean'])} ± {_number(row['sd'])}"
+
+
+def _p_value(p: float) -> str:
+    return "< 0.001" if p < 0.001 else _number(p)
+
+
+def _number(value: float, sign: str = "") -> str:
+    return f"{value:{sign}.3f}" if np.isfinite(value) else "undefined"

@@ -1,0 +1,323 @@
+"""Measures of a classifier from its predictions (thesis, sections 4.6 and 4.7).
+
+A ratio 0/0 is undefined: NaN here, null in JSON, empty in CSV; never 0 or 1 by accident. tests/evaluation/test_metrics.py
+holds them against scikit-learn and statsmodels, which take a second to import: too long for stages of a few.
+"""
+
+import math
+from collections.abc import Sequence
+from statistics import NormalDist
+from typing import Any
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+
+from lipnet.evaluation.predictions import Predictions
+
+OVERALL = (
+    *("accuracy", "balanced_accuracy", "macro_f1", "mcc", "kappa"),
+    *("log_loss", "brier", "ece", "average_precision"),
+)
+PER_CLASS = ("tpr", "tnr", "ppv", "npv", "f1", "average_precision", "ece")
+HEADLINE = ("tpr", "ppv", "f1")  # of the per-class measures, those that metrics.json shows
+LOWER_IS_BETTER = {"log_loss", "brier", "ece"}
+N_BINS = 10  # of equal width, for calibration
+
+Counts = NDArray[np.int64] | NDArray[np.float64]
+
+
+def confusion_matrix(true: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
+    """Counts of shape (K, K): rows are true classes, columns predicted ones."""
+    return np.bincount(true * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
+
+
+def _ratio(numerator: Any, denominator: Any) -> Any:
+    with np.errstate(divide="ignore", invalid="ignore"):
+        return np.where(np.asarray(denominator) == 0, np.nan, np.asarray(numerator) / np.asarray(denominator))
+
+
+def class_ratios(confusion: Counts) -> dict[str, tuple[Counts, Counts]]:
+    """Numerator and denominator of TPR, TNR, PPV, NPV and F1 of each class, each of shape (K,) (section 4.6)."""
+    tp = np.diag(confusion)
+    fn, fp = confusion.sum(axis=1) - tp, confusion.sum(axis=0) - tp
+    tn = confusion.sum() - tp - fn - fp
+    return {
+        "tpr": (tp, tp + fn),
+        "tnr": (tn, tn + fp),
+        "ppv": (tp, tp + fp),
+        "npv": (tn, tn + fn),
+        "f1": (2 * tp, 2 * tp + fp + fn),
+    }
+
+
+def matthews(confusion: Counts) -> float:
+    """Matthews correlation coefficient for K classes (Gorodkin 2004); NaN where one class takes all of a margin."""
+    c = confusion.astype(np.float64)
+    total, true, predicted = c.sum(), c.sum(axis=1), c.sum(axis=0)
+    spread = (total**2 - (predicted**2).sum()) * (total**2 - (true**2).sum())
+    return float(_ratio(np.trace(c) * total - true @ predicted, np.sqrt(spread)))
+
+
+def cohen_kappa(confusion: Counts) -> float:
+    """Cohen's kappa: agreement beyond chance; NaN where chance agreement is certain."""
+    c = confusion.astype(np.float64)
+    chance = c.sum(axis=1) @ c.sum(axis=0) / c.sum() ** 2
+    return float(_ratio(np.trace(c) / c.sum() - chance, 1 - chance))
+
+
+def log_loss(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
+    """Multi-class logarithmic loss, natural logarithm (section 4.7); probabilities are clipped at 1e-7."""
+    return float(-np.log(np.clip(probabilities[np.arange(len(true)), true], 1e-7, 1.0)).mean())
+
+
+def brier(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
+    """Brier score: squared distance to the truth, summed over classes (Brier 1950): 0 certain and right, 2 wrong."""
+    truth = np.eye(probabilities.shape[1])[true]
+    return float(((probabilities - truth) ** 2).sum(axis=1).mean())
+
+
+def calibration_bins(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """How often each class is true where it is given a certain probability, in ten bins of equal width.
+
+    Returns:
+        Shape (3, K, N_BINS): particles in a bin, the sum of the probabilities they were given for the class, and how
+        many of them are of the class.
+    """
+    # A bin holds its lower end, the last one both.
+    bins = np.minimum((probabilities * N_BINS).astype(np.int64), N_BINS - 1)
+    of_classes = [
+        [np.bincount(bins[:, label], weights, N_BINS) for weights in (None, probabilities[:, label], true == label)]
+        for label in range(probabilities.shape[1])
+    ]
+    return np.array(of_classes, np.float64).transpose(1, 0, 2)
+
+
+def calibration_errors(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Expected calibration error of each class, shape (K,); their mean is the class-wise ECE (Kull et al. 2019).
+
+    It is the distance between the stated probability and the observed share in a bin, averaged over particles. Chance
+    alone makes it larger than 0, the more so the fewer particles there are.
+    """
+    _, stated, observed = calibration_bins(true, probabilities)
+    return np.abs(stated - observed).sum(axis=1) / len(true)
+
+
+def average_precisions(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Average precision of each class against the rest, shape (K,); NaN for a class that is absent.
+
+    The mean of the precisions at which a particle of the class is found; nothing is interpolated.
+    """
+    curves = [_recall_and_precision(true == label, stated) for label, stated in enumerate(probabilities.T)]
+    return np.array([-(np.diff(r) * p[:-1]).sum() if len(r) else np.nan for r, p in curves])
+
+
+def _recall_and_precision(
+    truth: NDArray[np.bool_], stated: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """For every limit on a probability, recall falling, and in the end nothing found; empty for an absent class."""
+    if not truth.any():
+        return np.empty(0), np.empty(0)
+    falling = np.argsort(-stated, kind="stable")
+    named = np.flatnonzero(np.append(np.diff(stated[falling]), 1)) + 1  # equal probabilities pass a limit together
+    found = np.cumsum(truth[falling])[named - 1]
+    return np.append((found / found[-1])[::-1], 0.0), np.append((found / named)[::-1], 1.0)
+
+
+def score(
+    true: NDArray[np.int64], predicted: NDArray[np.int64], probabilities: NDArray[np.float64]
+) -> tuple[dict[str, float], dict[str, NDArray[np.float64]]]:
+    """All measures of one set of predictions.
+
+    Args:
+        true: class indices, shape (n,).
+        predicted: class indices, shape (n,).
+        probabilities: shape (n, K).
+
+    Returns:
+        The overall measures by name, and the per-class measures by name, each of shape (K,).
+    """
+    confusion = confusion_matrix(true, predicted, probabilities.shape[1])
+    per_class = {name: _ratio(*ratio) for name, ratio in class_ratios(confusion).items()}
+    per_class["average_precision"] = average_precisions(true, probabilities)
+    per_class["ece"] = calibration_errors(true, probabilities)
+    overall = {
+        "accuracy": float(_ratio(np.trace(confusion), confusion.sum())),
+        "balanced_accuracy": float(per_class["tpr"].mean()),
+        "macro_f1": float(per_class["f1"].mean()),
+        "mcc": matthews(confusion),
+        "kappa": cohen_kappa(confusion),
+        "log_loss": log_loss(true, probabilities),
+        "brier": brier(true, probabilities),
+        "ece": float(per_class["ece"].mean()),
+        "average_precision": float(per_class["average_precision"].mean()),
+    }
+    return overall, per_class
+
+
+def fold_table(predictions: Predictions) -> pd.DataFrame:
+    """Every measure in every fold, long: repeat, fold, n_train, n_test, class ("" for overall), measure, value."""
+    rows: list[dict[str, Any]] = []
+    for repeat in np.unique(predictions.repeat):
+        in_repeat = predictions.repeat == repeat
+        for fold in np.unique(predictions.fold[in_repeat]):
+            test = in_repeat & (predictions.fold == fold)
+            key = {
+                "repeat": int(repeat),
+                "fold": int(fold),
+                "n_train": int(in_repeat.sum() - test.sum()),
+                "n_test": int(test.sum()),
+            }
+            rows += _score_rows(predictions, test, key)
+    return pd.DataFrame(rows)
+
+
+def _score_rows(predictions: Predictions, test: NDArray[np.bool_], key: dict[str, Any]) -> list[dict[str, Any]]:
+    overall, per_class = score(predictions.true[test], predictions.predicted[test], predictions.probabilities[test])
+    rows = [{**key, "class": "", "measure": name, "value": value} for name, value in overall.items()]
+    for name, values in per_class.items():
+        rows += [
+            {**key, "class": label, "measure": name, "value": float(value)}
+            for label, value in zip(predictions.classes, values, strict=True)
+        ]
+    return rows
+
+
+def class_table(predictions: Predictions, confidence: float) -> pd.DataFrame:
+    """Ratios of each class from counts pooled over the folds, with Wilson intervals: what holds for rare classes.
+
+    With repeats, counts are averaged over them: a particle that was predicted five times is still one particle. The
+    intervals take particles as independent; where those of one group resemble each other, they are too narrow.
+
+    Columns: class, measure (tpr, tnr, ppv, npv), numerator, denominator, value, low, high.
+    """
+    n_repeats = len(np.unique(predictions.repeat))
+    confusion = confusion_matrix(predictions.true, predictions.predicted, len(predictions.classes)) / n_repeats
+    rows = []
+    for measure, (numerators, denominators) in class_ratios(confusion).items():
+        if measure == "f1":  # not a share of independent trials, so no Wilson interval
+            continue
+        for label, k, n in zip(predictions.classes, numerators, denominators, strict=True):
+            low, high = wilson(k, n, confidence) if n else (np.nan, np.nan)
+            rows.append(
+                {
+                    "class": label,
+                    "measure": measure,
+                    "numerator": float(k),
+                    "denominator": float(n),
+                    "value": float(_ratio(k, n)),
+                    "low": low,
+                    "high": high,
+                }
+            )
+    return pd.DataFrame(rows)
+
+
+def wilson(k: float, n: float, confidence: float) -> tuple[float, float]:
+    """Interval for a share of which k of n independent trials are an estimate (Wilson 1927); n is above 0."""
+    z = NormalDist().inv_cdf((1 + confidence) / 2)
+    share, shrunk = k / n, 1 + z**2 / n
+    middle = (share + z**2 / (2 * n)) / shrunk
+    half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / shrunk
+    return max(middle - half, 0.0), min(middle + half, 1.0)  # rounding may lead out of [0, 1]
+
+
+def abstention_table(predictions: Predictions, limits: Sequence[float]) -> pd.DataFrame:
+    """What is left where a particle whose class was given too small a probability gets no class (Chow 1970).
+
+    Counts are pooled over folds and averaged over repeats, as in ``class_table``.
+
+    Columns: abstain_below, kept (particles), coverage (share that is kept), accuracy (of what is kept), a row a limit.
+    """
+    n_repeats = len(np.unique(predictions.repeat))
+    confidence = predictions.probabilities[np.arange(len(predictions.predicted)), predictions.predicted]
+    right = predictions.predicted == predictions.true
+    rows = []
+    for limit in limits:
+        kept = confidence >= limit
+        rows.append(
+            {
+                "abstain_below": limit,
+                "kept": kept.sum() / n_repeats,
+                "coverage": kept.mean(),
+                "accuracy": float(_ratio((kept & right).sum(), kept.sum())),
+            }
+        )
+    return pd.DataFrame(rows)
+
+
+def precision_recall(predictions: Predictions) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
+    """Recall and precision of each class against the rest for every limit on its probability, folds pooled.
+
+    Returns:
+        K pairs of arrays of one length, recall falling; empty for a class that is absent.
+    """
+    curves = []
+    for label in range(len(predictions.classes)):
+        recall, precision = _recall_and_precision(predictions.true == label, predictions.probabilities[:, label])
+        turns = np.diff(recall) != 0  # between two of them, precision changes along a straight line
+        drawn = np.append(turns, True) | np.append(True, turns) if len(recall) else np.empty(0, bool)
+        curves.append((recall[drawn], precision[drawn]))
+    return curves
+
+
+def operating_points(predictions: Predictions) -> list[tuple[float, float]]:
+    """Recall and precision of each class where the decisions lie, folds pooled, K pairs; NaN where undefined."""
+    ratios = class_ratios(confusion_matrix(predictions.true, predictions.predicted, len(predictions.classes)))
+    recall, precision = _ratio(*ratios["tpr"]), _ratio(*ratios["ppv"])
+    return list(zip(recall.tolist(), precision.tolist(), strict=True))
+
+
+def pairs(predictions: Predictions) -> pd.DataFrame:
+    """Names of the true and the predicted class, a row a prediction: actual, predicted."""
+    names = np.array(predictions.classes)
+    return pd.DataFrame({"actual": names[predictions.true], "predicted": names[predictions.predicted]})
+
+
+def pooled_confusion(predictions: Predictions) -> pd.DataFrame:
+    """Confusion counts over all folds and repeats, every pair of classes: actual, predicted, count."""
+    counts = confusion_matrix(predictions.true, predictions.predicted, len(predictions.classes))
+    named = pd.DataFrame(counts, index=predictions.classes, columns=predictions.classes)
+    return named.rename_axis("actual").melt(var_name="predicted", value_name="count", ignore_index=False).reset_index()
+
+
+def mean_confusion(predictions: Predictions) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
+    """Mean over folds of the confusion matrix as counts and normalised by true class, each of shape (K, K)."""
+    n_classes = len(predictions.classes)
+    keys = np.unique(np.stack([predictions.repeat, predictions.fold]), axis=1).T
+    counts = []
+    for repeat, fold in keys:
+        test = (predictions.repeat == repeat) & (predictions.fold == fold)
+        counts.append(confusion_matrix(predictions.true[test], predictions.predicted[test], n_classes))
+    normalised = [_ratio(matrix, matrix.sum(axis=1, keepdims=True)) for matrix in counts]
+    return np.mean(counts, axis=0), np.mean(normalised, axis=0)
+
+
+def mean_sd(values: NDArray[np.float64]) -> tuple[float, float]:
+    """Mean and standard deviation (n - 1) over the folds where a measure is defined.
+
+    NaN where undefined: the mean without any defined fold, the standard deviation with fewer than two.
+    """
+    defined = values[np.isfinite(values)]
+    mean = float(defined.mean()) if len(defined) else np.nan
+    return mean, float(defined.std(ddof=1)) if len(defined) > 1 else np.nan
+
+
+def spread(values: NDArray[np.float64]) -> dict[str, float | None]:
+    """``mean_sd`` as metrics.json shows it: rounded to 4 decimals, None where undefined.
+
+    Where some folds are undefined, ``folds`` says how many are not.
+    """
+    names = ("mean", "sd")
+    record = {name: round(x, 4) if np.isfinite(x) else None for name, x in zip(names, mean_sd(values), strict=True)}
+    defined = int(np.isfinite(values).sum())
+    return record if defined == len(values) else {**record, "folds": defined}
+
+
+def summary(folds: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
+    """The small nested record for metrics.json: overall measures, then each class's headline measures, mean and sd."""
+    values = {key: part["value"].to_numpy(dtype=np.float64) for key, part in folds.groupby(["class", "measure"])}
+    record: dict[str, Any] = {measure: spread(values["", measure]) for measure in OVERALL}
+    for label in classes:
+        record[label] = {measure: spread(values[label, measure]) for measure in HEADLINE}
+    return record

@@ -1,0 +1,213 @@
+"""Cross-validation folds: stratified by class, whole groups together, drawn from a seed (thesis, section 8.1).
+
+scikit-learn, which is slow to import, is imported where folds are drawn: most stages only read them.
+"""
+
+import warnings
+from collections.abc import Iterable
+from typing import Literal
+
+import numpy as np
+import pandas as pd
+from numpy.typing import NDArray
+from pydantic import Field
+
+from lipnet.core.errors import InputError
+from lipnet.core.seeds import derive
+from lipnet.core.settings import Settings
+
+# StratifiedGroupKFold is greedy; of this many shuffles the one with the most even classes is kept.
+CANDIDATES = 10
+
+
+class SplitSettings(Settings):
+    """Section ``split`` of params.yaml."""
+
+    folds: int = Field(ge=2)
+    repeats: int = Field(ge=1)
+    protocol: Literal["grouped", "shuffled", "thesis"]
+
+
+def assign(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], classes: list[str], settings: SplitSettings, seed: int
+) -> NDArray[np.int64]:
+    """Fold of every particle in every repeat of the cross-validation.
+
+    Protocols: ``grouped`` keeps particles of one group in one fold; ``shuffled`` ignores groups; ``thesis`` cuts each
+    class into contiguous blocks in the order of the table, as the thesis's author did (nothing is drawn: one repeat).
+
+    Args:
+        labels: class index of each particle, shape (n,).
+        groups: group index of each particle, shape (n,).
+        classes: the K class names.
+        settings: number of folds, repeats, protocol.
+        seed: seed of the shuffles; each repeat has its own.
+
+    Returns:
+        Fold indices in [0, folds), shape (repeats, n).
+
+    Raises:
+        InputError: a class has fewer members or groups than there are folds, or some fold misses a class.
+    """
+    _check_classes(labels, groups, classes, settings)
+    if settings.protocol == "thesis":
+        if settings.repeats > 1:
+            raise InputError("params.yaml: split.protocol 'thesis' draws nothing, so split.repeats must be 1")
+        return _contiguous(labels, settings.folds)[None, :]
+    grouped = settings.protocol == "grouped" and len(np.unique(groups)) < len(groups)
+    folds = np.stack(
+        [
+            _most_even(labels, groups, settings.folds, seed, repeat)
+            if grouped
+            else _shuffled(labels, settings.folds, seed, repeat)
+            for repeat in range(settings.repeats)
+        ]
+    )
+    _check_folds(labels, folds, classes, settings.folds)
+    return folds
+
+
+def _check_classes(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], classes: list[str], settings: SplitSettings
+) -> None:
+    for index, name in enumerate(classes):
+        members = labels == index
+        if members.sum() < settings.folds:
+            raise InputError(
+                f"class '{name}' has {members.sum()} particles, fewer than the {settings.folds} folds; "
+                "add particles of it, lower split.folds, or leave the class out of `classes`"
+            )
+        n_groups = len(np.unique(groups[members]))
+        if settings.protocol == "grouped" and n_groups < settings.folds:
+            raise InputError(
+                f"class '{name}' lies in {n_groups} groups, fewer than the {settings.folds} folds, so some fold would "
+                "have none of it; lower split.folds, use finer groups, or set split.protocol: shuffled"
+            )
+
+
+def _shuffled(labels: NDArray[np.int64], n_folds: int, seed: int, repeat: int) -> NDArray[np.int64]:
+    from sklearn.model_selection import StratifiedKFold
+
+    splitter = StratifiedKFold(n_folds, shuffle=True, random_state=derive("shuffled folds", seed, repeat))
+    return _to_assignment(splitter.split(labels, labels), len(labels))
+
+
+def _most_even(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], n_folds: int, seed: int, repeat: int
+) -> NDArray[np.int64]:
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    candidates = []
+    for attempt in range(CANDIDATES):
+        splitter = StratifiedGroupKFold(
+            n_folds, shuffle=True, random_state=derive("grouped folds", seed, repeat, attempt)
+        )
+        candidates.append(_to_assignment(splitter.split(labels, labels, groups), len(labels)))
+    return min(candidates, key=lambda folds: unevenness(labels, folds, n_folds))
+
+
+def inner(
+    train: NDArray[np.int64], labels: NDArray[np.int64], groups: NDArray[np.int64], n_folds: int, seed: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Split the training rows of a fold again: rows to train on and rows held out, groups whole.
+
+    Args:
+        train: training rows of the outer fold, shape (n_train,).
+        labels: class index of every particle, shape (n,); those of training rows are read.
+        groups: group index of every particle, shape (n,).
+        n_folds: how many times.
+        seed: of the shuffle.
+
+    Raises:
+        InputError: some class lies in fewer groups than there are inner folds.
+    """
+    own = _kept_apart(groups[train])
+    fewest = min(len(np.unique(own[labels[train] == label])) for label in np.unique(labels[train]))
+    if fewest < n_folds:
+        raise InputError(
+            f"a class lies in {fewest} groups of the training rows of a fold, fewer than the {n_folds} inner folds; "
+            "lower inner.folds or use finer groups"
+        )
+    return [(train[fitting], train[held_out]) for fitting, held_out in parts(labels[train], own, n_folds, seed)]
+
+
+def parts(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], most: int, seed: int
+) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
+    """Part some training rows, stratified, groups whole: places to fit on and places held out, both ascending.
+
+    Args:
+        labels: class index of each row, shape (n,).
+        groups: group index of each row, shape (n,).
+        most: as many parts, but no more than there are groups.
+        seed: of the shuffle.
+    """
+    from sklearn.model_selection import StratifiedGroupKFold
+
+    groups = _kept_apart(groups)
+    n_parts = min(most, len(np.unique(groups)))
+    splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed)
+    with warnings.catch_warnings():
+        # Some part will have none of a class that has fewer rows than there are parts; nothing is judged on parts.
+        warnings.filterwarnings("ignore", message="The least populated class")
+        return list(splitter.split(labels, labels, groups))
+
+
+def _kept_apart(groups: NDArray[np.int64]) -> NDArray[np.int64]:
+    # Of one group nothing can be kept apart, so rows are.
+    return groups if len(np.unique(groups)) > 1 else np.arange(len(groups))
+
+
+def unevenness(labels: NDArray[np.int64], folds: NDArray[np.int64], n_folds: int) -> float:
+    """Sum over classes and folds of (count - expected)^2 / expected^2: 0 where each fold has its share of each."""
+    counts = np.zeros((labels.max() + 1, n_folds))
+    np.add.at(counts, (labels, folds), 1)
+    expected = counts.sum(axis=1, keepdims=True) / n_folds
+    return float((((counts - expected) / expected) ** 2).sum())
+
+
+def _to_assignment(splits: Iterable[tuple[NDArray[np.int64], NDArray[np.int64]]], n: int) -> NDArray[np.int64]:
+    folds = np.full(n, -1, dtype=np.int64)
+    for fold, (_, test) in enumerate(splits):
+        folds[test] = fold
+    return folds
+
+
+def _contiguous(labels: NDArray[np.int64], n_folds: int) -> NDArray[np.int64]:
+    folds = np.empty(len(labels), dtype=np.int64)
+    for label in np.unique(labels):
+        members = np.flatnonzero(labels == label)
+        folds[members] = np.arange(len(members)) * n_folds // len(members)
+    return folds
+
+
+def _check_folds(labels: NDArray[np.int64], folds: NDArray[np.int64], classes: list[str], n_folds: int) -> None:
+    for repeat, assignment in enumerate(folds):
+        for fold in range(n_folds):
+            absent = [name for index, name in enumerate(classes) if not (labels[assignment == fold] == index).any()]
+            if absent:
+                raise InputError(
+                    f"fold {fold} of repeat {repeat} has no {' and no '.join(absent)}: the groups are too coarse; "
+                    "lower split.folds, change the seed, or set split.protocol: shuffled"
+                )
+
+
+def count_table(labels: NDArray[np.int64], folds: NDArray[np.int64], classes: list[str]) -> pd.DataFrame:
+    """The fold table: particles of each class in each fold; columns repeat, fold, one per class, and total."""
+    rows = [
+        {
+            "repeat": repeat,
+            "fold": fold,
+            **{name: int((labels[assignment == fold] == index).sum()) for index, name in enumerate(classes)},
+            "total": int((assignment == fold).sum()),
+        }
+        for repeat, assignment in enumerate(folds)
+        for fold in range(assignment.max() + 1)
+    ]
+    return pd.DataFrame(rows)
+
+
+def giant_group(groups: NDArray[np.int64], n_folds: int) -> float | None:
+    """Share of all particles in the largest group, where that is more than a fold should hold; otherwise None."""
+    share = float(np.bincount(groups).max() / len(groups))
+    return share if share > 1 / n_folds else None

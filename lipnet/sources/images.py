@@ -1,0 +1,319 @@
+"""Reading of microscopy images and label masks from PNG, JPEG, TIFF, MRC and .npy as arrays.
+
+What a file claims of its size is checked before anything of that size is made; nothing here can run code of a file.
+"""
+
+import math
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import mrcfile
+import numpy as np
+import tifffile
+from numpy.typing import NDArray
+from PIL import Image
+from skimage.color import rgb2gray
+
+from lipnet.core.errors import InputError
+from lipnet.core.files import unchanged
+from lipnet.samples.particles import Grey, Mask
+
+MAX_PIXELS = 2**28  # of one image: 16,384 x 16,384
+MAX_PIXELS_PER_BYTE = 40_000  # of a compressed file; zstd, the closest packer of blank areas, reaches 32,768
+ALWAYS_ALLOWED_PIXELS = 2**22  # however small the file
+Image.MAX_IMAGE_PIXELS = None  # Pillow warns below the size of large micrographs; the limit above takes its place
+
+_JPEG_SUFFIXES = {".jpg", ".jpeg"}
+_PILLOW_SUFFIXES = {".png", *_JPEG_SUFFIXES}
+_TIFF_SUFFIXES = {".tif", ".tiff"}
+_MRC_SUFFIXES = {".mrc"}
+MRC_HEADER = 1024  # bytes
+SMALLEST_TIFF_PAGE = 18  # bytes: a count, one tag and the way to the next page
+IMAGE_SUFFIXES = _PILLOW_SUFFIXES | _TIFF_SUFFIXES | _MRC_SUFFIXES
+
+
+def read_grey(path: Path) -> Grey:
+    """Read one image as grey levels of shape (height_px, width_px).
+
+    8-bit images keep their levels (uint8). 16-bit and float images have no agreed white, so each is stretched from its
+    own minimum and maximum to the whole range of uint16. Colour becomes luminance (ITU-R BT.709 weights).
+
+    Raises:
+        InputError: missing, damaged, of an unknown format, not a single 2-D image, or with NaN among its values.
+    """
+    with _decoding(path):
+        raw = _read_raw(path)
+    return _to_grey(raw, path, clip_percent=0)
+
+
+def read_mask(path: Path) -> Mask:
+    """Read one mask of shape (height_px, width_px): True wherever the file is not 0, or of a JPEG, at least half white.
+
+    Raises:
+        InputError: as for ``read_grey``.
+    """
+    with _decoding(path):
+        raw = _one_image(_read_raw(path), path)
+    # The compression of a JPEG rings around every edge.
+    on = raw >= 128 if path.suffix.lower() in _JPEG_SUFFIXES else raw != 0
+    return np.asarray(on.any(axis=2) if raw.ndim == 3 else on)
+
+
+def count_pages(path: Path) -> int:
+    """Number of images in a TIFF or MRC stack; 1 for PNG and JPEG.
+
+    Raises:
+        InputError: missing, damaged or of an unknown format.
+    """
+    with _decoding(path):
+        if path.suffix.lower() in _TIFF_SUFFIXES:
+            with _tiff(path) as tiff:
+                return len(tiff.pages) if len(tiff.pages) > 1 else _planes(tiff)
+        if path.suffix.lower() in _MRC_SUFFIXES:
+            return int(_mrc_shape(path)[0])
+        _check_suffix(path, IMAGE_SUFFIXES)
+        return 1
+
+
+def read_pages(path: Path, clip_percent: float) -> Iterator[Grey]:
+    """Yield every image of a file as grey levels of shape (height_px, width_px), one in memory at a time.
+
+    8-bit images keep their levels. Each 16-bit or float image is stretched to the range of uint16 from its percentile
+    ``clip_percent`` to 100 - ``clip_percent``: a few hot pixels would flatten all others.
+
+    Raises:
+        InputError: as for ``read_grey``.
+    """
+    with _decoding(path):
+        for raw in _raw_pages(path):
+            yield _to_grey(raw, path, clip_percent)
+
+
+def read_label_pages(path: Path) -> Iterator[NDArray[np.int64]]:
+    """Yield every label mask of a TIFF, MRC, PNG or .npy file, shape (height_px, width_px): 0 is background.
+
+    Colour tables are passed over: what counts are the indices.
+
+    Raises:
+        InputError: as for ``read_grey``; also for colours, fractions and negative numbers, and for pickled objects, as
+            in the _seg.npy of Cellpose.
+    """
+    with _decoding(path):
+        for raw in _raw_labels(path):
+            yield _to_labels(raw, path)
+
+
+@contextmanager
+def _decoding(path: Path) -> Iterator[None]:
+    if not path.is_file():
+        raise InputError(f"{path.name}: no such file")
+    try:
+        with unchanged(path):
+            yield
+    except InputError:
+        raise
+    except Exception as error:  # what the decoders throw at a damaged file is not documented: zlib.error, struct.error
+        raise InputError(f"{path.name}: damaged or not an image ({error})") from None
+
+
+def _read_raw(path: Path) -> NDArray[Any]:
+    suffix = path.suffix.lower()
+    _check_suffix(path, IMAGE_SUFFIXES)
+    if suffix in _PILLOW_SUFFIXES:
+        return _read_pillow(path)
+    return _read_tiff(path) if suffix in _TIFF_SUFFIXES else _read_mrc(path)
+
+
+def _raw_pages(path: Path) -> Iterator[NDArray[Any]]:
+    suffix = path.suffix.lower()
+    if suffix in _TIFF_SUFFIXES:
+        yield from _read_tiff_pages(path, colour_tables=False)
+    elif suffix in _MRC_SUFFIXES:
+        yield from _read_mrc(path).reshape(_mrc_shape(path))
+    else:
+        yield _read_raw(path)
+
+
+def _raw_labels(path: Path) -> Iterator[NDArray[Any]]:
+    suffix = path.suffix.lower()
+    _check_suffix(path, {".npy", ".png", *_TIFF_SUFFIXES, *_MRC_SUFFIXES})
+    if suffix == ".npy":
+        yield from _read_npy(path)
+    elif suffix == ".png":
+        with Image.open(path) as image:
+            _check_size(path, image.size)
+            yield np.asarray(image)
+    elif suffix in _TIFF_SUFFIXES:
+        yield from _read_tiff_pages(path, colour_tables=True)
+    else:
+        yield from _raw_pages(path)
+
+
+def _check_suffix(path: Path, known: set[str]) -> None:
+    if path.suffix.lower() not in known:
+        formats = "PNG, TIFF, MRC or .npy" if ".npy" in known else "PNG, JPEG, TIFF or MRC"
+        raise InputError(f"{path.name}: format '{path.suffix.lower()}' is not read; use {formats}")
+
+
+def _check_size(path: Path, shape: Sequence[int]) -> None:
+    pixels, claimed = math.prod(map(int, shape)), " x ".join(map(str, shape))
+    if pixels > MAX_PIXELS:
+        raise InputError(f"{path.name}: claims {claimed} px; more than {MAX_PIXELS} are not read")
+    size = path.stat().st_size
+    if pixels > max(ALWAYS_ALLOWED_PIXELS, MAX_PIXELS_PER_BYTE * size):
+        raise InputError(f"{path.name}: claims {claimed} px, more than any compression packs into its {size} bytes")
+
+
+def _read_npy(path: Path) -> NDArray[Any]:
+    try:
+        # Mapped, not loaded: a header that claims more than the file holds is found out without making room for it.
+        raw = np.load(path, mmap_mode="r", allow_pickle=False)
+    except ValueError as error:
+        if "Python objects" in str(error) or "pickle" in str(error):
+            raise InputError(
+                f"{path.name}: holds pickled objects, which are not opened; save plain label masks as TIFF or PNG (in "
+                "Cellpose: --save_tif or --save_png)"
+            ) from None
+        raise
+    _check_size(path, raw.shape[-2:])
+    return raw[None] if raw.ndim == 2 else raw
+
+
+def _read_mrc(path: Path) -> NDArray[Any]:
+    _check_size(path, _mrc_shape(path))
+    with mrcfile.open(path, permissive=False) as mrc:
+        return np.array(mrc.data)
+
+
+def _mrc_shape(path: Path) -> tuple[int, int, int]:
+    """Number of sections, height and width that the header claims, found to fit into the file."""
+    with path.open("rb") as file:
+        header = file.read(MRC_HEADER)
+    # The library makes room for the extended header before it looks; the byte order is not known yet.
+    extended = min(int.from_bytes(header[92:96], order) for order in ("little", "big"))
+    if MRC_HEADER + extended > path.stat().st_size:
+        raise ValueError(f"the header claims an extended header of {extended} bytes, which the file does not hold")
+    with mrcfile.open(path, header_only=True, permissive=False) as mrc:
+        shape = (int(mrc.header.nz), int(mrc.header.ny), int(mrc.header.nx))
+        size = mrcfile.utils.data_dtype_from_header(mrc.header).itemsize
+    if min(shape) < 1 or math.prod(shape) * size > path.stat().st_size:
+        raise ValueError(f"the header claims {' x '.join(map(str, shape))} px, which the file does not hold")
+    return shape
+
+
+def _read_pillow(path: Path) -> NDArray[Any]:
+    with Image.open(path) as image:
+        _check_size(path, image.size)
+        image.load()
+        if image.mode in {"P", "PA"} or image.mode == "1":
+            return np.asarray(image.convert("RGBA" if image.mode != "1" else "L"))
+        if image.mode == "CMYK" or image.mode == "YCbCr":
+            return np.asarray(image.convert("RGB"))
+        return np.asarray(image)
+
+
+@contextmanager
+def _tiff(path: Path) -> Iterator[Any]:
+    with tifffile.TiffFile(path) as tiff:
+        # Counting finds all pages first: in a damaged file, going from page to page may never end.
+        if len(tiff.pages) * SMALLEST_TIFF_PAGE > path.stat().st_size:
+            raise ValueError(f"it claims {len(tiff.pages)} pages")
+        yield tiff
+
+
+def _check_tiff_page(path: Path, page: Any) -> None:
+    _check_size(path, page.shape)
+    _check_size(path, page.chunks)
+    if math.prod(page.chunked) > len(page.dataoffsets):
+        raise ValueError(f"it claims {math.prod(page.chunked)} tiles or strips and lists {len(page.dataoffsets)}")
+
+
+def _read_tiff(path: Path) -> NDArray[Any]:
+    with _tiff(path) as tiff:
+        meaning = tiff.pages.first.photometric
+        if len(tiff.series) > 1 or meaning == tifffile.PHOTOMETRIC.PALETTE:
+            raise InputError(f"{path.name}: has several images or a colour table; save one grey or RGB image")
+        _check_size(path, tiff.series[0].shape)
+        _check_tiff_page(path, tiff.pages.first)
+        raw = tiff.asarray()
+    return _white_is_high(raw, meaning)
+
+
+def _read_tiff_pages(path: Path, colour_tables: bool) -> Iterator[NDArray[Any]]:
+    with _tiff(path) as tiff:
+        if len(tiff.pages) == 1 and _planes(tiff) > 1:  # how ImageJ writes large stacks: one header, planes end to end
+            series = tiff.series[0]
+            _check_size(path, series.shape[-2:])
+            yield from tiff.asarray(out="memmap").reshape(-1, *series.shape[-2:])
+            return
+        for number in range(len(tiff.pages)):
+            page: Any = tiff.pages.get(number)
+            if page.photometric == tifffile.PHOTOMETRIC.PALETTE and not colour_tables:
+                raise InputError(f"{path.name}: has a colour table; save grey or RGB images")
+            _check_tiff_page(path, page)
+            yield _white_is_high(page.asarray(), page.photometric)
+
+
+def _planes(tiff: Any) -> int:
+    """Number of equal grey images in a file of one page."""
+    series = tiff.series[0]
+    return 1 if tiff.pages.first.samplesperpixel > 1 else math.prod(series.shape[:-2])
+
+
+def _white_is_high(raw: NDArray[Any], meaning: int) -> NDArray[Any]:
+    if meaning == tifffile.PHOTOMETRIC.MINISWHITE and np.issubdtype(raw.dtype, np.unsignedinteger):
+        return np.iinfo(raw.dtype).max - raw
+    return raw
+
+
+def _to_grey(raw: NDArray[Any], path: Path, clip_percent: float) -> Grey:
+    if raw.size == 0:
+        raise InputError(f"{path.name}: the image has no pixels")
+    grey = _as_grey(raw, path)
+    return grey if grey.dtype == np.uint8 else _stretch(grey, path, clip_percent)
+
+
+def _to_labels(raw: NDArray[Any], path: Path) -> NDArray[np.int64]:
+    if raw.ndim != 2 or raw.size == 0:
+        raise InputError(f"{path.name}: expected label masks of whole numbers, found an array of shape {raw.shape}")
+    if not np.issubdtype(raw.dtype, np.number) and raw.dtype != np.bool_:
+        raise InputError(f"{path.name}: expected label masks of whole numbers, found {raw.dtype}")
+    if np.iscomplexobj(raw) or not np.isfinite(raw).all() or (raw < 0).any() or (raw != np.floor(raw)).any():
+        raise InputError(f"{path.name}: labels must be whole numbers from 0")
+    return np.asarray(raw, dtype=np.int64)
+
+
+def _as_grey(raw: NDArray[Any], path: Path) -> NDArray[Any]:
+    raw = _one_image(raw, path)
+    if raw.ndim == 3:
+        luminance = rgb2gray(raw)
+        return np.round(luminance * 255).astype(np.uint8) if raw.dtype == np.uint8 else luminance
+    return raw.astype(np.uint8) * 255 if raw.dtype == np.bool_ else raw
+
+
+def _one_image(raw: NDArray[Any], path: Path) -> NDArray[Any]:
+    """Shape (height_px, width_px) or (height_px, width_px, 3), without transparency."""
+    if raw.ndim == 3 and raw.shape[2] == 2:
+        return raw[:, :, 0]
+    if raw.ndim == 3 and raw.shape[2] in (3, 4):
+        return raw[:, :, :3]
+    if raw.ndim == 3 and raw.shape[0] == 1:  # a stack of one section, as MRC files often are
+        return raw[0]
+    if raw.ndim != 2:
+        raise InputError(f"{path.name}: expected one grey or colour image, found an array of shape {raw.shape}")
+    return raw
+
+
+def _stretch(raw: NDArray[Any], path: Path, clip_percent: float) -> Grey:
+    if not np.isfinite(raw).all():
+        raise InputError(f"{path.name}: has NaN or infinite values")
+    low, high = np.percentile(raw.astype(np.float64), [clip_percent, 100 - clip_percent], overwrite_input=True)
+    stretched = np.zeros(raw.shape, np.uint16)
+    if high == low:
+        return stretched
+    with np.errstate(over="ignore"):  # the range of a float64 image may be infinite
+        for row, levels in enumerate(raw):  # row by row: a large micrograph in float64 would fill the memory
+            stretched[row] = np.round(np.clip((levels.astype(np.float64) - low) / (high - low), 0, 1) * 65535)
+    return stretched

@@ -1,0 +1,247 @@
+"""What a study found: every arm against its reference on the same folds, judged by a corrected test, in words."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+import pandas as pd
+
+from lipnet.evaluation.comparison import Difference, corrected_t_test, holm
+from lipnet.evaluation.metrics import LOWER_IS_BETTER, class_ratios, mean_sd
+from lipnet.studies.study import SEPARATOR, StudySettings, SubsetSettings, count
+
+LOWER = LOWER_IS_BETTER | {"dead_filters"}
+NAMES = {
+    "macro_f1": "macro F1",
+    "balanced_accuracy": "balanced accuracy",
+    "mcc": "MCC",
+    "accuracy": "accuracy",
+    "kappa": "kappa",
+    "log_loss": "log loss",
+    "brier": "Brier score",
+    "ece": "calibration error",
+    "average_precision": "average precision",
+    "dead_filters": "dead filters",
+    "tpr": "TPR",
+    "ppv": "PPV",
+    "f1": "F1",
+}
+INTRODUCTION = """\
+# {title}
+
+{thesis}Scale `{scale}` of studies/params.yaml; particles from source `{source}`.
+
+Mean ± standard deviation over the test folds. In brackets, where there is one, the value that the thesis reports or
+that follows from its mean confusion matrix; its data are not these, so the two need not agree. Arms are judged by
+{judged}, fold by fold, with the corrected resampled t-test (Nadeau and Bengio 2003) at the level of {level}, after
+Holm's correction over the arms of a problem; intervals are {percent} % and not corrected. "No difference seen" does not
+mean that there is none: few folds show large differences only.
+"""
+Known = dict[tuple[str, str], float]  # (arm, class) -> value in the thesis
+
+
+def judge(folds: pd.DataFrame, study: StudySettings, confidence: float) -> pd.DataFrame:
+    """Each arm of one problem against its reference, by the measure that the study judges.
+
+    Args:
+        folds: columns arm, repeat, fold, n_train, n_test, class ("" for overall), measure, value; arms in order.
+        study: which arm is the reference of each, and the measure.
+        confidence: level of the intervals; 1 - confidence is the level of the test.
+
+    Returns:
+        A row an arm that has a reference: arm, reference, difference (arm minus reference), low, high, p, p_holm
+        (Holm's correction over the rows), folds (where both are defined), verdict (better, worse, no difference seen,
+        undefined).
+    """
+    part = folds[(folds["class"] == "") & (folds["measure"] == study.judged)]
+    wide = part.pivot_table(index=["repeat", "fold"], columns="arm", values="value", dropna=False)
+    rows = []
+    for arm, reference in _references(list(dict.fromkeys(part["arm"])), wide, study).items():
+        test = corrected_t_test((wide[arm] - wide[reference]).dropna().to_numpy(), _test_share(part), confidence)
+        both = int((wide[arm] - wide[reference]).notna().sum())
+        rows.append({"arm": arm, "reference": reference, **_named(test), "folds": both})
+    return _with_verdicts(pd.DataFrame(rows), study.judged, confidence)
+
+
+def _test_share(folds: pd.DataFrame) -> float:
+    return float(folds["n_test"].sum() / folds["n_train"].sum())
+
+
+def _named(test: Difference) -> dict[str, float]:
+    return {"difference": test.mean, "low": test.low, "high": test.high, "p": test.p}
+
+
+def _references(arms: Sequence[str], wide: pd.DataFrame, study: StudySettings) -> dict[str, str]:
+    if study.against == "previous":
+        return dict(zip(arms[1:], arms[:-1], strict=True))
+    reference = study.against
+    if study.against == "best":
+        means = wide.mean().where(wide.notna().all())  # an arm that is undefined in some fold cannot be the best
+        if means.isna().all():
+            return {}
+        reference = str(means.idxmin() if study.judged in LOWER else means.idxmax())
+    return {arm: reference for arm in arms if arm != reference}
+
+
+def _with_verdicts(table: pd.DataFrame, judged: str, confidence: float) -> pd.DataFrame:
+    if table.empty:
+        return table
+    adjusted = holm(table["p"].to_numpy())
+    sign = -1 if judged in LOWER else 1
+    words = np.where(sign * table["difference"] > 0, "better", "worse")
+    seen = np.where(adjusted < 1 - confidence, words, "no difference seen")
+    return table.assign(p_holm=adjusted, verdict=np.where(np.isfinite(adjusted), seen, "undefined"))
+
+
+def effects(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, confidence: float) -> pd.DataFrame:
+    """The effect of each item of ordered subsets, whatever its place: least squares on which items an arm has, by fold.
+
+    All items are fitted at once, as arms with one item have more of the others too.
+
+    Returns:
+        A row an item: item, difference (with minus without), low, high, p, p_holm, verdict. No row where the arms
+        cannot tell the items apart.
+    """
+    part = folds[(folds["class"] == "") & (folds["measure"] == judged)]
+    wide = part.pivot_table(index=["repeat", "fold"], columns="arm", values="value", dropna=False).dropna()
+    has = np.array([[item in arm.split(SEPARATOR) for item in subsets.items] for arm in wide.columns], dtype=np.float64)
+    design = np.column_stack([np.ones(len(has)), has])
+    if np.linalg.matrix_rank(design) < design.shape[1] or wide.empty:
+        return pd.DataFrame()
+    of_folds = np.linalg.lstsq(design, wide.to_numpy().T)[0][1:]
+    tests = [corrected_t_test(differences, _test_share(part), confidence) for differences in of_folds]
+    rows = [{"item": item, **_named(test)} for item, test in zip(subsets.items, tests, strict=True)]
+    return _with_verdicts(pd.DataFrame(rows), judged, confidence)
+
+
+def thesis_values(reported: pd.DataFrame, study: str, problem: str, measure: str) -> Known:
+    """What the thesis reports of a measure per class: (arm, class) -> value.
+
+    Args:
+        reported: columns study, problem, arm, actual, predicted, quantity, value: an F1 score, or an entry of a mean
+            confusion matrix, normalised by true class (share) or as a count.
+        study: its name.
+        problem: its name.
+        measure: f1, tpr or ppv; TPR from shares; all three from counts.
+    """
+    part = reported[(reported["study"] == study) & (reported["problem"] == problem)]
+    of_f1 = part[(part["quantity"] == "f1") & (measure == "f1")]
+    known = {(str(row["arm"]), str(row["actual"])): float(row["value"]) for _, row in of_f1.iterrows()}
+    for (arm, quantity), entries in part[part["quantity"] != "f1"].groupby(["arm", "quantity"], sort=False):
+        if quantity == "count" or measure == "tpr":
+            matrix = entries.pivot_table(index="actual", columns="predicted", values="value")
+            numerators, denominators = class_ratios(matrix.to_numpy())[measure]
+            values = numerators / denominators
+            known |= {(str(arm), str(label)): float(value) for label, value in zip(matrix.index, values, strict=True)}
+    return known
+
+
+def head(study: StudySettings, scale: str, source: str, confidence: float) -> str:
+    """What is compared, on what, and how to read it."""
+    thesis = f"Thesis: {study.thesis}. " if study.thesis else ""
+    words = {"level": f"{1 - confidence:.2g}", "percent": f"{100 * confidence:.0f}", "judged": NAMES[study.judged]}
+    return INTRODUCTION.format(title=study.title, thesis=thesis, scale=scale, source=source, **words)
+
+
+def section(
+    problem: str, folds: pd.DataFrame, study: StudySettings, classes: Sequence[str], known: Known, confidence: float
+) -> str:
+    """All that a report says of one problem: verdicts, table and, for ordered subsets, the effect of each item."""
+    judged = judge(folds, study, confidence)
+    absent = {arm: f"only for {', '.join(fit)}" for arm, fit in study.only.items() if problem not in fit}
+    parts = [f"## {problem}\n", in_words(judged, study, absent), to_markdown(folds, judged, study, classes, known)]
+    if study.subsets:
+        parts.append(_about_subsets(folds, study.subsets, study.judged, confidence))
+    return "\n".join(parts)
+
+
+def _about_subsets(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, confidence: float) -> str:
+    drawn, possible = folds["arm"].nunique(), count(subsets)
+    text = f"{drawn} of {possible} ordered subsets" + (", drawn from the seed.\n" if drawn < possible else ".\n")
+    table = effects(folds, subsets, judged, confidence)
+    if table.empty:
+        return f"{text}They are too few to tell the effects of {len(subsets.items)} items apart.\n"
+    return f"{text}Effect of each item, all fitted at once:\n\n{effects_to_markdown(table, judged)}"
+
+
+def to_markdown(
+    folds: pd.DataFrame, verdicts: pd.DataFrame, study: StudySettings, classes: Sequence[str], known: Known
+) -> str:
+    """The table of one problem: mean ± sd over the folds, in brackets what the thesis reports, and the verdict."""
+    judged = NAMES[study.judged]
+    heads = ["arm", *(NAMES[name] for name in study.shown), *(f"{label} {NAMES[study.of_class]}" for label in classes)]
+    lines = [_row([*heads, f"{judged} against", "difference [interval]", "p (Holm)", "verdict"])]
+    lines.append("|" + "---|" * (len(heads) + 4))
+    groups = {key: part["value"].to_numpy(dtype=np.float64) for key, part in folds.groupby(["arm", "class", "measure"])}
+    arms = list(dict.fromkeys(folds["arm"]))
+    if study.figure == "ranking":
+        mean = {arm: mean_sd(groups[arm, "", study.judged])[0] for arm in arms}
+        arms.sort(key=lambda arm: mean[arm] if study.judged in LOWER else -mean[arm])
+    rows = verdicts.set_index("arm") if len(verdicts) else verdicts
+    for arm in arms:
+        cells = [arm, *(_spread(groups[arm, "", name]) for name in study.shown)]
+        cells += [_spread(groups[arm, label, study.of_class], known.get((arm, label))) for label in classes]
+        lines.append(_row([*cells, *(_judged(rows.loc[arm]) if arm in rows.index else ["", "", "", ""])]))
+    return "\n".join(lines) + "\n"
+
+
+def _spread(values: Any, reported: float | None = None) -> str:
+    mean, sd = mean_sd(values)
+    text = f"{mean:.3f} ± {sd:.3f}" if np.isfinite(sd) else f"{mean:.3f}" if np.isfinite(mean) else "undefined"
+    defined = int(np.isfinite(values).sum())
+    if 0 < defined < len(values):
+        text += f" in {defined} of {len(values)} folds"
+    return text if reported is None else f"{text} ({reported:.2f})"
+
+
+def _judged(row: pd.Series) -> list[str]:
+    return [str(row["reference"]), _interval(row), _probability(row), str(row["verdict"])]
+
+
+def _interval(row: pd.Series) -> str:
+    # Rounded first and 0 added, so that nothing is called -0.000.
+    difference, low, high = (f"{round(float(row[name]), 3) + 0:+.3f}" for name in ("difference", "low", "high"))
+    return f"{difference} [{low}, {high}]" if np.isfinite(row["low"]) else difference
+
+
+def _probability(row: pd.Series) -> str:
+    return f"{row['p_holm']:.3f}" if np.isfinite(row["p_holm"]) else "undefined"
+
+
+def effects_to_markdown(table: pd.DataFrame, judged: str) -> str:
+    """The table of ``effects``."""
+    lines = [
+        _row(["item", f"{NAMES[judged]}, with minus without [interval]", "p (Holm)", "verdict"]),
+        "|---|---|---|---|",
+    ]
+    for _, row in table.iterrows():
+        lines.append(_row([row["item"], _interval(row), _probability(row), str(row["verdict"])]))
+    return "\n".join(lines) + "\n"
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
+
+
+def in_words(verdicts: pd.DataFrame, study: StudySettings, absent: Mapping[str, str]) -> str:
+    """The verdicts as sentences, an arm each or, against the best one, one for all; then arms not run, and why."""
+    judged = NAMES[study.judged]
+    if study.against == "best" and len(verdicts):
+        counts = verdicts["verdict"].value_counts()
+        worse, equal, unknown = (counts.get(word, 0) for word in ("worse", "no difference seen", "undefined"))
+        lines = [
+            f"- Best {judged}: {verdicts['reference'].iloc[0]}. Of the other {len(verdicts)} arms, {worse} are worse, "
+            f"{equal} are not shown to differ and {unknown} cannot be judged. The best was picked on the folds that it "
+            "is judged on, so its lead is flattered."
+        ]
+    else:
+        lines = [_sentence(row, judged) for _, row in verdicts.iterrows()]
+    lines += [f"- {arm}: not run, {reason}." for arm, reason in absent.items()]
+    return "\n".join(lines) + "\n"
+
+
+def _sentence(row: pd.Series, judged: str) -> str:
+    start = f"- {row['arm']} against {row['reference']}: {row['verdict']}"
+    if not np.isfinite(row["p_holm"]):
+        return f"{start} ({judged}: both are defined in {row['folds']} folds, or differ by the same in all)."
+    return f"{start} ({judged} {_interval(row)}, p = {_probability(row)} after Holm's correction)."

@@ -1,0 +1,217 @@
+"""One list of checks that every classifier has to pass, whatever it is."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, replace
+from functools import cache, partial
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import NDArray
+from threadpoolctl import threadpool_limits
+
+from lipnet.classifiers import svm, trees
+from lipnet.classifiers.networks import training
+from lipnet.classifiers.networks.architecture import NetworkSettings
+from lipnet.evaluation.predictions import FoldPredictions, from_table, to_table
+from lipnet.samples import balance
+from lipnet.samples.augment import AugmentSettings
+from tests.classifiers.networks.toy_training import training_settings
+
+N_FOLDS, N, SIZE = 2, 80, 8
+
+
+@dataclass(frozen=True)
+class Data:
+    """Particles as each classifier sees them: images and features, in two folds."""
+
+    images: NDArray[np.uint8]
+    features: NDArray[np.float64]
+    labels: NDArray[np.int64]
+    groups: NDArray[np.int64]
+    folds: NDArray[np.int64]
+
+    def rows(self, fold: int) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        return np.flatnonzero(self.folds != fold), np.flatnonzero(self.folds == fold)
+
+
+def _data(n_classes: int) -> Data:
+    rng = np.random.default_rng(0)
+    labels = rng.permutation(np.arange(N) % n_classes)
+    images = rng.integers(0, 50, (N, SIZE, SIZE), dtype=np.uint8)
+    for image, label in zip(images, labels, strict=True):
+        image[4 * (label // 2) :, 4 * (label % 2) :][:4, :4] += 200  # a bright quadrant
+    quadrants = images.reshape(N, 2, 4, 2, 4).mean(axis=(2, 4)).reshape(N, 4)
+    groups = np.arange(N) // 2
+    return Data(images, quadrants + rng.normal(0, 20, (N, 4)), labels, groups, groups % N_FOLDS)
+
+
+def _silent(*_: object) -> None:
+    pass
+
+
+def _no_artificial(label: int, n: int) -> balance.Images:
+    raise AssertionError
+
+
+def _network(data: Data, fold: int, seed: int, **kinds: Any) -> training.FoldTask:
+    train, test = data.rows(fold)
+    training_set = balance.balance(
+        train,
+        data.labels,
+        {SIZE: data.images},
+        balance.BalanceSettings(method="oversample", drop_fraction=0.2, smote_neighbours=5),
+        np.random.default_rng(seed),
+        _no_artificial,
+    )
+    policy = AugmentSettings(
+        transforms=[],
+        rotation_deg=0,
+        shift_percent=5,
+        shear_max=0.0,
+        zoom_min=1.0,
+        interpolation="bilinear",
+        fill="nearest",
+        noise_sd=0.0,
+    )
+    return training.FoldTask(
+        fold=fold,
+        images=data.images,
+        labels=data.labels,
+        groups=data.groups,
+        test=test,
+        training_set=training_set,
+        network=NetworkSettings(size_px=SIZE, blocks=[[4]], halve="pool", top="dense", dense_units=16),
+        training=training_settings(optimiser__learning_rate=0.03, epochs__fixed=4),
+        augment=policy,
+        seed=seed,
+        report=_silent,
+        **kinds,
+    )
+
+
+def _cnn(data: Data, fold: int, seed: int) -> FoldPredictions:
+    return _of_network(_network(data, fold, seed), fold)
+
+
+def _joined(data: Data, fold: int, seed: int) -> FoldPredictions:
+    return _of_network(_network(data, fold, seed, features=data.features), fold)
+
+
+def _of_network(task: training.FoldTask, fold: int) -> FoldPredictions:
+    probabilities = training.train_fold(task).probabilities
+    return FoldPredictions(0, fold, task.test, probabilities.argmax(axis=1), probabilities)
+
+
+def _head(data: Data, fold: int, seed: int) -> FoldPredictions:
+    task = _network(data, fold, seed, heads={"head": training.Head(data.features, QUADRANTS)})
+    return FoldPredictions(0, fold, task.test, *training.train_fold(task).others["head"])
+
+
+def _svm(data: Data, fold: int, seed: int) -> FoldPredictions:
+    train, test = data.rows(fold)
+    settings = svm.SvmSettings(
+        features={"svm": ["quadrant"]}, cost=1.0, gamma=None, class_weights=True, calibration_folds=3, cache_mb=10
+    )
+    task = svm.SvmTask(data.features, QUADRANTS, data.labels, data.groups, train, test, settings, seed)
+    result = svm.train_fold(task)
+    return FoldPredictions(0, fold, test, result.predicted, result.probabilities)
+
+
+def _trees(kind: trees.Kind, data: Data, fold: int, seed: int) -> FoldPredictions:
+    train, test = data.rows(fold)
+    boosted = {"learning_rate": 0.3, "max_iter": 20, "max_leaf_nodes": 4, "min_samples_leaf": 2}
+    settings = trees.TreeSettings.model_validate(
+        {
+            "models": {"trees": {"kind": kind, "features": ["quadrant"]}},
+            "class_weights": False,
+            "boosted": {**boosted, "l2_regularization": 0.0, "inner_folds": 2},
+            "forest": {"n_estimators": 30, "min_samples_leaf": 1},
+        }
+    )
+    task = trees.TreeTask(data.features, QUADRANTS, data.labels, data.groups, train, test, kind, settings, seed)
+    result = trees.train_fold(task)
+    return FoldPredictions(0, fold, test, result.predicted, result.probabilities)
+
+
+QUADRANTS = [f"quadrant{number}" for number in range(4)]
+CLASSIFIERS: dict[str, Callable[[Data, int, int], FoldPredictions]] = {
+    "cnn": _cnn,
+    "cnn with features": _joined,
+    "svm on embedding": _head,
+    "svm": _svm,
+    "boosted trees": partial(_trees, "boosted"),
+    "forest": partial(_trees, "forest"),
+}
+pytestmark = [
+    pytest.mark.parametrize("name", CLASSIFIERS),
+    pytest.mark.parametrize("n_classes", [2, 4]),
+    # Keras, when it saves weights.
+    pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning"),
+]
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    with threadpool_limits(1):  # as lipnet.core.parallel does; LIBSVM is many times slower with more
+        yield
+
+
+@cache
+def _trained(name: str, n_classes: int, fold: int = 0) -> FoldPredictions:
+    return CLASSIFIERS[name](_data(n_classes), fold, 1)
+
+
+def _again(name: str, n_classes: int, **changes: Any) -> FoldPredictions:
+    return CLASSIFIERS[name](replace(_data(n_classes), **changes), 0, 1)
+
+
+def test_all_classifiers_write_the_same_table(name: str, n_classes: int) -> None:
+    data, classes = _data(n_classes), [f"Class {number}" for number in range(n_classes)]
+    parts = [_trained(name, n_classes, fold) for fold in range(N_FOLDS)]
+    table = to_table(parts, np.array([f"P{row:03}" for row in range(N)]), data.labels, classes)
+    assert list(table.columns) == ["id", "repeat", "fold", "label", "predicted", *(f"p_{label}" for label in classes)]
+    found = from_table(table, f"{name}.csv")
+    assert found.classes == classes
+    assert_array_equal(found.ids, [f"P{row:03}" for row in range(N)])
+    assert_array_equal(found.fold, data.folds)
+    assert_array_equal(found.true, data.labels)
+    for part in parts:
+        assert_array_equal(found.predicted[part.rows], part.predicted)
+        assert_allclose(found.probabilities[part.rows], part.probabilities, atol=1e-6)
+
+
+def test_all_classifiers_give_probabilities(name: str, n_classes: int) -> None:
+    found = _trained(name, n_classes).probabilities
+    assert found.shape == (N // N_FOLDS, n_classes)
+    assert found.dtype == np.float64
+    assert found.min() >= 0
+    assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+
+
+def test_all_classifiers_learn(name: str, n_classes: int) -> None:
+    part = _trained(name, n_classes)
+    true = _data(n_classes).labels[part.rows]
+    assert (part.predicted == true).mean() > 0.9
+    assert (part.probabilities.argmax(axis=1) == true).mean() > 0.9
+
+
+def test_all_classifiers_repeat_with_the_same_seed(name: str, n_classes: int) -> None:
+    assert_array_equal(_again(name, n_classes).probabilities, _trained(name, n_classes).probabilities)
+
+
+def test_no_classifier_sees_the_labels_of_test_rows(name: str, n_classes: int) -> None:
+    data = _data(n_classes)
+    labels = np.where(data.folds == 0, (data.labels + 1) % n_classes, data.labels)
+    assert_array_equal(_again(name, n_classes, labels=labels).probabilities, _trained(name, n_classes).probabilities)
+
+
+def test_no_classifier_sees_other_test_rows_when_it_predicts_one(name: str, n_classes: int) -> None:
+    data, plain = _data(n_classes), _trained(name, n_classes)
+    kept, changed = plain.rows[: len(plain.rows) // 2], plain.rows[len(plain.rows) // 2 :]
+    images, features = data.images.copy(), data.features.copy()
+    images[changed], features[changed] = 255 - images[changed], 5 * features[changed] + 1000
+    found = _again(name, n_classes, images=images, features=features).probabilities
+    assert_allclose(found[: len(kept)], plain.probabilities[: len(kept)], atol=1e-6)
+    assert not np.allclose(found[len(kept) :], plain.probabilities[len(kept) :], atol=1e-3)

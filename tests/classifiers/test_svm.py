@@ -1,0 +1,216 @@
+"""The SVM of one fold: what it learns, from which rows, and that its files are enough to predict."""
+
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from libsvm import svmutil
+from numpy.testing import assert_allclose, assert_array_equal
+from numpy.typing import NDArray
+from pydantic import ValidationError
+from threadpoolctl import threadpool_limits
+
+from lipnet.classifiers.svm import SvmResult, SvmSettings, SvmTask, train_fold
+from lipnet.core.errors import InputError
+
+
+@pytest.fixture(autouse=True)
+def _one_thread() -> Iterator[None]:
+    with threadpool_limits(1):  # as lipnet.core.parallel does; LIBSVM is many times slower with more
+        yield
+
+
+CENTRES = np.array([[0, 0, 0, 0], [8, 0, 0, 1], [0, 8, 0, 2], [0, 0, 8, 3]], dtype=float)
+
+
+def _settings(**changes: Any) -> SvmSettings:
+    plain = {
+        "features": {"svm": ["area"]},
+        "cost": 1.0,
+        "gamma": None,
+        "class_weights": True,
+        "calibration_folds": 5,
+        "cache_mb": 10,
+    }
+    return SvmSettings.model_validate({**plain, **changes})
+
+
+def _task(n_classes: int = 3, n: int = 120, spread: float = 1.0, **changes: Any) -> SvmTask:
+    labels = np.random.default_rng(0).permutation(np.arange(n) % n_classes)
+    features = CENTRES[labels] + np.random.default_rng(1).normal(0, spread, (n, 4)) * [1, 1, 1, 100] + 50
+    plain = SvmTask(
+        features=features,
+        names=["area", "moment1", "moment2", "moment3"],
+        labels=labels,
+        groups=np.arange(n) // 3,
+        train=np.arange(30, n),
+        test=np.arange(30),
+        settings=_settings(),
+        seed=1,
+    )
+    return replace(plain, **changes)
+
+
+def _load(result: SvmResult, folder: Path) -> Any:
+    (folder / "fold.svm").write_text(result.model, encoding="ascii")
+    return svmutil.svm_load_model(str(folder / "fold.svm"))
+
+
+def _same(one: SvmResult, other: SvmResult) -> bool:
+    return (one.model, one.card) == (other.model, other.card) and np.array_equal(one.probabilities, other.probabilities)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 4])
+def test_a_separable_problem_is_learned(n_classes: int) -> None:
+    task = _task(n_classes)
+    result = train_fold(task)
+    assert result.predicted.shape == (30,)
+    assert result.probabilities.shape == (30, n_classes)
+    assert_allclose(result.probabilities.sum(axis=1), 1)
+    assert (result.predicted == task.labels[task.test]).mean() > 0.9
+    assert (result.probabilities.argmax(axis=1) == task.labels[task.test]).mean() > 0.9
+
+
+def test_the_same_task_gives_the_same_result_and_another_seed_another_calibration() -> None:
+    result = train_fold(_task())
+    assert _same(train_fold(_task()), result)
+    other = train_fold(_task(seed=2))
+    assert other.model == result.model
+    assert other.card["calibration_intercepts"] != result.card["calibration_intercepts"]
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_order_of_the_training_rows_changes_no_prediction(n_classes: int) -> None:
+    task = _task(n_classes, spread=2.0)
+    by_class = task.train[np.argsort(-task.labels[task.train], kind="stable")]
+    one, other = train_fold(task), train_fold(replace(task, train=by_class))
+    assert f"label {' '.join(map(str, range(n_classes)))}\n" in one.model
+    assert f"label {' '.join(map(str, range(n_classes)))}\n" in other.model
+    assert_array_equal(one.predicted, other.predicted)
+    assert np.abs(one.probabilities - other.probabilities).max() < 0.15
+
+
+def test_scaling_sees_training_rows_only() -> None:
+    task = _task()
+    shifted = task.features.copy()
+    shifted[task.test] += 1000
+    one, other = train_fold(task), train_fold(replace(task, features=shifted))
+    assert_allclose(one.card["mean"], task.features[task.train].mean(axis=0))
+    assert_allclose(one.card["scale"], task.features[task.train].std(axis=0))
+    assert (other.card, other.model) == (one.card, one.model)
+    assert not np.allclose(one.probabilities, other.probabilities)
+
+
+def test_features_on_very_different_scales_count_alike() -> None:
+    task = _task(spread=2.0)
+    stretched = train_fold(replace(task, features=task.features * [1e6, 1e-3, 1, 1]))
+    assert_array_equal(stretched.predicted, train_fold(task).predicted)
+
+
+def test_a_constant_feature_is_harmless() -> None:
+    task = _task()
+    features = task.features.copy()
+    features[:, 3] = 7
+    result = train_fold(replace(task, features=features))
+    assert (result.predicted == task.labels[task.test]).mean() > 0.9
+
+
+def test_probabilities_are_calibrated_at_the_natural_proportions() -> None:
+    # Features tell nothing: what is left are the class frequencies, in spite of class weights.
+    labels = np.repeat([0, 1], [240, 60])
+    rows = np.random.default_rng(2).permutation(300)
+    task = _task(
+        features=np.random.default_rng(3).normal(size=(300, 4)),
+        labels=labels,
+        groups=np.arange(300),
+        train=rows[:200],
+        test=rows[200:],
+    )
+    assert train_fold(task).probabilities[:, 1].mean() == pytest.approx(labels[rows[:200]].mean(), abs=0.05)
+
+
+def test_a_class_missing_from_an_inner_fold_is_handled() -> None:
+    task = _task()
+    groups = task.groups.copy()
+    groups[task.labels == 2] = 999  # one group: held out, nothing of the class is left to train on
+    result = train_fold(replace(task, groups=groups))
+    assert np.isfinite(result.probabilities).all()
+    assert result.probabilities.shape == (30, 3)
+    assert (result.predicted == task.labels[task.test]).mean() > 0.9
+
+
+@pytest.mark.parametrize("group_size", [30, 120])
+def test_fewer_groups_than_inner_folds_are_handled(group_size: int) -> None:
+    task = _task(groups=np.arange(120) // group_size)
+    result = train_fold(task)
+    assert_allclose(result.probabilities.sum(axis=1), 1)
+    assert (result.predicted == task.labels[task.test]).mean() > 0.9
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_features_that_are_not_finite_are_named(value: float) -> None:
+    features = _task().features
+    features[3, [1, 3]] = value
+    with pytest.raises(InputError, match="feature moment1, moment3: has NaN or infinite values"):
+        train_fold(_task(features=features))
+
+
+def _calibrated(card: dict[str, Any], decisions: NDArray[np.float64]) -> NDArray[np.float64]:
+    scores = decisions @ np.array(card["calibration_coefficients"]).T + card["calibration_intercepts"]
+    if scores.shape[1] == 1:
+        scores = np.column_stack([np.zeros(len(scores)), scores])
+    odds = np.exp(scores - scores.max(axis=1, keepdims=True))
+    return odds / odds.sum(axis=1, keepdims=True)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3, 4])
+def test_model_text_and_card_are_enough_to_predict(n_classes: int, tmp_path: Path) -> None:
+    task = _task(n_classes, spread=2.0)
+    result = train_fold(task)
+    scaled = (task.features[task.test] - result.card["mean"]) / result.card["scale"]
+    votes, _, decisions = svmutil.svm_predict(np.zeros(30), scaled, _load(result, tmp_path), "-q")
+    assert_array_equal(votes, result.predicted)
+    assert_allclose(_calibrated(result.card, np.asarray(decisions)), result.probabilities, atol=1e-6)
+    assert result.card["features"] == ["area", "moment1", "moment2", "moment3"]
+
+
+def test_cost_bounds_the_coefficients(tmp_path: Path) -> None:
+    for cost in (0.5, 2.0):
+        result = train_fold(_task(spread=4.0, settings=_settings(cost=cost, class_weights=False)))
+        assert np.abs(_load(result, tmp_path).get_sv_coef()).max() == pytest.approx(cost)
+
+
+@pytest.mark.parametrize(("gamma", "expected"), [(None, 0.25), (0.7, 0.7)])
+def test_gamma_is_one_over_the_number_of_features_unless_set(gamma: float | None, expected: float) -> None:
+    lines = dict(
+        line.split(" ", 1) for line in train_fold(_task(settings=_settings(gamma=gamma))).model.splitlines()[:5]
+    )
+    assert float(lines["gamma"]) == pytest.approx(expected)
+
+
+def test_class_weights_make_a_rare_class_found_more_often() -> None:
+    labels = np.tile(np.repeat([0, 1], [9, 1]), 20)
+    features = np.random.default_rng(4).normal(size=(200, 4)) + 1.5 * labels[:, None]
+    task = _task(
+        features=features, labels=labels, groups=np.arange(200), train=np.arange(150), test=np.arange(150, 200)
+    )
+    counts = [
+        int((train_fold(replace(task, settings=_settings(class_weights=on, cost=0.1))).predicted == 1).sum())
+        for on in (False, True)
+    ]
+    assert counts[0] < counts[1]
+
+
+@pytest.mark.parametrize("fault", [{"features": {}}, {"cost": 0}, {"gamma": 0}, {"calibration_folds": 1}])
+def test_impossible_settings_are_refused(fault: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        _settings(**fault)
+
+
+@pytest.mark.parametrize("name", ["cnn", "a/b", "", "a.b"])
+def test_an_svm_may_not_take_the_networks_name_nor_one_that_paths_cannot_take(name: str) -> None:
+    with pytest.raises(ValidationError, match="the network's name" if name == "cnn" else "pattern"):
+        _settings(features={name: ["area"]})

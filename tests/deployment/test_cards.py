@@ -1,0 +1,41 @@
+"""The card of a run: every number that a reader of the models needs, and what the models are not."""
+
+import json
+from pathlib import Path
+
+from lipnet.deployment.cards import card_of, to_markdown
+from lipnet.deployment.runs import read_run
+from tests.deployment.finished_run import CLASSES, PROBLEM, make_run
+
+
+def test_the_card_is_json_and_holds_data_settings_measures_and_origin(tmp_path: Path) -> None:
+    run = read_run(make_run(tmp_path), PROBLEM)
+    card = json.loads(json.dumps(card_of(run, ["cnn_fold0.onnx"]), allow_nan=False))
+    assert card["classes"] == CLASSES and card["files"] == ["cnn_fold0.onnx"]
+    assert card["data"]["classes"]["Clear"] == {"particles": 2, "groups": 2}
+    assert card["settings"]["network"]["blocks"] == [[2]]
+    assert card["settings"]["train_cnn"] == run.params["train_cnn"]
+    assert card["metrics"]["cnn"]["mcc"] == {"mean": 0.6, "sd": 0.01}
+    assert card["provenance"]["data_md5"] == "abc"
+
+
+def test_the_page_shows_means_with_their_spread_and_says_what_is_undefined(tmp_path: Path) -> None:
+    page = to_markdown(card_of(read_run(make_run(tmp_path), PROBLEM), ["cnn_fold0.onnx"]))
+    assert "| Dense | 6 | 2 |" in page
+    assert "| svm | 0.800 ± 0.010 | 0.700 ± 0.010 | 0.600 ± 0.010 | 0.500 ± 0.010 | 0.900 ± 0.010 |" in page
+    assert "| cnn | Clear | 0.500 | undefined | 0.100 ± 0.000 |" in page
+    assert "- git revision: unknown" in page and "MD5 of the packed particles: abc" in page
+    assert "Pixels of the training particles were 1.5 to 2 nm across" in page
+
+
+def test_a_class_without_particles_counts_none(tmp_path: Path) -> None:
+    run = read_run(make_run(tmp_path), PROBLEM)
+    del run.counts["classes"]["Clear"]
+    assert "| Clear | 0 | 0 |" in to_markdown(card_of(run, []))
+
+
+def test_a_run_on_artificial_particles_says_so_first(tmp_path: Path) -> None:
+    run = read_run(make_run(tmp_path), PROBLEM)
+    assert "artificial" not in " ".join(card_of(run, [])["limits"])
+    run.params["source"]["kind"] = "artificial"
+    assert "artificial particles only" in card_of(run, [])["limits"][0]

@@ -1,0 +1,143 @@
+"""The report: what it says of a small run, that names do no harm, and how it behaves in a browser."""
+
+import importlib.util
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from lipnet.core import files
+from lipnet.deployment.report import make
+from lipnet.deployment.runs import read_evidence, read_run
+from lipnet.samples import particles
+from lipnet.samples.particles import Particle
+from tests.deployment.finished_run import CLASSES, FOLDS, LABELS, PROBLEM, make_run
+
+EVIL = "<script>alert(1)</script>"
+CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
+FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
+FLAGS += " --disable-component-update --disable-sync"
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The report of eight particles, one of which is called like a script and one wrongly labelled."""
+    run = make_run(tmp_path_factory.mktemp("run"))
+    table_path = run / f"data/particles/{PROBLEM}.csv"
+    table = files.read_table(table_path)
+    table.loc[0, "id"] = EVIL
+    files.write_table(table_path, table)
+    grey = np.arange(20 * 20, dtype=np.uint8).reshape(20, 20)
+    mask = np.zeros((20, 20), bool)
+    mask[5:15, 5:15] = True
+    some = [Particle(name, "Dense", "g", grey, mask) for name in table["id"]]
+    files.write_blocks(run / f"data/particles/{PROBLEM}.npz", [particles.to_arrays(particles.pack(some))])
+    for name, wrong in {"svm": [0], "cnn": [0, 6], "cnn_shifted": [0]}.items():
+        folder = "decisions" if name == "cnn_shifted" else f"predictions/{name}"
+        folder = f"data/{folder.split('/')[0]}/{PROBLEM}/{name}.csv"
+        files.write_table(run / folder, _predictions(table["id"], wrong))
+    history = pd.DataFrame({"fold": [0, 0, 1, 1], "phase": "training", "epoch": [1, 2, 1, 2]})
+    history = history.assign(loss=[0.9, 0.5, 0.8, 0.4], accuracy=0.5, validation_loss=np.nan)
+    files.write_table(run / f"plots/learning/{PROBLEM}.csv", history)
+    corrected = pd.DataFrame({"id": ["p7"], "before": ["Dense"], "label": ["Clear"]})
+    files.write_table(run / f"plots/particles/{PROBLEM}/corrected_labels.csv", corrected)
+    text, errors = make(read_run(run, PROBLEM), read_evidence(run, PROBLEM))
+    files.write_text(run / "report.html", text)
+    files.write_table(run / "label_errors.csv", errors)
+    return run / "report.html"
+
+
+def _predictions(ids: pd.Series, wrong: list[int]) -> pd.DataFrame:
+    named = LABELS.copy()
+    named[wrong] = 1 - named[wrong]
+    sure = np.where(np.arange(2) == named[:, None], 0.95, 0.05)
+    names = np.array(CLASSES)
+    table = pd.DataFrame({"id": ids, "repeat": 0, "fold": FOLDS, "label": names[LABELS], "predicted": names[named]})
+    return table.assign(p_Dense=sure[:, 0], p_Clear=sure[:, 1])
+
+
+def test_the_page_says_what_was_measured(page: Path) -> None:
+    text = page.read_text()
+    assert "8 particles in 4 groups were sorted into 2 classes (Dense, Clear) by 3 classifiers" in text
+    assert "cross-validation over 2 folds" in text
+    assert "Artificial data." not in text
+
+
+def test_names_cannot_become_markup_and_nothing_is_loaded(page: Path) -> None:
+    text = page.read_text()
+    assert EVIL not in text and "&lt;script&gt;alert(1)" in text
+    assert text.count("<script>") == 1
+    assert "http:" not in text and "https:" not in text
+
+
+def test_the_table_for_the_expert_changes_nothing_if_saved_as_it_is(page: Path) -> None:
+    table = pd.read_csv(page.with_name("label_errors.csv"), keep_default_na=False)
+    assert table["id"].tolist() == [EVIL, "p7"]
+    assert table["label"].tolist() == ["Dense", "Clear"] and table["suggested"][0] == "Clear"
+    assert table["note"].tolist() == ["", "corrected before; was Dense"]
+
+
+@pytest.fixture
+def browser(tmp_path: Path) -> Iterator[Any]:
+    if not CHROMIUM:
+        pytest.skip("no Chromium on this machine: apt-get install chromium")
+    if not importlib.util.find_spec("playwright"):
+        pytest.skip("playwright is not installed: pip install playwright")
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
+        context = driver.chromium.launch_persistent_context(
+            str(tmp_path / "profile"), executable_path=CHROMIUM, headless=True, args=FLAGS.split()
+        )
+        yield context
+        context.close()
+
+
+@pytest.mark.parametrize("width", [390, 1280])
+def test_it_renders_offline_without_errors_and_fits_the_window(browser: Any, page: Path, width: int) -> None:
+    tab, said, asked = browser.new_page(), [], []
+    tab.on("console", lambda message: said.append(message.text))
+    tab.on("pageerror", lambda error: said.append(str(error)))
+    tab.on("request", lambda request: asked.append(request.url))
+    tab.set_viewport_size({"width": width, "height": 900})
+    tab.goto(page.as_uri())
+    assert said == []
+    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
+    assert tab.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
+
+
+def test_tables_sort_by_mouse_and_by_keyboard(browser: Any, page: Path) -> None:
+    tab = browser.new_page()
+    tab.goto(page.as_uri())
+    heading = tab.locator("#measures table").first.locator("th", has_text="macro F1")
+    rows = "[...document.querySelector('#measures table').tBodies[0].rows]"
+    column = f"{rows}.map((row) => Number(row.cells[1].dataset.value))"
+    heading.locator("button").click()
+    up = tab.evaluate(column)
+    assert heading.get_attribute("aria-sort") == "ascending" and up == sorted(up) and up[0] < up[-1]
+    heading.locator("button").focus()
+    tab.keyboard.press("Enter")
+    assert heading.get_attribute("aria-sort") == "descending" and tab.evaluate(column) == up[::-1]
+
+
+def test_it_is_fit_for_accessibility(browser: Any, page: Path) -> None:
+    tab = browser.new_page()
+    tab.goto(page.as_uri())
+    assert tab.evaluate("[...document.images].every((image) => image.alt)")
+    assert tab.evaluate("document.documentElement.lang") == "en"
+    tab.keyboard.press("Tab")
+    assert tab.evaluate("document.activeElement.className") == "skip"
+    assert tab.evaluate("document.querySelectorAll('[tabindex]:not([aria-label])').length") == 0
+    axe = os.environ.get("AXE_CORE")  # axe.min.js of the npm package axe-core, which is not part of this repository
+    if axe:
+        tab.evaluate(Path(axe).read_text())
+        found = tab.evaluate(
+            "axe.run().then((result) => result.violations.map((one) => `${one.id}: ${one.nodes[0].html}`))"
+        )
+        assert found == []

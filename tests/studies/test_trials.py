@@ -1,0 +1,236 @@
+"""Trials: what a digest covers, and that nothing which is remembered is trained again."""
+
+import time
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+
+from lipnet.classifiers import cache_keys
+from lipnet.classifiers.cache_keys import CODE
+from lipnet.classifiers.networks.architecture import NetworkSettings
+from lipnet.classifiers.networks.training import FoldTask
+from lipnet.classifiers.svm import SvmSettings, SvmTask
+from lipnet.core import files
+from lipnet.core.errors import InputError
+from lipnet.samples.augment import AugmentSettings
+from lipnet.samples.balance import TrainingSet
+from lipnet.studies import trials
+from lipnet.studies.trials import Done, Task, Trial, run_all
+from tests.classifiers.networks.toy_training import training_settings
+from tests.test_graph import ROOT, reached_files
+
+# Keras, when it saves weights.
+pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
+LABELS = np.arange(24) % 2
+ROWS = np.arange(24)
+
+
+def _svm(**changes: Any) -> SvmTask:
+    settings = SvmSettings(
+        features={"svm": ["area"]}, cost=1.0, gamma=None, class_weights=True, calibration_folds=2, cache_mb=10
+    )
+    features = np.random.default_rng(0).normal(size=(24, 2)) + LABELS[:, None]
+    plain = SvmTask(features, ["area", "x"], LABELS, ROWS, ROWS[6:], ROWS[:6], settings, seed=1)
+    return replace(plain, **changes)
+
+
+def _network(**changes: Any) -> FoldTask:
+    images = np.random.default_rng(0).integers(0, 200, (24, 8, 8), dtype=np.uint8)
+    plain = FoldTask(
+        fold=0,
+        images=images,
+        labels=LABELS,
+        groups=ROWS,
+        test=ROWS[:6],
+        training_set=TrainingSet(ROWS[6:], {8: images[:1]}, np.zeros(1, np.int64), np.ones(2), 0.0),
+        network=NetworkSettings(size_px=8, blocks=[[4]], halve="pool", top="average"),
+        training=training_settings(regularisation__dropout_block=0.0, regularisation__dropout_dense=0.0),
+        augment=AugmentSettings(
+            transforms=[],
+            rotation_deg=0,
+            shift_percent=0,
+            shear_max=0.0,
+            zoom_min=1.0,
+            interpolation="bilinear",
+            fill="constant",
+            noise_sd=0.0,
+        ),
+        seed=1,
+        report=lambda *_: None,
+    )
+    return replace(plain, **changes)
+
+
+def digest(task: Task) -> str:
+    return cache_keys.digest(task, 1)
+
+
+def _unwatched(done: Done, _n: int) -> Done:
+    return done
+
+
+@pytest.fixture(autouse=True)
+def one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIPNET_WORKERS", "1")
+
+
+@pytest.fixture
+def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """The tasks that were really trained."""
+    seen: list[Any] = []
+    really = trials.run
+
+    def run(task: Any) -> Trial:
+        seen.append(task)
+        return really(task)
+
+    monkeypatch.setattr(trials, "run", run)
+    return seen
+
+
+def test_what_is_remembered_is_not_trained_again(tmp_path: Path, trained: list[Any]) -> None:
+    first = run_all([_svm(), _svm(seed=2)], tmp_path, 1, _unwatched)
+    again = run_all([_svm(seed=2), _svm(seed=3), _svm()], tmp_path, 1, _unwatched)
+    assert [task.seed for task in trained] == [1, 2, 3]
+    assert_array_equal(again[0].probabilities, first[1].probabilities)
+    assert_array_equal(again[2].predicted, first[0].predicted)
+    assert np.isnan(again[0].dead_filters)
+
+
+def test_two_arms_that_ask_for_the_same_share_one_training(tmp_path: Path, trained: list[Any]) -> None:
+    one, other = run_all([_svm(), _svm()], tmp_path, 1, _unwatched)
+    assert len(trained) == 1
+    assert_array_equal(one.probabilities, other.probabilities)
+
+
+def test_each_trial_is_kept_as_soon_as_it_is_there(tmp_path: Path) -> None:
+    def cut_off(done: Done, _n: int) -> Done:
+        for number, trial in done:
+            if number == 2:
+                raise KeyboardInterrupt
+            yield number, trial
+
+    with pytest.raises(KeyboardInterrupt):
+        run_all([_svm(seed=seed) for seed in range(4)], tmp_path, 1, cut_off)
+    assert {path.stem for path in tmp_path.iterdir()} == {digest(_svm(seed=seed)) for seed in range(2)}
+
+
+def test_a_network_is_remembered_with_its_dead_filters(tmp_path: Path, trained: list[Any]) -> None:
+    [first] = run_all([_network()], tmp_path, 1, _unwatched)
+    [again] = run_all([_network()], tmp_path, 1, _unwatched)
+    assert len(trained) == 1
+    assert first.probabilities.shape == (6, 2)
+    assert_array_equal(first.predicted, first.probabilities.argmax(axis=1))
+    assert_array_equal(first.probabilities, again.probabilities)
+    assert 0 <= first.dead_filters == again.dead_filters <= 4
+
+
+def _slow_first(task: SvmTask) -> Trial:
+    time.sleep(3.0 if task.seed == 0 else 0.0)
+    if task.seed == 0:
+        raise InputError("the first task fails")
+    return Trial(task.test, np.ones((len(task.test), 2)), {}, np.nan)
+
+
+def test_a_slow_task_holds_back_none_that_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("LIPNET_WORKERS", "2")
+    monkeypatch.setattr(trials, "run", _slow_first)
+    with pytest.raises(InputError, match="the first task fails"):
+        run_all([_svm(seed=seed) for seed in range(5)], tmp_path, 1, _unwatched)
+    assert {path.stem for path in tmp_path.iterdir()} == {digest(_svm(seed=seed)) for seed in range(1, 5)}
+
+
+@pytest.mark.parametrize("content", ['{"backend": "torch"}', "{}", "no json", None])
+def test_the_backend_is_that_of_keras_json_where_no_variable_names_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, content: str | None
+) -> None:
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    if content is not None:
+        (tmp_path / "keras.json").write_text(content)
+    assert cache_keys._backend() == ("torch" if content and "torch" in content else "tensorflow")
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    assert cache_keys._backend() == "jax"
+
+
+def test_dead_filters_are_looked_for_all_over_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[Any] = []
+
+    def dead_filters(_model: Any, images: Any) -> dict[str, Any]:
+        seen.append(images)
+        return {"conv1_1": np.array([True, False])}
+
+    monkeypatch.setattr(trials.inspection, "dead_filters", dead_filters)
+    monkeypatch.setattr(trials, "N_INSPECTED", 3)
+    task = _network()
+    assert trials.run(task).dead_filters == 1
+    assert_array_equal(seen[0], task.images[[6, 14, 23]])  # of the training rows 6 .. 23
+
+
+def test_a_damaged_memory_is_named(tmp_path: Path) -> None:
+    (tmp_path / f"{digest(_svm())}.npz").write_bytes(b"PK\x03\x04 half a file")
+    with pytest.raises(InputError, match="damaged"):
+        run_all([_svm()], tmp_path, 1, _unwatched)
+
+
+CHANGES: dict[str, Callable[[FoldTask], dict[str, Any]]] = {
+    "fold": lambda _: {"fold": 1},
+    "a pixel": lambda task: {"images": np.where(np.arange(8) == 3, task.images ^ 1, task.images)},
+    "a label": lambda task: {"labels": task.labels[::-1].copy()},
+    "groups": lambda task: {"groups": task.groups // 2},
+    "test rows": lambda _: {"test": ROWS[:5]},
+    "training rows": lambda task: {"training_set": replace(task.training_set, rows=ROWS[7:])},
+    "a synthetic example": lambda task: {"training_set": replace(task.training_set, synthetic={8: task.images[1:2]})},
+    "class weights": lambda task: {"training_set": replace(task.training_set, class_weights=np.array([1.0, 2.0]))},
+    "network": lambda task: {"network": task.network.model_copy(update={"blocks": [[5]]})},
+    "training": lambda task: {"training": task.training.model_copy(update={"batch_size": 9})},
+    "augmentation": lambda task: {"augment": task.augment.model_copy(update={"noise_sd": 0.1})},
+    "seed": lambda _: {"seed": 2},
+}
+
+
+@pytest.mark.parametrize("what", CHANGES)
+def test_a_digest_covers_all_that_a_result_depends_on(what: str) -> None:
+    assert digest(replace(_network(), **CHANGES[what](_network()))) != digest(_network())
+
+
+def test_a_digest_covers_the_threads() -> None:
+    assert len({cache_keys.digest(task, threads) for task in (_svm(), _network()) for threads in (1, 2)}) == 4
+
+
+def test_a_digest_depends_on_nothing_else() -> None:
+    assert digest(_network(report=print)) == digest(_network())
+    assert len(digest(_network())) == 32
+
+
+def test_neighbouring_values_are_not_run_together() -> None:
+    assert digest(_svm(names=["ab", "c"])) != digest(_svm(names=["a", "bc"]))
+
+
+def test_a_digest_covers_backend_and_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = digest(_svm())
+    cache_keys._surroundings.cache_clear()
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    changed = digest(_svm())
+    monkeypatch.delenv("KERAS_BACKEND")
+    cache_keys._surroundings.cache_clear()
+    monkeypatch.setattr(digests, "_source", lambda name: f"another {name}")
+    rewritten = digest(_svm())
+    cache_keys._surroundings.cache_clear()
+    assert len({before, changed, rewritten}) == 3
+
+
+def test_the_code_that_counts_is_what_trials_import() -> None:
+    reached = reached_files(ROOT / "lipnet" / "trials.py")
+    assert {f"lipnet/{name}.py" for name in CODE} == {path.relative_to(ROOT).as_posix() for path in reached}
+
+
+def test_remembered_files_are_plain_arrays(tmp_path: Path) -> None:
+    run_all([_svm()], tmp_path, 1, _unwatched)
+    [path] = tmp_path.iterdir()
+    assert set(files.read_arrays(path)) == {"predicted", "probabilities", "dead_filters"}  # pickles are refused there
