@@ -13,8 +13,9 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lipnet.classifiers.networks.filters import CHUNK
-from lipnet.classifiers.networks.training import predict, to_grey
+from lipnet.classifiers.networks.training import predict
 from lipnet.evaluation.comparison import holm
+from lipnet.samples.crops import to_grey
 
 if TYPE_CHECKING:
     import keras

@@ -88,7 +88,7 @@ def _feed(
     item: ImageInput | FeatureInput, store: ParticleStore, known: pd.DataFrame, measured: pd.DataFrame | None
 ) -> NDArray[Any]:
     if isinstance(item, ImageInput):
-        return to_grey(crops.crop_all(store, item.crop, known["id"].tolist())[item.size_px])
+        return crops.to_grey(crops.crop_all(store, item.crop, known["id"].tolist())[item.size_px])
     assert measured is not None
     missing = [name for name in item.names if name not in measured]
     if missing:
@@ -97,14 +97,6 @@ def _feed(
             "on features " + ("in nm: give --pixel-size-nm" if "nm" in missing[0] else "in px: give no pixel sizes")
         )
     return measured[item.names].to_numpy(dtype=np.float64)
-
-
-def to_grey(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What a network takes of crops: grey levels in [0, 1], shape (n, size_px, size_px, n_channels).
-
-    The same as ``training.to_grey``, which cannot be imported without the libraries of training.
-    """
-    return (pixels if pixels.ndim == 4 else pixels[..., None]).astype(np.float32) / np.float32(255)
 
 
 def prior_of(shares: dict[str, float], classes: Sequence[str]) -> NDArray[np.float64]:

@@ -101,6 +101,15 @@ def first_channel(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return images if images.ndim == 3 else images[..., 0]
 
 
+def to_grey(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
+    """What a network sees of crops: grey levels in [0, 1], shape (n, size_px, size_px, n_channels).
+
+    Args:
+        pixels: shape (n, size_px, size_px), which is one channel, or (n, size_px, size_px, n_channels).
+    """
+    return (pixels if pixels.ndim == 4 else pixels[..., None]).astype(np.float32) / np.float32(255)
+
+
 def join(parts: Sequence[dict[int, NDArray[np.uint8]]]) -> dict[int, NDArray[np.uint8]]:
     """Crops of several stores, end to end."""
     return {size: np.concatenate([part[size] for part in parts]) for size in parts[0]}

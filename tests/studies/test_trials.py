@@ -219,7 +219,7 @@ def test_a_digest_covers_backend_and_code(monkeypatch: pytest.MonkeyPatch) -> No
     changed = digest(_svm())
     monkeypatch.delenv("KERAS_BACKEND")
     cache_keys._surroundings.cache_clear()
-    monkeypatch.setattr(digests, "_source", lambda name: f"another {name}")
+    monkeypatch.setattr(cache_keys, "_source", lambda name: f"another {name}")
     rewritten = digest(_svm())
     cache_keys._surroundings.cache_clear()
     assert len({before, changed, rewritten}) == 3

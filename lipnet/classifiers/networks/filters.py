@@ -14,9 +14,10 @@ import pandas as pd
 from numpy.typing import NDArray
 from pydantic import PositiveInt
 
-from lipnet.classifiers.networks.training import start_keras, to_grey
+from lipnet.classifiers.networks.training import start_keras
 from lipnet.core.errors import InputError
 from lipnet.core.settings import Settings
+from lipnet.samples.crops import to_grey
 
 if TYPE_CHECKING:
     import keras

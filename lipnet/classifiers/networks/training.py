@@ -32,6 +32,7 @@ from lipnet.evaluation.predictions import FoldOutput
 from lipnet.samples import buckets, folds
 from lipnet.samples.augment import AugmentSettings, draw_maps, warp
 from lipnet.samples.balance import LossSettings, TrainingSet, epoch_rows, oversample, sampled_prior, stated_prior
+from lipnet.samples.crops import to_grey
 
 if TYPE_CHECKING:
     import keras
@@ -448,15 +449,6 @@ def _pixels(rows: NDArray[np.int64], task: NetworkTask, training_set: TrainingSe
     if not real.all():
         pixels[~real] = training_set.synthetic[task.network.size_px][rows[~real] - n]
     return to_grey(pixels)
-
-
-def to_grey(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What a network sees of crops: grey levels in [0, 1], shape (n, size_px, size_px, n_channels).
-
-    Args:
-        pixels: shape (n, size_px, size_px), which is one channel, or (n, size_px, size_px, n_channels).
-    """
-    return (pixels if pixels.ndim == 4 else pixels[..., None]).astype(np.float32) / np.float32(255)
 
 
 def _augmented(images: NDArray[np.float32], settings: AugmentSettings, rng: np.random.Generator) -> NDArray[np.float32]:

@@ -132,7 +132,7 @@ def test_a_filter_that_sees_only_the_edge_of_the_image_is_dead() -> None:
 
 
 def test_one_image_in_the_last_chunk_is_enough_to_show_life(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(inspection, "CHUNK", 2)
+    monkeypatch.setattr("lipnet.classifiers.networks.filters.CHUNK", 2)
     model = _network([[2]])
     _set(model, "conv1_1", _single({(1, 1): 1}, {}), [-0.5, 0])
     crops = np.zeros((5, 8, 8), np.uint8)

@@ -1,0 +1,23 @@
+"""Numbers and tables as people read them in reports: one spelling of a mean with its spread, one kind of table."""
+
+from collections.abc import Sequence
+
+import numpy as np
+
+UNDEFINED = "undefined"
+
+
+def mean_with_sd(mean: float | None, sd: float | None) -> str:
+    """``0.812 ± 0.031``; without the spread where that is undefined (None or NaN), or the word undefined."""
+    if mean is None or not np.isfinite(mean):
+        return UNDEFINED
+    return f"{mean:.3f}" if sd is None or not np.isfinite(sd) else f"{mean:.3f} ± {sd:.3f}"
+
+
+def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list[str]:
+    """Lines of a Markdown table."""
+    return [_row(header), "|" + "---|" * len(header), *map(_row, rows)]
+
+
+def _row(cells: Sequence[str]) -> str:
+    return f"| {' | '.join(cells)} |"
