@@ -137,7 +137,7 @@ def test_metrics_diff_has_rows_by_problem_and_classifier(project):
         ("train_trees.boosted.max_iter", 9, {"train_trees", "score_inner"}),
         ("networks.lipnet1.dense_units", 9, {"train_cnn", "score_inner"}),
         ("networks.lipnet4.dense_units", 9, set()),
-        ("train_cnn.label_smoothing", 0.0, {"train_cnn", "score_inner", "decide"}),
+        ("train_cnn.label_smoothing", 0.0, {"train_cnn", "score_inner"}),
         ("decide.floor", 0.01, {"score_inner", "decide"}),
         ("inner.folds", 2, {"score_inner"}),
         ("recipe", "best", {"crop", "balance", "train_cnn", "train_svm", "train_trees", "score_inner", "decide"}),
@@ -150,6 +150,25 @@ def test_metrics_diff_has_rows_by_problem_and_classifier(project):
 )
 def test_a_parameter_makes_only_its_own_stages_stale(project, key, value, stale):
     change(project, {key: value})
+    assert changed_stages(project) == stale
+
+
+@pytest.mark.parametrize(
+    ("path", "stale"),
+    [
+        ("lipnet/plots/figure.py", {"ingest", "crop", "balance", "evaluate", "compare"}),
+        ("lipnet/deployment/report.py", set()),
+        ("lipnet/studies/verdicts.py", set()),
+        ("lipnet/cli.py", set()),
+        ("lipnet/evaluation/metrics.py", {"decide", "evaluate", "compare"}),
+        ("lipnet/classifiers/trees.py", {"train_trees", "score_inner"}),
+        ("lipnet/classifiers/networks/epoch.py", {"train_cnn", "score_inner"}),
+    ],
+)
+def test_an_edit_of_code_makes_only_stages_stale_that_reach_it(project, path, stale):
+    """An edited picture draws pictures anew and trains nothing."""
+    with (project / path).open("a") as file:
+        file.write("# an edit\n")
     assert changed_stages(project) == stale
 
 
@@ -169,8 +188,8 @@ TRAIN_CNN_PATHS = [
     for word in (
         *("--table", "data/particles/{}.csv", "--crops", "data/crops/{}.npz", "--folds", "data/folds/{}.csv"),
         *("--scratch", "data/scratch/{}"),
-        *("--training_sets", "data/training_sets/{}.npz", "--models", "m", "--predictions", "p", "--history", "h"),
-        *("--picture", "x.png"),
+        *("--training_sets", "data/training_sets/{}.npz", "--models", "m", "--predictions", "p", "--priors", "q"),
+        *("--history", "h"),
     )
 ]
 
