@@ -1,4 +1,4 @@
-# Two commands do all the set-up on a fresh machine: `make repro` and `make test`. They need Python 3.11 (later ones are not tried yet) and a C++ compiler.
+# `make repro` and `make test` do all the set-up on a fresh machine. They need Python 3.11 to 3.13, git and a C++ compiler.
 PYTHON ?= $(shell command -v python3.11 || command -v python3)
 LOCK ?= requirements.lock# requirements-gpu.lock for an NVIDIA GPU
 BASE ?= origin/main
@@ -17,27 +17,27 @@ studies: $(INSTALLED)  ## run the experiments of the thesis, at the scale that s
 test: $(INSTALLED)
 	python -m pytest
 
-verify: $(INSTALLED)  ## run the pipeline from nothing in a fresh folder and compare every output with dvc.lock; WORKERS=1: one process
+verify: $(INSTALLED)  ## run the whole pipeline in a fresh folder and compare every output with dvc.lock; WORKERS=1: one process
 	python -m benchmarks.verify $(if $(WORKERS),--workers $(WORKERS))
 
-pr-report: $(INSTALLED)  ## what differs from a base revision, for the reviewer of a pull request; BASE=origin/main
+pr-report: $(INSTALLED)  ## differences from a base revision, for reviewers of a pull request; BASE=origin/main
 	@python .ci/pr_report.py $(BASE)
 
-test-long: $(INSTALLED)  ## thousands of mutated tables, JSON files and images, drawn anew
+test-long: $(INSTALLED)  ## thousands of mutated tables, JSON files and images, drawn again in every run
 	python -m pytest --hypothesis-profile=long tests/sources/test_mutations.py
 
-# Combined afterwards, not by pytest-cov, which is done before the workers that joblib keeps have written what they ran.
-coverage: $(INSTALLED)  ## the tests once more, with what they reach of lipnet/; fails below 95 % of lines and branches
+# Not with pytest-cov: it combines the data before the workers that joblib keeps alive have written theirs.
+coverage: $(INSTALLED)  ## run the tests with branch coverage of lipnet/; fails below 95 % of lines and branches
 	coverage erase
 	coverage run -m pytest
 	coverage combine --quiet
 	coverage report
 
-mutation: $(INSTALLED)  ## whether the tests notice changes of metrics, folds, balance and features; writes benchmarks/results
+mutation: $(INSTALLED)  ## mutation tests of metrics, folds, balance and features; writes benchmarks/results
 	python -m benchmarks.mutation
 
-# In an environment of its own, as it would pin pip in ours. --strict: a package that the database does not answer for is an error.
-audit: $(INSTALLED)  ## known vulnerabilities of what the lock file pins; asks an advisory database on the internet
+# In a separate environment, because it would pin pip in ours. --strict: a package that is not in the database is an error.
+audit: $(INSTALLED)  ## known vulnerabilities of the locked packages; queries an advisory database on the internet
 	python -m venv .venv/audit
 	.venv/audit/bin/python -m pip install --quiet --disable-pip-version-check pip-audit==2.10.1
 	.venv/audit/bin/pip-audit --strict --disable-pip --no-deps --requirement $(LOCK)
@@ -59,7 +59,7 @@ $(INSTALLED): $(LOCK)
 	python -m pip install --quiet --disable-pip-version-check --no-index --no-build-isolation --no-deps --editable .
 	touch $@
 
-# Both lock files anew from pyproject.toml; needs uv.
+# Writes both lock files again from pyproject.toml; needs uv.
 lock:
 	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-annotate --no-strip-extras --quiet --custom-compile-command "make lock" --output-file requirements.lock
