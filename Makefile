@@ -1,5 +1,6 @@
 # `make repro` and `make test` do all the set-up on a fresh machine. They need Python 3.11 to 3.13, git and a C++ compiler.
-PYTHON ?= $(shell command -v python3.11 || command -v python3)
+# The first that runs: a version manager may leave commands of versions that are not switched on.
+PYTHON ?= $(shell for name in python3.11 python3.12 python3.13 python3; do $$name -c "" 2>/dev/null && echo $$name && break; done)
 LOCK ?= requirements.lock# requirements-gpu.lock for an NVIDIA GPU
 BASE ?= origin/main
 BIN := .venv/bin
