@@ -31,7 +31,6 @@ from lipnet.core.settings import read_params
 from lipnet.deployment.runs import read_predictions
 from lipnet.evaluation import label_errors
 from lipnet.evaluation.predictions import Predictions
-from lipnet.sources.corrections import NAME
 
 OTHERS = ("cnn", "cnn_half_shifted")  # that do not state natural proportions, for comparison
 NOTE = [

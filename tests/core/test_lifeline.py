@@ -125,7 +125,7 @@ def test_a_stage_that_is_told_to_stop_ends_with_one_message_and_its_workers(star
         os.kill(process.pid, sent)
     _, said = outer.communicate(timeout=DEADLINE_S)
     assert outer.returncode == 130
-    assert said == "long_stage.py: stopped; `dvc repro` goes on where it stopped\n"
+    assert said == "long_stage.py: stopped; `dvc repro` continues from there\n"
     _wait(lambda: _gone(found["worker"]))
 
 

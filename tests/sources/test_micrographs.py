@@ -15,7 +15,8 @@ from PIL import Image
 
 from lipnet.core.errors import InputError
 from lipnet.samples.particles import Particle, bounding_box, inscribed_ellipse
-from lipnet.sources.micrographs import MicrographSettings, list_tasks, read_task
+from lipnet.sources.micrograph_rows import list_tasks
+from lipnet.sources.micrographs import MicrographSettings, read_task
 from lipnet.sources.rows import Rejected
 
 CLASSES = ("Full", "Empty")

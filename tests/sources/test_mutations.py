@@ -83,7 +83,7 @@ def ingested(folder: Path, kind: str, **changes: Any) -> tuple[int, int] | None:
     settings = SourceSettings.model_validate(section)
     try:
         source = open_source("mine", CLASSES, folder, settings, MEASURES, seed=0)
-        parts = [ingest.read_part(task, source.read, MEASURES, {}) for task in source.tasks]
+        parts = [ingest.read_batch(task, source.read, MEASURES, {}) for task in source.tasks]
         rejected = [*source.rejected, *(row for part in parts for row in part.rejected)]
         good = [part for part in parts if part.arrays]
         with tempfile.TemporaryDirectory() as name:

@@ -150,7 +150,12 @@ def test_a_label_mask_of_another_size_rejects_its_particles(tmp_path: Path) -> N
         (("notes.txt",), "", {}, "holds no particles.csv and no PNG"),
         (("notes.txt",), "notes.txt", {}, r"notes\.txt: give a folder of images"),
         (("a.png",), "", {"masks": "none"}, "none: no such folder of masks"),
-        (("a.png",), "a.png", {}, r"a\.png: give its label mask with --masks, or save it beside it as a_labels\.tif"),
+        (
+            ("a.png",),
+            "a.png",
+            {},
+            r"a\.png: give its label mask with --masks, or save the mask as a_labels\.tif beside",
+        ),
         (("a.png",), "a.png", {"masks": "none.tif"}, r"none\.tif: no such label mask"),
         (("a.png", "b.png"), "a.png", {"masks": "b.png"}, r"b\.png: marks no particle"),
         (("a.png", "b.txt"), "a.png", {"masks": "b.txt"}, r"b\.txt: format '\.txt' is not read"),
