@@ -162,7 +162,7 @@ def _kept_apart(groups: NDArray[np.int64]) -> NDArray[np.int64]:
 
 
 def unevenness(labels: NDArray[np.int64], folds: NDArray[np.int64], n_folds: int) -> float:
-    """Sum over classes and folds of (count - expected)^2 / expected^2; 0 if all folds have equal shares of all classes."""
+    """Sum over classes and folds of (count - expected)^2 / expected^2; 0 if every fold has its share of each class."""
     counts = np.zeros((labels.max() + 1, n_folds))
     np.add.at(counts, (labels, folds), 1)
     expected = counts.sum(axis=1, keepdims=True) / n_folds

@@ -36,8 +36,8 @@ IMAGE_SUFFIXES = _PILLOW_SUFFIXES | _TIFF_SUFFIXES | _MRC_SUFFIXES
 def read_grey(path: Path) -> Grey:
     """Read one image as grey levels of shape (height_px, width_px).
 
-    8-bit images keep their levels (uint8). In 16-bit and float images, no grey level is white by convention, so each image
-    is stretched from its own minimum and maximum to the whole range of uint16. Colour becomes luminance (ITU-R BT.709
+    8-bit images keep their levels (uint8). 16-bit and float images have no conventional white level, so each is
+    stretched from its own minimum and maximum to the whole range of uint16. Colour becomes luminance (ITU-R BT.709
     weights).
 
     Raises:

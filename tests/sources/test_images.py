@@ -453,3 +453,19 @@ def test_what_is_no_label_mask_is_refused(tmp_path: Path) -> None:
     Image.fromarray(RAMP).save(tmp_path / "a.jpg")
     with pytest.raises(InputError, match=r"a\.jpg: format '\.jpg' is not read; use PNG, TIFF, MRC or \.npy"):
         list(read_label_pages(tmp_path / "a.jpg"))
+
+
+def test_the_size_limit_of_pillow_is_lifted_only_while_an_image_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _png(tmp_path / "a.png", RAMP)
+    damaged = tmp_path / "b.png"
+    damaged.write_bytes(b"no image")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    np.testing.assert_array_equal(read_grey(path), RAMP)
+    np.testing.assert_array_equal(next(read_label_pages(path)), RAMP)
+    with pytest.raises(InputError):
+        read_grey(damaged)
+    assert Image.MAX_IMAGE_PIXELS == 10
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(path)
