@@ -1,4 +1,4 @@
-"""Problems: classes come from params.yaml, and a faulty list is named with its cure."""
+"""Problems: classes come from params.yaml, and messages name a faulty list and the cure."""
 
 import re
 

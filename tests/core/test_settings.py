@@ -1,4 +1,4 @@
-"""Settings: every fault in params.yaml is named together with its cure."""
+"""Settings: messages name every fault in params.yaml and the cure."""
 
 from pathlib import Path
 

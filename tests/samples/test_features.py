@@ -1,4 +1,4 @@
-"""Features: shapes and images with known measures."""
+"""Features of shapes and images with known values."""
 
 from typing import Any
 
@@ -75,7 +75,7 @@ def _internal_segmentation_variance(image: Any, mask: Any, chosen: FeatureSettin
 
 
 def _tilted(radius_y: float, radius_x: float, degrees: float, y: float = 0.0, x: float = 0.0) -> Any:
-    """An ellipse turned by an angle, (y, x) off the centre of a square image: the pixels that it covers by half."""
+    """Mask of a rotated ellipse, (y, x) off the centre of a square image: pixels of which more than half is covered."""
     side, fine = int(2 * max(radius_y, radius_x)) + 9, 5
     rows, columns = ((np.arange(side * fine) + 0.5) / fine - side / 2 - offset for offset in (y, x))
     position = (columns[None, :] + 1j * rows[:, None]) * np.exp(-1j * np.deg2rad(degrees))
@@ -102,7 +102,7 @@ def _check_ellipse(short: float, ratio: float, place: tuple[float, float, float]
     assert _circularity(mask) == pytest.approx(expected, rel=bounds["circularity"])
 
 
-# Degrees and offsets, in pixels, of an ellipse.
+# Angle in degrees, and offsets in pixels, of an ellipse.
 PLACES = st.tuples(st.floats(0, 180), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5))
 
 
@@ -123,8 +123,8 @@ def test_area_perimeter_and_circularity_of_discs_and_ellipses_are_within_1_perce
 def test_of_fewer_pixels_perimeter_and_circularity_are_within_1_percent(
     short: float, ratio: float, place: tuple[float, float, float]
 ) -> None:
-    # Cut into pixels, a disc of radius 15 that is centred between two of them has 698 for 707: 1.3 % are lost before
-    # anything is measured.
+    # The mask of a disc of radius 15, centred between two pixels, has 698 pixels; its exact area is 707 px2. The error
+    # of rasterising alone is 1.3 %.
     _check_ellipse(short, ratio, place, {"area": 0.015, "perimeter": 0.01, "circularity": 0.01})
 
 
@@ -135,7 +135,7 @@ def test_of_fewer_pixels_perimeter_and_circularity_are_within_1_percent(
 def test_of_few_pixels_they_are_within_what_cutting_into_pixels_takes(
     short: float, ratio: float, place: tuple[float, float, float]
 ) -> None:
-    # At a half axis of 8.5, the pixels alone are up to 4.8 % off.
+    # At a half axis of 8.5, rasterising alone changes the area by up to 4.8 %.
     _check_ellipse(short, ratio, place, {"area": 0.06, "perimeter": 0.025, "circularity": 0.025})
 
 
@@ -151,7 +151,7 @@ def test_maximum_width_and_diameter_of_an_ellipse_are_its_long_axis(
 
 @pytest.mark.parametrize("radius", [8, 10, 15])
 def test_over_all_places_on_the_grid_the_perimeter_of_a_disc_is_exact(radius: float) -> None:
-    # What smoothing takes off, 0.9 to 1.6 %, is given back to a quarter of a percent.
+    # Smoothing shortens the outline by 0.9 to 1.6 %; the correction restores the length to a quarter of a percent.
     offsets = np.arange(-0.5, 0.5, 0.2)
     found = [perimeter(outline(_tilted(radius, radius, 0, y, x))) for y in offsets for x in offsets]
     assert np.mean(found) == pytest.approx(2 * np.pi * radius, rel=0.0025)
@@ -159,7 +159,7 @@ def test_over_all_places_on_the_grid_the_perimeter_of_a_disc_is_exact(radius: fl
 
 def test_maximum_width_of_a_rectangle_is_its_diagonal_and_its_diameter_is_not() -> None:
     mask = np.pad(np.ones((30, 40), bool), 3)
-    assert maximum_width(mask) == pytest.approx(50, abs=1)  # its corners are cut, by half a pixel each way
+    assert maximum_width(mask) == pytest.approx(50, abs=1)  # each corner is cut by half a pixel in both directions
     assert diameter(mask) == pytest.approx(4 * 40 / np.sqrt(12), rel=0.01)
 
 
@@ -207,7 +207,7 @@ def test_measures_of_a_store_are_those_of_the_whole_image(corner: int, reach: fl
     grid = radial_grid_px(float(mask.sum()), chosen)
     radial = resample(*radial_density_profile(grey, mask), grid)
     whole = found.filter(like="radial").to_numpy()
-    near = grid <= 10  # rings that the border of the image cuts hold other pixels where less of it is read
+    near = grid <= 10  # rings cut by the border of the cropped image have other pixels
     np.testing.assert_allclose(whole[near], radial[near])
     if corner == 45:
         np.testing.assert_allclose(whole, radial)
@@ -268,7 +268,7 @@ def test_moments_are_those_of_skimage_on_the_whole_masked_image() -> None:
     found = _measure(image, mask)
     expected = moments_central(np.where(mask, image / 255, 0.0), order=3)
     for p, q in ((2, 0), (0, 2), (3, 0), (0, 3)):
-        # The third moments of a symmetric shape nearly cancel: their own scale is that of the absolute third moment.
+        # Third moments of a symmetric shape nearly cancel, so the tolerance follows the absolute third moment.
         scale = abs(expected[p, q]) + 1e3
         assert found[f"moment_mu{p}{q}_px{p + q}"] == pytest.approx(expected[p, q], abs=1e-6 * scale)
 
@@ -290,7 +290,7 @@ def test_features_do_not_depend_on_the_place_of_the_particle(top: int, left: int
     def at(row: int, column: int) -> dict[str, float]:
         image, mask = np.full((71, 71), 90, np.uint8), np.zeros((71, 71), bool)
         image[row : row + 31, column : column + 31] = patch
-        mask[row : row + 31, column : column + 31] = _ellipse(31, 31, 7, 8)  # 7 px and more to its patch's edge
+        mask[row : row + 31, column : column + 31] = _ellipse(31, 31, 7, 8)  # at least 7 px from the edge of the patch
         return _measure(image, mask)
 
     assert at(top, left) == pytest.approx(at(20, 20), rel=1e-6, abs=1e-6)
@@ -320,7 +320,8 @@ def test_the_edge_profile_is_the_distance_to_a_straight_outline() -> None:
     mask = np.zeros((60, 60), bool)
     mask[:30] = True
     image = np.repeat(np.arange(60.0)[:, None], 60, axis=1)
-    # The outline runs between rows 29 and 30; columns near the sides are as near to the sides of the image.
+    # The outline runs between rows 29 and 30. Inside the mask, the border of the image counts as outline as well, so only
+    # the bins outside are compared.
     profile = _edge_density_profile(image[:, 20:40], mask[:, 20:40], SETTINGS)
     assert profile[12:].tolist() == [30.0, 31.0, 32.0, 33.0]
 
@@ -331,8 +332,8 @@ def test_pixels_beside_the_outline_are_half_a_pixel_from_it() -> None:
     for ring in range(20):
         image[10 + ring : 50 - ring, 10 + ring : 50 - ring] = ring
     halves = SETTINGS.model_copy(update={"edge_bins": 32})
-    # From -2 to 1: ring 1 lies at -1.5, ring 0 at -0.5, the outside from 0.5 on; the half-pixel bins between hold no
-    # pixel and repeat the one further inside.
+    # Bins from -2 to 1: ring 1 is at -1.5, ring 0 at -0.5, the outside starts at 0.5. The half-pixel bins between them
+    # hold no pixel and repeat the next bin inside.
     assert _edge_density_profile(image, mask, halves)[20:26].tolist() == [2.0, 1.0, 1.0, 0.0, 0.0, 9.0]
 
 
@@ -468,7 +469,7 @@ def test_signal_to_noise_is_the_variance_across_over_the_variance_along() -> Non
     noise = np.random.default_rng(0).normal(0, 0.05, mask.shape)  # variance along 0.0025
     assert _signal_to_noise(stripes + noise, mask, SETTINGS) == pytest.approx(4, rel=0.1)
     assert _signal_to_noise(stripes + 2 * noise, mask, SETTINGS) == pytest.approx(1, rel=0.15)
-    spokes = np.where(np.arange(121) % 2, 0.6, 0.4)[None, :] * np.ones((121, 1))  # nothing across
+    spokes = np.where(np.arange(121) % 2, 0.6, 0.4)[None, :] * np.ones((121, 1))  # no variance across
     assert _signal_to_noise(spokes, mask, SETTINGS) < 0.02
 
 
@@ -497,25 +498,25 @@ def test_internal_segmentation_variance_leaves_the_membrane_out() -> None:
     mask, distances = _disc(81, 30), _distances(81)
     ring = np.where((distances > 26.5) & (distances < 30), 0.1, 0.9)
     assert _internal_segmentation_variance(ring, mask, SETTINGS) == 0.0
-    assert _internal_segmentation_variance(_noise(9, 9) / 255, _disc(9, 3), SETTINGS) == 0.0  # nothing that deep
+    assert _internal_segmentation_variance(_noise(9, 9) / 255, _disc(9, 3), SETTINGS) == 0.0  # no pixel is that deep
 
 
 def test_the_interior_begins_below_the_rim_and_not_on_it() -> None:
-    # Depths of a square's rings are 0.5, 1.5, 2.5, 3.5 ... px: with a rim of 3.5, the fourth ring belongs to the rim.
+    # The rings of a square are 0.5, 1.5, 2.5, 3.5 ... px deep. A rim of 3.5 px includes the fourth ring.
     image, mask = np.full((40, 40), 0.5), np.ones((40, 40), bool)
     image[3:37, 3:37], image[4:36, 4:36] = 0.9, 0.5
     chosen = SETTINGS.model_copy(update={"edge_outside_px": 3.5})
     assert _internal_segmentation_variance(image, mask, chosen) == 0
     found = measure_all(_store(np.rint(image * 255).astype(np.uint8), mask), chosen).iloc[0]
     assert found["internal_segmentation_variance"] == 0
-    image[4, 4] = 0.9  # one of the 32 * 32 that are deeper
+    image[4, 4] = 0.9  # one of the 32 * 32 pixels below the rim
     share = 1 / 32**2
     expected = share * (1 - share) * 0.4**2
     assert _internal_segmentation_variance(image, mask, chosen) == pytest.approx(expected)
 
 
 def test_signal_to_noise_of_a_small_particle_counts_only_distances_that_pixels_have() -> None:
-    # Across: grey 0.2, then the particle with 0.8, 0.4 and 0.6, then 0.2. Corners are 0.9 outside, in the bin of 0.5.
+    # Each row: grey 0.2, the particle with 0.8, 0.4 and 0.6, then 0.2. Corners are 0.9 px outside, in the bin of 0.5.
     image, mask = np.array([[0.2, 0.8, 0.4, 0.6, 0.2]]), np.array([[False, True, True, True, False]])
     image, mask = np.repeat(image, 9, axis=0), np.repeat(mask, 9, axis=0)
     mask[[0, -1]] = False
@@ -523,7 +524,7 @@ def test_signal_to_noise_of_a_small_particle_counts_only_distances_that_pixels_h
     rings = {-1.5: [0.4] * 5, -0.5: [0.8] * 7 + [0.6] * 7 + [0.4] * 2, 0.5: [0.2] * 18 + [0.8, 0.4, 0.6] * 2}
     across = np.var([np.mean(ring) for ring in rings.values()])
     along = np.mean([np.var(ring) for ring in rings.values()])
-    for inside in (2, 8):  # bins that are deeper than the particle hold nothing
+    for inside in (2, 8):  # bins deeper than the particle are empty
         chosen = narrow.model_copy(update={"edge_inside_px": inside, "edge_bins": inside + 1})
         assert _signal_to_noise(image, mask, chosen) == pytest.approx(across / along)
 

@@ -1,4 +1,4 @@
-"""corrections.csv: applied by id, and every way to get it wrong is named with file and row."""
+"""corrections.csv: labels are corrected by id; messages name the file and row of every fault."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""Exact duplicates: found by every pixel, reported against the first, and never split across groups."""
+"""Exact duplicates: all pixels are compared, the first copy is reported, and copies share a group."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""From tasks to the particle table: parts are joined without loss, given features win, duplicates share a group."""
+"""From tasks to the particle table: batches are joined without loss, given features replace measured ones."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Source micrographs: particles are cut where they lie, neighbours hidden, edges flagged, every row accounted for."""
+"""Source micrographs: particles are cut at their place, neighbours are hidden, cut particles are marked."""
 
 import math
 import shutil

@@ -1,4 +1,4 @@
-"""Source particles: the thesis's JSON layout is read in every form pandas writes it, and written back without loss."""
+"""Source particles: the thesis's JSON layout is read in all forms that pandas writes, and written without loss."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Particles without a class: from a folder of images, a table, or a micrograph, cut as those of the training."""
+"""Particles without a class: from a folder of images, a table, or a micrograph, cut like training particles."""
 
 from pathlib import Path
 from typing import Any
