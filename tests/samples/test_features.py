@@ -320,8 +320,8 @@ def test_the_edge_profile_is_the_distance_to_a_straight_outline() -> None:
     mask = np.zeros((60, 60), bool)
     mask[:30] = True
     image = np.repeat(np.arange(60.0)[:, None], 60, axis=1)
-    # The outline runs between rows 29 and 30. Inside the mask, the border of the image counts as outline as well, so only
-    # the bins outside are compared.
+    # The outline runs between rows 29 and 30. Inside the mask, the border of the image counts as outline too, so the
+    # test compares only the bins outside.
     profile = _edge_density_profile(image[:, 20:40], mask[:, 20:40], SETTINGS)
     assert profile[12:].tolist() == [30.0, 31.0, 32.0, 33.0]
 
