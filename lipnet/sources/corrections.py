@@ -35,7 +35,7 @@ def read_corrections(folder: Path, classes: Sequence[str]) -> dict[str, Correcti
             raise InputError(f"{path}: row {row}: the id is empty; write the particle's id or delete the row")
         if name in corrections:
             first = corrections[name].row
-            raise InputError(f"{path}: row {row}: id '{name}' stands in row {first} too; delete one of the two")
+            raise InputError(f"{path}: row {row}: id '{name}' is in row {first} too; delete one of the two rows")
         if label not in classes:
             known = ", ".join(classes)
             raise InputError(f"{path}: row {row}: label '{label}' of '{name}' is not one of {known}; write one of them")
