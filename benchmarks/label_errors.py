@@ -31,7 +31,7 @@ from lipnet.core.settings import read_params
 from lipnet.deployment.runs import read_predictions
 from lipnet.evaluation import label_errors
 from lipnet.evaluation.predictions import Predictions
-from lipnet.sources.corrections import NAME
+from lipnet.sources.corrections import FILE_NAME
 
 OTHERS = ("cnn", "cnn_half_shifted")  # that do not state natural proportions, for comparison
 NOTE = [
@@ -77,7 +77,7 @@ def train(
     clone, raw = folder / "clone", folder / "raw"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     shutil.copytree(run / params["source"]["folder"] / problem, raw / problem, copy_function=shutil.copyfile)
-    files.write_table(raw / problem / NAME, flipped)
+    files.write_table(raw / problem / FILE_NAME, flipped)
     changed = {**params, "problems": [problem], "source": {**params["source"], "folder": str(raw)}}
     files.write_text(clone / "params.yaml", yaml.safe_dump(changed))
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # where the stages find python

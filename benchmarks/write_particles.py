@@ -16,8 +16,8 @@ from lipnet.core import files
 from lipnet.core.parallel import stream
 from lipnet.core.settings import parse, pick, read_params, seed_of
 from lipnet.samples.features import FeatureSettings
-from lipnet.sources.artificial import micrographs as artificial
-from lipnet.sources.artificial.micrographs import ArtificialSettings, MicrographPlan
+from lipnet.sources.artificial.micrographs import MicrographPlan, plan_micrographs, render_micrograph
+from lipnet.sources.artificial.settings import CLASSES, ArtificialSettings
 from lipnet.sources.particles import write_particles
 from lipnet.sources.settings import ParticlesSettings
 
@@ -26,7 +26,7 @@ def main() -> None:
     """Parse the command line and write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("folder", type=Path, help="the JSON file and the folders of images and masks go here")
-    parser.add_argument("problem", choices=list(artificial.CLASSES))
+    parser.add_argument("problem", choices=list(CLASSES))
     parser.add_argument("n", type=int, help="number of particles")
     arguments = parser.parse_args()
     write(arguments.folder, arguments.problem, arguments.n, read_params(ROOT / "params.yaml"))
@@ -37,7 +37,7 @@ def write(folder: Path, problem: str, n: int, params: dict[str, Any]) -> None:
     drawn = parse(ArtificialSettings, {**pick(params, "source", "artificial"), "n_particles": n}, "source.artificial")
     layout = parse(ParticlesSettings, pick(params, "source", "particles"), "source.particles")
     measures = parse(FeatureSettings, pick(params, "features"), "features")
-    plans = artificial.plan_micrographs(problem, drawn, seed_of(params))
+    plans = plan_micrographs(problem, drawn, seed_of(params))
     work = partial(_write_micrograph, folder=folder, drawn=drawn, layout=layout, measures=measures)
     progress = tqdm(stream(work, plans), "writing images", total=len(plans), delay=2)
     records = [record for some in progress for record in some]
@@ -47,7 +47,7 @@ def write(folder: Path, problem: str, n: int, params: dict[str, Any]) -> None:
 def _write_micrograph(
     plan: MicrographPlan, folder: Path, drawn: ArtificialSettings, layout: ParticlesSettings, measures: FeatureSettings
 ) -> list[str]:
-    records = write_particles(folder, artificial.render_micrograph(plan, drawn), layout, measures)
+    records = write_particles(folder, render_micrograph(plan, drawn), layout, measures)
     return [json.dumps(record) for record in records]
 
 

@@ -21,7 +21,7 @@ from lipnet.samples import particles
 from lipnet.samples.features import FeatureSettings
 from lipnet.sources import data_report, ingest
 from lipnet.sources.corrections import check_known, read_corrections
-from lipnet.sources.ingest import Part
+from lipnet.sources.ingest import IngestedBatch
 from lipnet.sources.rows import Rejected, reasons, summarise
 from lipnet.sources.settings import SourceSettings
 from lipnet.sources.source import open_source
@@ -53,8 +53,8 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
 
     corrections = read_corrections(arguments.folder, classes)
     labels = {name: correction.label for name, correction in corrections.items()}
-    work = partial(ingest.read_part, read=source.read, measures=measures, labels=labels)
-    parts: list[Part] = []
+    work = partial(ingest.read_batch, read=source.read, measures=measures, labels=labels)
+    parts: list[IngestedBatch] = []
     examples: dict[str, list[Any]] = {name: [] for name in classes}
     streamed = bar(stream(work, source.tasks), f"{problem}: reading and measuring", len(source.tasks))
     files.write_blocks(arguments.store, _keep(streamed, parts, examples))
@@ -76,7 +76,9 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     print(_headline(problem, counts))
 
 
-def _keep(streamed: Iterable[Part], parts: list[Part], examples: dict[str, list[Any]]) -> Iterator[dict[str, Any]]:
+def _keep(
+    streamed: Iterable[IngestedBatch], parts: list[IngestedBatch], examples: dict[str, list[Any]]
+) -> Iterator[dict[str, Any]]:
     """Pass the packed images on to be written, one part in memory at a time; keep the tables and a few images."""
     for part in streamed:
         parts.append(part._replace(arrays={}))

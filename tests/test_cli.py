@@ -186,7 +186,7 @@ def test_a_wrong_input_ends_in_one_message_and_exit_code_1(
 
 def test_a_place_that_cannot_be_written_ends_in_one_message(lipnet: Command, models: Path, images: Path) -> None:
     code, _, err = lipnet("predict", models, images, "--to", images)
-    assert code == 1 and err.startswith("lipnet: ") and "a folder stands where a file is needed" in err
+    assert code == 1 and err.startswith("lipnet: ") and "a folder is where a file is needed" in err
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from lipnet.sources.artificial.micrographs import ArtificialSettings, make_particles
+from lipnet.sources.artificial.micrographs import plan_micrographs, render_micrograph
+from lipnet.sources.artificial.settings import ArtificialSettings
 
 ROOT = Path(__file__).parents[1]
 SMALL = {
@@ -232,7 +233,9 @@ def write_table(folder: Path, n: int) -> pd.DataFrame:
         yaml.safe_load((ROOT / "params.yaml").read_text())["source"]["artificial"]
         | {"n_particles": n, "min_per_class": n // 3, "particles_per_micrograph": 2}
     )
-    particles = [item for item in make_particles("lamellarity", settings, 1) if item.label != "Uncertain"]
+    plans = plan_micrographs("lamellarity", settings, 1)
+    drawn = (item for plan in plans for item in render_micrograph(plan, settings))
+    particles = [item for item in drawn if item.label != "Uncertain"]
     (folder / "images").mkdir(parents=True)
     rows = []
     for item in particles:

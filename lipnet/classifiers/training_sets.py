@@ -50,7 +50,8 @@ def _artificial_maker(
 ) -> Callable[[int, int], Images]:
     def make(label: int, n: int) -> Images:
         # Slow to import, and most methods make no examples.
-        from lipnet.sources.artificial.micrographs import ArtificialSettings, render_examples
+        from lipnet.sources.artificial.micrographs import render_examples
+        from lipnet.sources.artificial.settings import ArtificialSettings
 
         drawn = parse(ArtificialSettings, pick(params, "source", "artificial"), "source.artificial")
         cropping = parse(CropSettings, pick(params, "crop"), "crop")

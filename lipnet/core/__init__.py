@@ -1,4 +1,4 @@
-"""What every program of this project needs: settings, errors, files, seeds, parallel processes, the command line.
+"""Code that every program of this project needs: settings, errors, files, seeds, processes, command lines.
 
-Every other package may import it. It imports none of them.
+Every other package may import this package. It imports none of them.
 """

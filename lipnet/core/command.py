@@ -1,4 +1,4 @@
-"""What every stage's command line shares."""
+"""The command line that all stages share."""
 
 import argparse
 import os
@@ -16,7 +16,7 @@ from lipnet.core.recipes import with_recipe
 from lipnet.core.settings import read_params
 
 PARAMS = Path("params.yaml")
-INTERRUPTED = 130  # what shells call a program that Ctrl-C ended
+INTERRUPTED = 130  # exit code of a program ended by Ctrl-C, as in shells
 
 
 def run(
@@ -28,7 +28,14 @@ def run(
 ) -> None:
     """Parse ``[ITEM] --path PATH ...``, call ``main(params, arguments)``, and turn input errors into one message.
 
-    The stage ends with the `dvc` that called it. SIGINT and SIGTERM end it with a message and exit code 130.
+    The stage ends when the `dvc` that called it ends. SIGINT and SIGTERM end it with a message and exit code 130.
+
+    Args:
+        description: of the stage, for the help.
+        item: what the first argument names, e.g. problem; None: there is no such argument.
+        paths: names of the required options, each a path.
+        main: the stage; called with the parameters and the parsed command line.
+        read: reads the parameters from params.yaml.
     """
     parser = argparse.ArgumentParser(description=description)
     if item:
@@ -41,7 +48,7 @@ def run(
     signal.signal(signal.SIGTERM, signal.default_int_handler)
     try:
         params = read(PARAMS)
-        if "DVC_STAGE" in os.environ:  # under `dvc repro`, which has deleted this stage's own outputs
+        if "DVC_STAGE" in os.environ:  # `dvc repro` deletes outputs first, so the other paths are inputs
             dvc_lock.check(path for path in vars(arguments).values() if isinstance(path, Path))
         main(params, arguments)
     except InputError as error:
@@ -49,10 +56,10 @@ def run(
     except OSError as error:
         sys.exit(f"{where}: {error}: {reason(error)}")
     except KeyboardInterrupt:
-        print(f"{where}: stopped; `dvc repro` goes on where it stopped", file=sys.stderr)
+        print(f"{where}: stopped; `dvc repro` continues from there", file=sys.stderr)
         sys.exit(INTERRUPTED)
 
 
 def bar(items: Iterable[Any] | None, title: str, total: int | None = None) -> Any:
-    """A progress bar on stderr that stays away for what takes less than two seconds."""
+    """A progress bar on stderr; it appears only after two seconds."""
     return tqdm(items, desc=title, total=total, delay=2, mininterval=1, file=sys.stderr)

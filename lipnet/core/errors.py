@@ -1,4 +1,4 @@
-"""The one error that users are meant to read: it names the file, the row and the cure."""
+"""The error class for users: its messages name the file, the row and the cure."""
 
 import errno
 from typing import Final
@@ -8,22 +8,22 @@ CURES: Final = {
     errno.EDQUOT: "your share of the disk is full; make room",
     errno.EFBIG: "the file grows larger than the disk or `ulimit -f` allows",
     errno.EROFS: "the disk is read-only; mount it for writing, or work in another folder",
-    errno.EACCES: "permission is missing; `ls -l` shows whose it is",
-    errno.EPERM: "permission is missing; `ls -l` shows whose it is",
-    errno.ENOTDIR: "a file stands where a folder is needed; move it away",
-    errno.EEXIST: "a file stands where a folder is needed; move it away",
-    errno.EISDIR: "a folder stands where a file is needed; move it away",
+    errno.EACCES: "permission is missing; `ls -l` shows the owner",
+    errno.EPERM: "permission is missing; `ls -l` shows the owner",
+    errno.ENOTDIR: "a file is where a folder is needed; move it away",
+    errno.EEXIST: "a file is where a folder is needed; move it away",
+    errno.EISDIR: "a folder is where a file is needed; move it away",
     errno.ENAMETOOLONG: "the name is too long; work in a folder with a shorter path",
-    errno.EIO: "the disk does not answer as it should; look into the system's log",
+    errno.EIO: "the disk has a fault; read the log of the system",
     errno.EMFILE: "too many files are open; raise `ulimit -n`",
 }
 
 
 class InputError(ValueError):
-    """Something that a user gave (file, table row, parameter) cannot be used; the message says what to change."""
+    """An input of the user (file, table row, parameter) cannot be used; the message says what to change."""
 
 
 def reason(error: OSError) -> str:
-    """What a refusal of the system means, and what to do about it."""
+    """Explain an error of the operating system, and say what to do."""
     cure = CURES.get(error.errno or 0, error.strerror or str(error) or type(error).__name__)
     return f"{cure}; then run it again"

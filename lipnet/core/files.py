@@ -1,7 +1,8 @@
-"""Reading and writing of the few file formats the stages exchange: CSV, JSON, packed arrays, raw bytes.
+"""Reading and writing of the file formats that stages exchange: CSV, JSON, packed arrays, raw bytes.
 
-Every write goes to a temporary neighbour first and is then renamed, so that a killed stage leaves no half-written file.
-Every function that writes raises InputError where the system refuses, as on a full disk; the old file is still there.
+Every function writes to a temporary file in the same folder and then renames it, so a killed stage leaves no
+half-written file. If the system refuses to write, as on a full disk, the function raises InputError and the old file
+stays.
 """
 
 import json
@@ -19,8 +20,8 @@ import pandas as pd
 
 from lipnet.core.errors import InputError, reason
 
-LARGE = 2**31 - 2**16  # bytes of an array, from which on its entry needs the headers of large files
-UNFINISHED = ".part"  # ends the names of files that are still being written
+LARGE = 2**31 - 2**16  # bytes; the entries of arrays of this size and larger get the headers of large files
+UNFINISHED = ".part"  # suffix of files while they are written
 TEXT_COLUMNS = (
     *("id", "first_id", "label", "group", "predicted", "problem", "classifier", "class", "measure", "actual"),
     *("study", "arm", "quantity", "source", "choice", "candidate", "before", "phase", "feature"),
@@ -36,16 +37,16 @@ def _replacing(path: Path) -> Iterator[Path]:
         yield temporary
         temporary.replace(path)
     except OSError as error:
-        if error.errno is None:  # not of the system, but of what makes the content
+        if error.errno is None:  # raised by the code that makes the content, not by the system
             raise
         raise InputError(f"{path}: cannot be written: {reason(error)}") from None
     finally:
-        with suppress(OSError):  # where it cannot be made it cannot be deleted either
+        with suppress(OSError):  # a file that could not be created cannot be deleted
             temporary.unlink()
 
 
 def _sweep(path: Path) -> None:
-    """Delete what killed processes left half-written of a file."""
+    """Delete unfinished versions of a file that killed processes left."""
     for left in path.parent.glob(f"{escape(path.name)}.*{UNFINISHED}"):
         owner = left.name.split(".")[-2]
         if os.name == "posix" and owner.isdecimal() and _has_ended(int(owner)):
@@ -57,18 +58,18 @@ def _has_ended(process: int) -> bool:
         os.kill(process, 0)
     except ProcessLookupError:
         return True
-    except PermissionError:  # it lives, and is someone else's
+    except PermissionError:  # the process exists and belongs to another user
         return False
     return False
 
 
 @contextmanager
 def unchanged(path: Path) -> Iterator[None]:
-    """Read a file of the user within this, and be sure that nobody else wrote to it meanwhile.
+    """Check that nobody changes a file of the user while the body of the ``with`` statement reads it.
 
     Raises:
-        InputError: its size or time of change differ afterwards.
-        OSError: there is no such file.
+        InputError: size, modification time or inode of the file changed meanwhile.
+        OSError: the file does not exist.
     """
     before = path.stat()
     yield
@@ -84,22 +85,22 @@ def write_bytes(path: Path, content: bytes) -> None:
 
 
 def write_text(path: Path, text: str) -> None:
-    """Write UTF-8 text with Unix line ends on every system, atomically."""
+    """Write UTF-8 text atomically, with Unix line ends on every system."""
     write_bytes(path, text.encode("utf-8"))
 
 
 def write_json(path: Path, content: Any) -> None:
-    """Write JSON with an indent of two; NaN and infinity are refused because JSON has neither."""
+    """Write JSON with an indent of two; NaN and infinity raise ValueError because JSON has neither."""
     write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:
-    """Write a table as CSV without its index; floats are written with all their digits."""
+    """Write a table as CSV without its index; floats keep all digits."""
     write_text(path, table.to_csv(index=False, lineterminator="\n"))
 
 
 def read_table(path: Path) -> pd.DataFrame:
-    """Read a CSV that a stage wrote; names stay text, even a class that is called NA or 1.
+    """Read a CSV that a stage wrote; the columns in TEXT_COLUMNS stay text, even if a class is named NA or 1.
 
     Raises:
         InputError: the file is missing, empty, truncated or otherwise damaged.
@@ -120,7 +121,7 @@ def read_table(path: Path) -> pd.DataFrame:
     if not isinstance(table.index, pd.RangeIndex):
         damaged = "rows have more cells than the header"
     elif bad:
-        damaged = damaged or f"column {bad[0]} holds what is no number"
+        damaged = damaged or f"column {bad[0]} holds values that are not numbers"
     if damaged:
         raise InputError(f"{path}: damaged ({damaged}); delete it and run `dvc repro`")
     return table
@@ -133,13 +134,13 @@ def _last_byte(path: Path) -> bytes:
 
 
 def write_arrays(path: Path, arrays: dict[str, Any]) -> None:
-    """Write named arrays as one .npz file; its bytes depend on the arrays alone."""
+    """Write named arrays as one .npz file; its bytes depend only on the arrays."""
     with _replacing(path) as temporary, ZipFile(temporary, "w") as archive:
         _add(archive, arrays)
 
 
 def read_arrays(path: Path) -> dict[str, Any]:
-    """Read all arrays of an .npz file; pickled objects are refused.
+    """Read all arrays of an .npz file; files with pickled objects raise InputError.
 
     Raises:
         InputError: the file is missing, truncated or not an .npz file of plain arrays.
@@ -149,24 +150,27 @@ def read_arrays(path: Path) -> dict[str, Any]:
 
 
 def write_blocks(path: Path, blocks: Iterable[dict[str, Any]]) -> None:
-    """Write a series of named arrays as one .npz file, one block in memory at a time: 00000_pixels, 00000_masks ..."""
+    """Write a series of blocks of named arrays as one .npz file: 00000_pixels, 00000_masks ...
+
+    Only one block is in memory at a time.
+    """
     with _replacing(path) as temporary, ZipFile(temporary, "w") as archive:
         for number, block in enumerate(blocks):
             _add(archive, block, f"{number:05d}_")
 
 
 def _add(archive: ZipFile, arrays: dict[str, Any], prefix: str = "") -> None:
-    # Not by numpy.savez: releases of Python write the large-file headers that it asks for in different bytes.
+    # numpy.savez asks for large-file headers, and different releases of Python write them in different bytes.
     for name, array in arrays.items():
         values = np.asanyarray(array)
-        # A ZipInfo made by hand has a fixed date.
+        # A ZipInfo made here has a fixed date.
         entry = ZipInfo(f"{prefix}{name}.npy")
         with archive.open(entry, "w", force_zip64=values.nbytes >= LARGE) as member:
             np.lib.format.write_array(member, values, allow_pickle=False)
 
 
 def read_blocks(path: Path) -> Iterator[dict[str, Any]]:
-    """Yield what ``write_blocks`` wrote, one block in memory at a time.
+    """Yield the blocks that ``write_blocks`` wrote, one in memory at a time.
 
     Raises:
         InputError: as for ``read_arrays``.
@@ -179,7 +183,7 @@ def read_blocks(path: Path) -> Iterator[dict[str, Any]]:
 @contextmanager
 def _open_arrays(path: Path) -> Iterator[Any]:
     try:
-        # Opened here because NumPy leaves the file of a truncated archive open.
+        # The file is opened here because NumPy does not close the file of a truncated archive.
         with path.open("rb") as stream, np.load(stream, allow_pickle=False) as archive:
             yield archive
     except FileNotFoundError:

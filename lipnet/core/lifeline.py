@@ -1,4 +1,4 @@
-"""A process that works for another one ends when that one does, however it died; nobody is left to burn the cores."""
+"""End a process when the process that started it ends for any reason, so that no orphan processes remain."""
 
 import os
 import threading
@@ -6,17 +6,17 @@ import time
 
 import psutil
 
-LOOK_S = 0.2  # between two looks at the others
+LOOK_S = 0.2  # time between two checks of the other processes
 SHELLS = ("sh", "bash", "dash", "zsh", "fish", "ksh")
 CALLED_BY_DVC = "DVC_STAGE"  # dvc sets it for every stage
-DVC = ("dvc", "python")  # what its process is called
+DVC = ("dvc", "python")  # possible names of the process of dvc
 
 
 def end_with_parent(parent: int) -> None:
-    """End this process at once when its parent has ended: for workers, which have nothing to put in order.
+    """End this process at once when its parent has ended; for workers, which need no cleanup.
 
     Args:
-        parent: the process that started this one; it may have ended already.
+        parent: id of the process that started this one; it may have ended already.
     """
     if os.getppid() != parent:
         os._exit(1)
@@ -24,9 +24,9 @@ def end_with_parent(parent: int) -> None:
 
 
 def end_with_ancestors() -> None:
-    """End this process at once when what started it has ended: its parent and, where that is a shell, who called it.
+    """End this process at once when its parent or, if the parent is a shell, the caller of that shell has ended.
 
-    For stages: a shell may outlive the `dvc` that called it. What a stage writes is there whole or not at all.
+    For stages: a shell may outlive the `dvc` that called it. A sudden end is safe: stages write files atomically.
     """
     ancestors = []
     for ancestor in psutil.Process().parents():
@@ -35,7 +35,7 @@ def end_with_ancestors() -> None:
             break
     called_by = ancestors[-1].name().lower() if ancestors else ""
     if CALLED_BY_DVC in os.environ and not called_by.startswith(DVC):
-        os._exit(1)  # it was killed while this process started, and left it to the system
+        os._exit(1)  # dvc was killed while this process started, and this process got another parent
     _watch(ancestors)
 
 
@@ -43,10 +43,10 @@ def _watch(others: list[psutil.Process]) -> None:
     parent = os.getppid()
 
     def watch() -> None:
-        # A parent that died before the first look has handed this process on already.
+        # If the parent ended before the first check, this process already has another parent.
         while os.getppid() == parent and all(map(_alive, others)):
             time.sleep(LOOK_S)
-        os._exit(1)  # not through exceptions: the main thread may be deep in compiled code
+        os._exit(1)  # an exception would not do: the main thread may be in compiled code
 
     threading.Thread(target=watch, name="lifeline", daemon=True).start()
 

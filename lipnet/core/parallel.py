@@ -1,4 +1,4 @@
-"""One door to many processes: the folds of a stage run through it, on this machine or on a Dask cluster."""
+"""Parallel processes for tasks such as the folds of a stage, on this machine or on a Dask cluster."""
 
 import os
 import signal
@@ -19,29 +19,29 @@ Result = TypeVar("Result")
 
 WORKERS_VARIABLE = "LIPNET_WORKERS"
 SCHEDULER_VARIABLE = "LIPNET_DASK"
-CONNECT_S = 10  # to wait for a scheduler
+CONNECT_S = 10  # timeout of the connection to a scheduler
 
 
 def run_all(function: Callable[[Task], Result], tasks: Iterable[Task], threads_per_task: int = 1) -> list[Result]:
     """All results of ``stream``, in the order of the tasks.
 
     Raises:
-        InputError: LIPNET_WORKERS is not a positive number.
+        InputError: as for ``stream``.
     """
     return list(stream(function, tasks, threads_per_task))
 
 
 def stream(function: Callable[[Task], Result], tasks: Iterable[Task], threads_per_task: int = 1) -> Iterator[Result]:
-    """Run a pure function over tasks in parallel processes; yield results in the order of the tasks, as they are done.
+    """Run a pure function over tasks in parallel processes; yield each result, in the order of the tasks, when ready.
 
-    As many processes as the cores allow; the environment variable LIPNET_WORKERS sets another number. With LIPNET_DASK,
-    the address of a Dask scheduler, the tasks go to the workers of that cluster instead. Where and beside how many
-    others a task runs never changes its result; the number of threads can, so it is fixed here for every library. The
-    processes of this machine end when this one does.
+    The number of processes follows from the number of cores; the environment variable LIPNET_WORKERS overrides it. If
+    LIPNET_DASK holds the address of a Dask scheduler, the workers of that cluster run the tasks. The result of a task
+    does not depend on the machine or on the number of processes. It can depend on the number of threads, so that number
+    is fixed here for every library. Worker processes on this machine end when this process ends.
 
     Raises:
-        InputError: LIPNET_WORKERS is not a positive number, the cluster of LIPNET_DASK cannot be used, or a process
-            was killed.
+        InputError: LIPNET_WORKERS is not a positive number, the cluster of LIPNET_DASK cannot be used, or a worker
+            process was killed.
     """
     waiting: dict[int, Result] = {}
     following = 0
@@ -55,7 +55,7 @@ def stream(function: Callable[[Task], Result], tasks: Iterable[Task], threads_pe
 def stream_as_done(
     function: Callable[[Task], Result], tasks: Iterable[Task], threads_per_task: int = 1
 ) -> Iterator[tuple[int, Result]]:
-    """As ``stream``, but each result comes as soon as it is there, with the number of its task: nothing waits."""
+    """As ``stream``, but yield the number of a task and its result as soon as the task is done, in any order."""
     todo = list(enumerate(tasks))
     work = partial(_numbered, function, threads_per_task)
     address = os.environ.get(SCHEDULER_VARIABLE)
@@ -65,32 +65,32 @@ def stream_as_done(
     _fix_threads(threads_per_task)
     workers = min(_workers(threads_per_task), max(len(todo), 1))
     tied = {"initializer": _tie_to_leader, "initargs": (os.getpid(),)}
-    # Workers that grew are replaced, on purpose: TensorFlow keeps every step that it compiled.
+    # joblib replaces workers that use too much memory. This is intended: TensorFlow keeps every compiled step.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
     parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", **tied)
     try:
         yield from parallel(joblib.delayed(work)(one) for one in todo)
     except TerminatedWorkerError:
         raise InputError(
-            "a process that worked for this one was killed, most often because memory ran out; close other programs or "
-            f"set {WORKERS_VARIABLE}=1, then run `dvc repro` again: it goes on where it stopped"
+            "a worker process was killed, most often because memory ran out; close other programs or "
+            f"set {WORKERS_VARIABLE}=1, then run `dvc repro` again: it continues where it stopped"
         ) from None
 
 
 def _tie_to_leader(leader: int) -> None:
-    """Run by a worker when it starts, whether or not a task is left for it."""
+    """Initialise a worker; it runs even if no task is left for the worker."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the leader ends the others
     lifeline.end_with_parent(leader)
 
 
 def _numbered(function: Callable[[Task], Result], threads: int, task: tuple[int, Task]) -> tuple[int, Result]:
-    _fix_threads(threads)  # a worker of a cluster was started by others
-    with threadpool_limits(threads):  # libraries that have started already, as in this process
+    _fix_threads(threads)  # workers of a cluster are not started by this module
+    with threadpool_limits(threads):  # for libraries that are already loaded, as in this process
         return task[0], function(task[1])
 
 
 def _on_cluster(address: str, function: Callable[[Task], Result], tasks: list[Task]) -> Iterator[Result]:
-    # Not through joblib's Dask backend, which waits for ever where a worker cannot import the function.
+    # joblib's Dask backend is not used, because it hangs if a worker cannot import the function.
     try:
         import dask
         from distributed import Client, as_completed
@@ -103,7 +103,7 @@ def _on_cluster(address: str, function: Callable[[Task], Result], tasks: list[Ta
             f"{SCHEDULER_VARIABLE} is '{address}', where no Dask scheduler answers ({error}); start one with "
             "'dask scheduler', or unset the variable"
         ) from None
-    # Tasks carry their images: what lies on a worker instead would be lost with that worker.
+    # Tasks carry their images, hence the threshold. Data stored on a worker would be lost if the worker ended.
     with client, dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
         _check_workers(address, client.scheduler_info(n_workers=-1)["workers"].values())
         for future in as_completed(client.map(function, tasks, pure=False), loop=client.loop):
@@ -115,12 +115,12 @@ def _check_workers(address: str, workers: Iterable[Any]) -> None:
     threads = [worker["nthreads"] for worker in workers]
     if not threads:
         raise InputError(f"the Dask scheduler at {address} has no workers; start some with 'dask worker {address}'")
-    if max(threads) > 1:  # Keras keeps one graph and one random state a process
+    if max(threads) > 1:  # Keras has one graph and one random state per process
         raise InputError(f"a Dask worker at {address} runs several tasks at once; start it with '--nthreads 1'")
 
 
 def is_local() -> bool:
-    """Whether tasks run on this machine, with its files."""
+    """Whether tasks run on this machine and can read its files."""
     return not os.environ.get(SCHEDULER_VARIABLE)
 
 
@@ -136,8 +136,8 @@ def _workers(threads_per_task: int) -> int:
 
 
 def _fix_threads(threads: int) -> None:
-    # Read by libraries when they start, hence set before any worker does. TensorFlow ignores OMP_NUM_THREADS.
-    # NPROC is read by XLA, hence by JAX.
+    # Libraries read these variables when they are loaded, so they are set before any worker starts. TensorFlow ignores
+    # OMP_NUM_THREADS. XLA, and with it JAX, reads NPROC.
     for name in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NPROC"):
         os.environ[name] = str(threads)
     os.environ["TF_NUM_INTEROP_THREADS"] = "1"

@@ -1,4 +1,4 @@
-"""Recipes: named sets of changes to params.yaml, for all that comes after ingest and split."""
+"""Recipes: named sets of changes to params.yaml for the stages after ingest and split."""
 
 import copy
 from collections.abc import Mapping
@@ -7,15 +7,15 @@ from typing import Any
 from lipnet.core.errors import InputError
 from lipnet.core.settings import pick
 
-# What a recipe may change. Neither the particles, nor the folds: results of recipes can be compared; nor the seed.
+# Sections that a recipe may change. All recipes share particles, folds and seed, so their results can be compared.
 SECTIONS = ("crop", "balance", "augment", "train_cnn", "train_svm", "train_trees", "inner", "decide")
 
 
 def with_recipe(params: dict[str, Any]) -> dict[str, Any]:
-    """A copy of params with the changes of the recipe that it names.
+    """A copy of params with the changes of the recipe in ``params["recipe"]``.
 
     Raises:
-        InputError: there is no such recipe, it changes an unknown key, or one that recipes cannot change.
+        InputError: there is no such recipe, or it changes a key that is unknown or that recipes may not change.
     """
     name = pick(params, "recipe")
     changes = pick(params, "recipes", name)
@@ -26,10 +26,10 @@ def with_recipe(params: dict[str, Any]) -> dict[str, Any]:
 
 
 def set_values(params: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
-    """A copy of params with the values of dotted keys changed.
+    """A copy of params with new values for dotted keys.
 
     Raises:
-        InputError: there is no such key; the message offers the nearest spelling.
+        InputError: a key does not exist; the message suggests the nearest spelling.
     """
     changed = copy.deepcopy(params)
     for dotted, value in changes.items():

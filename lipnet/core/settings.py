@@ -9,11 +9,11 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lipnet.core.errors import InputError
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # becomes a file name and a key of the metrics
+Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # used as a file name and as a key of the metrics
 
 
 class Settings(BaseModel):
-    """Base of every settings record: immutable, and unknown keys are refused."""
+    """Base class of all settings records: immutable; unknown keys are errors."""
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
@@ -42,7 +42,7 @@ def pick(params: dict[str, Any], *keys: str) -> Any:
     """Return ``params[key1][key2]...``.
 
     Raises:
-        InputError: a key is missing; the message offers the nearest spelling.
+        InputError: a key is missing; the message suggests the nearest spelling.
     """
     value: Any = params
     for depth, key in enumerate(keys):
@@ -58,7 +58,7 @@ def seed_of(params: dict[str, Any]) -> int:
     """The seed of the run.
 
     Raises:
-        InputError: it is missing or not a whole number from 0.
+        InputError: the seed is missing or not a whole number from 0.
     """
     seed = pick(params, "seed")
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
@@ -67,10 +67,10 @@ def seed_of(params: dict[str, Any]) -> int:
 
 
 def parse(settings_type: type[SettingsT], section: Any, name: str) -> SettingsT:
-    """Turn one section of params.yaml into its settings record.
+    """Convert one section of params.yaml to its settings record.
 
     Raises:
-        InputError: a key is misspelt or missing, or a value has the wrong type or range; every fault is named.
+        InputError: a key is misspelt or missing, or a value has the wrong type or range; the message names every fault.
     """
     try:
         return settings_type.model_validate(section)

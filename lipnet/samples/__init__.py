@@ -1,4 +1,4 @@
-"""Particles, and what is made of them before training: crops, features, folds, training sets, augmentation.
+"""Particles and their data up to training: crops, features, folds, training sets, augmentation.
 
-Imports ``core``. Every package but ``core`` may import it.
+This package imports ``core``. Every package except ``core`` may import it.
 """

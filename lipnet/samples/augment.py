@@ -1,7 +1,7 @@
 """Augmentation (thesis, section 5.5): random transformations composed into ONE affine map per image, applied once.
 
-A map is the six numbers (a, b, c, d, e, f) that send an output pixel to its source, in pixels from the centre of the
-top left pixel: x_in = a x + b y + c and y_in = d x + e y + f. NumPy draws them, from a seed, and applies them.
+A map consists of six numbers (a, b, c, d, e, f). It sends an output pixel to its source, in pixels from the centre of
+the top left pixel: x_in = a x + b y + c and y_in = d x + e y + f. NumPy draws the maps from a seed and applies them.
 """
 
 from typing import Literal
@@ -16,7 +16,7 @@ Transform = Literal["rotation", "shift", "flip", "shear", "zoom"]
 Maps = NDArray[np.float64]
 Pixels = NDArray[np.float32]
 
-BLOCK = 32  # images warped at once: all that is computed on the way stays in the cache
+BLOCK = 32  # images warped at once: the intermediate arrays fit into the processor cache
 
 
 class AugmentSettings(Settings):
@@ -36,37 +36,37 @@ def draw_maps(n: int, size_px: int, settings: AugmentSettings, rng: np.random.Ge
     """Draw one random affine map per image.
 
     The transformations are composed in the order of ``settings.transforms``: the first one is applied to the image
-    first. Rotation angle and shifts are whole degrees and per cent, as in the thesis.
+    first. Rotation angles are whole degrees and shifts whole per cent, as in the thesis.
 
     Args:
         n: number of images.
         size_px: side of the square images.
-        settings: which transformations, and their ranges.
+        settings: the transformations and their ranges.
         rng: source of every draw.
 
     Returns:
-        Shape (n, 6), float32; the identity where no transformation is on.
+        Shape (n, 6), float32; identity maps if ``settings.transforms`` is empty.
     """
     total = _identity(n)
     for name in settings.transforms:
-        # Output -> source maps: the transformation applied last to the image is the first to act on an output pixel.
+        # Maps go from output to source, so the last transformation of the image acts first on an output pixel.
         total = _compose(total, _DRAW[name](n, settings, rng))
     return _in_pixels(total, size_px).T.astype(np.float32, order="C")
 
 
 # Below, n maps are six rows of n coefficients: a to f as above, but with the origin at the centre of the image and
-# lengths in sides of the image. Composing rows takes less than half the time of n products of 3 x 3 matrices.
+# lengths in units of the image's side. Composing rows takes less than half the time of n products of 3 x 3 matrices.
 
 
 def _compose(second: Maps, first: Maps) -> Maps:
-    """The product of the matrices (a b c; d e f; 0 0 1): ``first`` acts on a point first."""
+    """Product of the matrices (a b c; d e f; 0 0 1); ``first`` acts on a point before ``second``."""
     a, b, c, d, e, f = second
     p, q, r, s, t, u = first
     return np.stack([a * p + b * s, a * q + b * t, a * r + b * u + c, d * p + e * s, d * q + e * t, d * r + e * u + f])
 
 
 def _in_pixels(maps: Maps, size_px: int) -> Maps:
-    """Lengths in pixels from the top left one, whose distance to the centre is m on both axes: M (x - m) + m."""
+    """Change the origin to the top left pixel and the unit to px: M (x - m) + m, with m from there to the centre."""
     a, b, c, d, e, f = maps
     m = (size_px - 1) / 2
     return np.stack([a, b, size_px * c + m * (1 - a - b), d, e, size_px * f + m * (1 - d - e)])
@@ -106,7 +106,7 @@ def _shear(n: int, settings: AugmentSettings, rng: np.random.Generator) -> Maps:
 
 def _zoom(n: int, settings: AugmentSettings, rng: np.random.Generator) -> Maps:
     maps = _identity(n)
-    maps[[0, 4]] = rng.uniform(settings.zoom_min, 1.0, n)  # less than 1 reads from a smaller part: it magnifies
+    maps[[0, 4]] = rng.uniform(settings.zoom_min, 1.0, n)  # a factor below 1 reads a smaller part: it magnifies
     return maps
 
 
@@ -114,7 +114,7 @@ _DRAW = {"rotation": _rotation, "shift": _shift, "flip": _flip, "shear": _shear,
 
 
 def warp(images: NDArray[np.float32], maps: NDArray[np.float32], settings: AugmentSettings) -> NDArray[np.float32]:
-    """Apply affine maps, as ``keras.ops.image.affine_transform`` does, in little more than half the time on a CPU.
+    """Apply affine maps like ``keras.ops.image.affine_transform``, in little more than half the time on a CPU.
 
     Args:
         images: shape (n, size_px, size_px), grey levels in [0, 1].
@@ -133,7 +133,7 @@ def warp(images: NDArray[np.float32], maps: NDArray[np.float32], settings: Augme
 
 def _warp_block(images: Pixels, maps: Pixels, settings: AugmentSettings) -> Pixels:
     n, size_px, _ = images.shape
-    side = size_px + 3  # zeros around: one before the first pixel, and the two that may be read after the last one
+    side = size_px + 3  # border of zeros: one before the first pixel; up to two are read after the last one
     padded = np.zeros((n, side, side), np.float32)
     padded[:, 1:-2, 1:-2] = images
     x, y = (_sources(maps[:, axis], size_px, settings) for axis in (slice(0, 3), slice(3, 6)))
@@ -149,11 +149,11 @@ def _warp_block(images: Pixels, maps: Pixels, settings: AugmentSettings) -> Pixe
 
 
 def _sources(rows: Pixels, size_px: int, settings: AugmentSettings) -> Pixels:
-    """One coordinate of the source of every output pixel, shape (n, size_px, size_px), brought inside the image."""
+    """One coordinate of the source of every output pixel, shape (n, size_px, size_px), moved inside the image."""
     by_x, by_y, offset = (rows[:, i, None, None] for i in range(3))
     along = np.arange(size_px, dtype=np.float32)
     sources = by_x * along + (by_y * along[:, None] + offset)
-    if settings.interpolation == "nearest":  # whole coordinates leave nothing to interpolate
+    if settings.interpolation == "nearest":  # whole coordinates switch interpolation off
         sources = np.floor(sources + np.float32(0.5))
     if settings.fill == "reflect":  # d c b a | a b c d | d c b a: repeats every two images
         sources = size_px - np.abs((sources + np.float32(0.5)) % (2 * size_px) - size_px) - np.float32(0.5)
@@ -162,7 +162,7 @@ def _sources(rows: Pixels, size_px: int, settings: AugmentSettings) -> Pixels:
 
 
 def _between(first: Pixels, second: Pixels, share: Pixels) -> Pixels:
-    """Linear interpolation; overwrites both."""
+    """Linear interpolation; overwrites ``first`` and ``second``."""
     second -= first
     second *= share
     first += second

@@ -1,4 +1,4 @@
-"""What the training set of a fold is: rows with repeats, synthetic examples, class weights (thesis, section 4.8)."""
+"""Balanced training sets of folds: repeated rows, synthetic examples, class weights (thesis, section 4.8)."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -35,11 +35,11 @@ class TrainingSet:
     """The balanced training set of one fold.
 
     Attributes:
-        rows: particle indices with repeats, shape (n_rows,); every one a training row of the fold.
+        rows: particle indices with repeats, shape (n_rows,); all are training rows of the fold.
         synthetic: synthetic examples by size: size_px -> shape (n_synthetic, size_px, size_px), uint8.
         synthetic_labels: their class indices, shape (n_synthetic,).
         class_weights: weight of a sample by its class, shape (K,).
-        drop_fraction: share of the majority class left out anew in every epoch (undersampling).
+        drop_fraction: share of the majority class to leave out, drawn again for every epoch (undersampling).
     """
 
     rows: NDArray[np.int64]
@@ -62,15 +62,15 @@ def balance(
     rng: np.random.Generator,
     make_artificial: Callable[[int, int], Images],
 ) -> TrainingSet:
-    """Balance the training rows of one fold; nothing but these rows is read.
+    """Balance the training rows of one fold; data of other rows are not used.
 
     Args:
         train: indices of the training rows, shape (n_train,).
         labels: class index of every particle, shape (n,); classes are 0 .. K-1.
         images: crops of every particle by size; SMOTE interpolates between those of training rows.
-        settings: the method and its numbers.
+        settings: the method and its parameters.
         rng: source of every draw.
-        make_artificial: (class index, how many) -> new artificial examples by size.
+        make_artificial: (class index, number of examples) -> new artificial examples by size.
 
     Raises:
         InputError: SMOTE has a class with a single training row, or artificial examples of a class cannot be made.
@@ -102,9 +102,9 @@ def _empty(images: Images) -> Images:
 
 
 def oversample(train: NDArray[np.int64], labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """Repeat rows until every class present has as many as the largest (4.8.1).
+    """Repeat rows until every class present has as many rows as the largest (thesis, section 4.8.1).
 
-    Each row of a class is repeated equally often; what is left to fill is drawn without replacement.
+    Each row of a class is repeated equally often; the remaining rows are drawn without replacement.
     """
     counts = np.bincount(labels[train])
     parts = []
@@ -123,7 +123,7 @@ def _smote(
     neighbours: int,
     rng: np.random.Generator,
 ) -> tuple[Images, NDArray[np.int64]]:
-    from imblearn.over_sampling import SMOTE  # takes as long as all else that a stage imports
+    from imblearn.over_sampling import SMOTE  # imported here because the import takes as long as all others of a stage
 
     if counts.min() < 2:
         raise InputError("balance.method 'smote' needs two training rows of every class; use 'oversample' instead")
@@ -135,7 +135,7 @@ def _smote(
         pixels, all_labels = sampler.fit_resample(
             crops[train].reshape(len(train), -1).astype(np.float32), labels[train]
         )
-        # imbalanced-learn appends what it makes behind what it was given.
+        # imbalanced-learn appends new examples after the given ones.
         synthetic[size] = np.round(pixels[len(train) :]).astype(np.uint8).reshape(-1, *crops.shape[1:])
         new_labels = all_labels[len(train) :]
     return synthetic, new_labels
@@ -150,7 +150,7 @@ def _artificial(
 
 
 def epoch_rows(training_set: TrainingSet, labels: NDArray[np.int64], rng: np.random.Generator) -> NDArray[np.int64]:
-    """What one epoch shows, shuffled: values below n are particles, n + i is the synthetic example i.
+    """Examples of one epoch, shuffled: values below n are particles, n + i is the synthetic example i.
 
     Args:
         training_set: of one fold.
@@ -158,7 +158,8 @@ def epoch_rows(training_set: TrainingSet, labels: NDArray[np.int64], rng: np.ran
         rng: source of the drop and the shuffle.
 
     Returns:
-        Shape (n_epoch,). With undersampling, another share of the majority class is left out each time (4.8.2).
+        Shape (n_epoch,). With undersampling, other rows of the majority class are left out in each epoch (thesis,
+        section 4.8.2).
     """
     synthetic = len(labels) + np.arange(len(training_set.synthetic_labels))
     everything = np.concatenate([training_set.rows, synthetic])
@@ -171,11 +172,11 @@ def epoch_rows(training_set: TrainingSet, labels: NDArray[np.int64], rng: np.ran
 
 
 def sampled_prior(training_set: TrainingSet, labels: NDArray[np.int64]) -> NDArray[np.float64]:
-    """The prior that training really gave: examples of an epoch after the drop, times class weights, shape (K,).
+    """Effective class prior of training: examples of an epoch after the drop, times class weights, shape (K,).
 
     Args:
         training_set: of one fold.
-        labels: class index of every particle, shape (n,); only those of training rows are read.
+        labels: class index of every particle, shape (n,); only labels of training rows are used.
     """
     counts = training_set.class_counts(labels).astype(np.float64)
     majority = counts.argmax()
@@ -185,12 +186,12 @@ def sampled_prior(training_set: TrainingSet, labels: NDArray[np.int64]) -> NDArr
 
 
 def natural_prior(labels: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
-    """Share of each class among labels, those of the training rows, shape (K,)."""
+    """Share of each class among the labels of the training rows, shape (K,)."""
     return np.bincount(labels, minlength=n_classes) / len(labels)
 
 
 def stated_prior(settings: LossSettings, prior: NDArray[np.float64]) -> NDArray[np.float64]:
-    """The prior that a network states: that of its training set, less what the loss took out of it; shape (K,)."""
+    """Prior in the outputs of a network, shape (K,): the training prior, less the part that the loss adjusts for."""
     if settings.kind != "logit_adjusted":
         return prior
     left = np.where(prior > 0, prior, 1.0) ** (1 - settings.logit_strength) * (prior > 0)

@@ -1,8 +1,8 @@
-"""Inputs of several sides: a particle at constant scale is cut to the least side that holds it, so it costs no more.
+"""Inputs of several sizes: particles at constant scale are cropped to the smallest side that fits, which saves time.
 
 Fields are square, with the particle in the middle and black around it (``crops``, scale ``constant``). All sides are
-multiples of ``STEP_PX``: what two cuts of a field differ by is then a multiple of 8 pixels at each edge, so that up to
-three halvings fall on the same pixels of the particle in both.
+multiples of ``STEP_PX``. Two crops of a field then differ by a multiple of 8 pixels at each edge, so up to three
+poolings by 2 group the same pixels of the particle in both.
 """
 
 from collections.abc import Iterator, Sequence
@@ -17,7 +17,7 @@ Rows = NDArray[np.int64]
 
 
 def spans(fields: NDArray[np.uint8]) -> NDArray[np.int64]:
-    """Side of the smallest cut from the middle that holds all of an image that is not black, shape (n,); 0: all black.
+    """Side of the smallest central crop that contains all pixels above 0, shape (n,); 0 for a black image.
 
     Args:
         fields: shape (n, side, side) or (n, side, side, n_channels); the side is even.
@@ -31,31 +31,31 @@ def spans(fields: NDArray[np.uint8]) -> NDArray[np.int64]:
 
 
 def least_sides(fields: NDArray[np.uint8], sides: Sequence[int]) -> NDArray[np.int64]:
-    """The least of the sides that holds an image, shape (n,).
+    """The smallest of the given sides that contains all pixels above 0 of an image, shape (n,).
 
     Args:
         fields: as for ``spans``.
-        sides: to choose from, ascending; the last is that of the fields.
+        sides: to choose from, ascending; the last is the side of the fields.
     """
     return np.array(sides)[np.searchsorted(sides, spans(fields))]
 
 
 def cut(fields: NDArray[Any], side: int) -> NDArray[Any]:
-    """The middle of each field, shape (n, side, side) or (n, side, side, n_channels)."""
+    """Central crop of each field, shape (n, side, side) or (n, side, side, n_channels)."""
     edge = (fields.shape[1] - side) // 2
     return fields[:, edge : edge + side, edge : edge + side]
 
 
 def batches(sides: Rows, size: int, rng: np.random.Generator) -> list[Rows]:
-    """Examples in batches of one side each, in shuffled order; the last batch of a side may be smaller.
+    """Group examples into batches of one side each, in shuffled order; the last batch of a side may be smaller.
 
     Args:
-        sides: of the examples, in a random order that batches keep, shape (n,).
+        sides: of the examples, already in random order, shape (n,); batches keep this order.
         size: of a batch.
         rng: source of the shuffle.
 
     Returns:
-        Positions of the examples of each batch.
+        Positions in ``sides`` of the examples of each batch.
     """
     alike = [np.flatnonzero(sides == side) for side in np.unique(sides)]
     parts = [rows[start : start + size] for rows in alike for start in range(0, len(rows), size)]
@@ -63,11 +63,11 @@ def batches(sides: Rows, size: int, rng: np.random.Generator) -> list[Rows]:
 
 
 def together(fields: NDArray[np.uint8], most_pixels: int) -> Iterator[tuple[Rows, int]]:
-    """Rows that go through a network at once, and the side to cut them to: of like size, so that little is padded.
+    """Group fields of similar size for inference; yield the rows of each group and the side to crop them to.
 
     Args:
         fields: as for ``spans``; their side is a multiple of ``STEP_PX``.
-        most_pixels: of all cuts of a part.
+        most_pixels: maximum number of pixels of all crops of a group; a group has at least one row.
     """
     side = fields.shape[1]
     needed = least_sides(fields, range(STEP_PX, side + 1, STEP_PX))

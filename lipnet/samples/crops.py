@@ -27,13 +27,13 @@ class CropSettings(Settings):
 
 
 def cut(pixels: NDArray[Any], mask: Mask, mode: Mode) -> NDArray[Any]:
-    """The part of one image that a mode shows.
+    """Cut the part of one image that a mode shows.
 
     Args:
         pixels: shape (height_px, width_px), the particle with its surrounding.
         mask: same shape, True on the particle.
-        mode: ``surrounding`` keeps all; ``cropped`` keeps the bounding box of the mask; ``masked`` also sets what is
-            outside the mask to 0.
+        mode: ``surrounding`` keeps the whole image; ``cropped`` keeps the bounding box of the mask; ``masked``
+            also sets pixels outside the mask to 0.
     """
     if mode == "surrounding":
         return pixels
@@ -42,10 +42,11 @@ def cut(pixels: NDArray[Any], mask: Mask, mode: Mode) -> NDArray[Any]:
 
 
 def to_size(grey: NDArray[np.float32], size_px: int, settings: CropSettings) -> NDArray[np.uint8]:
-    """Bring one image, grey levels in [0, 1], to shape (size_px, size_px), uint8, with anti-aliasing.
+    """Resize one image, grey levels in [0, 1], to shape (size_px, size_px), uint8, with anti-aliasing.
 
     Scale ``fit`` stretches the image to the square, as the thesis did. Scale ``constant`` shows every particle at the
-    same magnification, a field of ``field_px`` source pixels over the whole side, zero-padded: size is kept.
+    same magnification, which keeps differences in size: the side corresponds to ``field_px`` source pixels, and the
+    rest of the square is 0.
 
     Raises:
         ValueError: at constant scale, the image is larger than the field.
@@ -62,7 +63,7 @@ def to_size(grey: NDArray[np.float32], size_px: int, settings: CropSettings) -> 
 
 
 def _resize(grey: NDArray[np.float32], shape_px: tuple[int, int]) -> NDArray[np.uint8]:
-    # Pillow widens the triangle filter by the factor of reduction, which is what keeps a small image free of aliases.
+    # Pillow widens the triangle filter by the factor of reduction, which prevents aliasing.
     image = Image.fromarray(grey.astype(np.float32))
     resized = np.asarray(image.resize(shape_px[::-1], Image.Resampling.BILINEAR))
     return np.round(np.clip(resized, 0.0, 1.0) * 255).astype(np.uint8)
@@ -97,21 +98,21 @@ def crop_all(store: ParticleStore, settings: CropSettings, ids: Sequence[str]) -
 
 
 def first_channel(images: NDArray[np.uint8]) -> NDArray[np.uint8]:
-    """Crops (n, size_px, size_px), whatever the number of their channels; for pictures."""
+    """First channel of crops with any number of channels, shape (n, size_px, size_px); for pictures."""
     return images if images.ndim == 3 else images[..., 0]
 
 
 def to_grey(pixels: NDArray[np.uint8]) -> NDArray[np.float32]:
-    """What a network sees of crops: grey levels in [0, 1], shape (n, size_px, size_px, n_channels).
+    """Network input from crops: grey levels in [0, 1], shape (n, size_px, size_px, n_channels).
 
     Args:
-        pixels: shape (n, size_px, size_px), which is one channel, or (n, size_px, size_px, n_channels).
+        pixels: shape (n, size_px, size_px) for one channel, or (n, size_px, size_px, n_channels).
     """
     return (pixels if pixels.ndim == 4 else pixels[..., None]).astype(np.float32) / np.float32(255)
 
 
 def join(parts: Sequence[dict[int, NDArray[np.uint8]]]) -> dict[int, NDArray[np.uint8]]:
-    """Crops of several stores, end to end."""
+    """Concatenate the crops of several stores."""
     return {size: np.concatenate([part[size] for part in parts]) for size in parts[0]}
 
 

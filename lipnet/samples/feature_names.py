@@ -1,6 +1,6 @@
-"""Which columns of a particle table are features, and which of them a name in params.yaml stands for.
+"""Which columns of a particle table are features, and which columns a feature name in params.yaml selects.
 
-Apart from ``features``, which measures them: stages that only read the table neither import it nor depend on it.
+This is a module apart from ``features``, which measures features: stages that only read the table do not depend on it.
 """
 
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ NOT_FEATURES = ("id", "label", "group", "padding_px", "pixel_size_nm", "mask_est
 
 
 def select_columns(table: pd.DataFrame, names: Iterable[str]) -> list[str]:
-    """Columns of a particle table that feature names stand for: the column so called, or all that begin with ``name_``.
+    """Columns of a particle table that feature names select: the column of that name, or all that begin with ``name_``.
 
     Raises:
         InputError: a name matches no column.

@@ -1,7 +1,7 @@
 """Hand-crafted particle features (thesis, sections 3 and 4.1), measured from an image and its mask.
 
-Everything is measured in px, one particle at a time; ``in_nanometres`` converts what the thesis gives in nm once every
-particle of a problem has a pixel size. Units stand in the names.
+All features are measured in px, one particle at a time. If every particle of a problem has a pixel size,
+``in_nanometres`` converts the lengths and areas that the thesis gives in nm. The names contain the units.
 """
 
 from typing import NamedTuple
@@ -20,15 +20,15 @@ from lipnet.samples.particles import Mask, ParticleStore, bounding_box
 
 Floats = NDArray[np.float64]
 
-IN_NANOMETRES = {  # column in px -> column in nm, and the power of the pixel size
+IN_NANOMETRES = {  # column in px -> column in nm, and the exponent of the pixel size
     "area_px2": ("area_nm2", 2),
     "perimeter_px": ("perimeter_nm", 1),
     "maximum_width_px": ("maximum_width_nm", 1),
     "length_px": ("length_nm", 1),
 }
-SMOOTHING_PX = 2.0  # standard deviation; less leaves some of the staircase of pixels, more rounds off narrow ends
-SMOOTHING_SHARE = 0.1  # of the root of the area: SMOOTHING_PX would shrink a particle of fewer than 400 pixels
-MAX_SIGNAL_TO_NOISE = 1e6  # stands for no variance along the membrane at all
+SMOOTHING_PX = 2.0  # standard deviation; a smaller one leaves pixel steps, a larger one rounds off narrow ends
+SMOOTHING_SHARE = 0.1  # of the square root of the area; SMOOTHING_PX would shrink particles of fewer than 400 pixels
+MAX_SIGNAL_TO_NOISE = 1e6  # the value if there is no variance along the membrane
 
 
 class FeatureSettings(Settings):
@@ -43,14 +43,14 @@ class FeatureSettings(Settings):
 
 
 class Outline(NamedTuple):
-    """Closed curves around a mask and its holes, each of shape (n_points, 2) in px, and the smoothing used."""
+    """Outline of a mask: closed curves around the mask and its holes, each (n_points, 2) in px; the smoothing used."""
 
     curves: list[Floats]
     smoothing_px: float
 
 
-class _Band(NamedTuple):
-    """The bins of distance to the outline: number of pixels, mean and variance of grey in each, NaN where empty."""
+class EdgeBand(NamedTuple):
+    """Bins of the distance to the outline: number of pixels, mean and variance of grey in each; 0 in empty bins."""
 
     counts: Floats
     means: Floats
@@ -69,13 +69,13 @@ def measure_all(store: ParticleStore, settings: FeatureSettings) -> pd.DataFrame
 
 
 def in_nanometres(features: pd.DataFrame, pixel_sizes_nm: Floats) -> pd.DataFrame:
-    """Lengths and areas in nm where every particle has a pixel size; otherwise the table as it is.
+    """Convert lengths and areas to nm if every particle has a pixel size; otherwise return the table unchanged.
 
-    The diameter stays in px, as in the thesis, where the length is the same in nm; so do the moments.
+    As in the thesis, the diameter stays in px and the length is the same quantity in nm. Moments stay in px too.
 
     Args:
         features: columns of ``measure_all``, n rows.
-        pixel_sizes_nm: shape (n,), NaN where unknown.
+        pixel_sizes_nm: shape (n,), NaN if unknown.
     """
     if not np.isfinite(pixel_sizes_nm).all():
         return features
@@ -83,31 +83,44 @@ def in_nanometres(features: pd.DataFrame, pixel_sizes_nm: Floats) -> pd.DataFram
     return features.assign(**converted).rename(columns={old: new for old, (new, _) in IN_NANOMETRES.items()})
 
 
+def with_given(measured: pd.DataFrame, given: pd.DataFrame, pixel_sizes_nm: Floats) -> pd.DataFrame:
+    """Given features, then the measured ones that no given feature of the same name replaces.
+
+    Args:
+        measured: columns of ``measure_all`` (in px), n rows.
+        given: features that came with the particles, n rows; may have no columns.
+        pixel_sizes_nm: shape (n,), NaN if unknown; converts the measured features as ``in_nanometres`` does.
+    """
+    converted = in_nanometres(measured, pixel_sizes_nm)
+    replaced = [name for name in given if name in converted]
+    return pd.concat([given, converted.drop(columns=replaced)], axis=1)
+
+
 def _measure_one(store: ParticleStore, index: int, settings: FeatureSettings) -> dict[str, float]:
     image, mask = _with_margin(store, index, settings)
     distance_px = distance_to_outline(mask)
-    band = _in_bins(image, distance_px, settings)
+    band = edge_band(image, distance_px, settings)
     area_px2, perimeter_px = float(mask.sum()), perimeter(outline(mask))
     diameter_px = diameter(mask)
     radial = radial_density_profile(image, mask)
     return {
         "area_px2": area_px2,
         "perimeter_px": perimeter_px,
-        "circularity": 4 * np.pi * area_px2 / perimeter_px**2,
+        "circularity": circularity(area_px2, perimeter_px),
         "maximum_width_px": maximum_width(mask),
         "diameter_px": diameter_px,
         "length_px": diameter_px,
         **{f"moment_{name}": value for name, value in central_moments(image, mask).items()},
-        "signal_to_noise": _signal_to_noise(band),
-        "internal_segmentation_variance": _segmentation_variance(image[distance_px < -settings.edge_outside_px]),
+        "signal_to_noise": signal_to_noise(band),
+        "internal_segmentation_variance": internal_segmentation_variance(image, distance_px, settings),
         **numbered("radial_density_profile", resample(*radial, radial_grid_px(area_px2, settings))),
-        **numbered("edge_density_profile", _filled(band)),
+        **numbered("edge_density_profile", edge_density_profile(band)),
         **numbered("histogram", grey_histogram(image, mask, settings.histogram_bins)),
     }
 
 
 def _with_margin(store: ParticleStore, index: int, settings: FeatureSettings) -> tuple[Floats, Mask]:
-    # The measures need the particle and a narrow rim, not the 50 px around it: most of the time is saved here.
+    # Features need only the particle and a narrow rim, not the 50 px around it. Cropping saves most of the time.
     mask = store.mask(index)
     rows, columns = bounding_box(mask)
     reach = (settings.radial_reach - 1) * max(rows.stop - rows.start, columns.stop - columns.start) / 2
@@ -117,21 +130,21 @@ def _with_margin(store: ParticleStore, index: int, settings: FeatureSettings) ->
 
 
 def numbered(name: str, values: Floats) -> dict[str, float]:
-    """Values as columns name_00, name_01 ..."""
+    """Name values as columns: name_00, name_01 ..."""
     return {f"{name}_{number:02d}": float(value) for number, value in enumerate(values)}
 
 
 def outline(mask: Mask) -> Outline:
     """Outline of a mask in sub-pixel coordinates.
 
-    The mask is smoothed a little first: the staircase of pixels is longer than the curve that it stands for.
+    The mask is smoothed a little first, because the pixel steps are longer than the true curve.
     """
     smoothing_px = min(SMOOTHING_PX, SMOOTHING_SHARE * float(np.sqrt(mask.sum())))
     padded = np.pad(mask.astype(np.float64), 4)
     curves = measure.find_contours(ndimage.gaussian_filter(padded, smoothing_px), 0.5)
     if curves:
         return Outline(curves, smoothing_px)
-    return Outline(measure.find_contours(padded, 0.5), 0.0)  # dust: nothing of it would outlive the smoothing
+    return Outline(measure.find_contours(padded, 0.5), 0.0)  # smoothing would remove single pixels
 
 
 def perimeter(around: Outline) -> float:
@@ -144,24 +157,24 @@ def perimeter(around: Outline) -> float:
 def maximum_width(mask: Mask) -> float:
     """Greatest distance between two points of the edge of a mask in px (maximum Feret diameter).
 
-    The edge is not smoothed, which would round off narrow ends; it passes through the middle of the sides of pixels.
+    The edge is not smoothed, because smoothing rounds off narrow ends. It passes through the midpoints of pixel sides.
     """
     points = np.concatenate(measure.find_contours(np.pad(mask.astype(np.float64), 1), 0.5))
     return float(pdist(points[ConvexHull(points).vertices]).max())
 
 
 def diameter(mask: Mask) -> float:
-    """Largest axis in px of the ellipse with the second moments of the mask."""
+    """Major axis in px of the ellipse with the second moments of the mask."""
     return float(measure.regionprops(mask.astype(np.uint8))[0].axis_major_length)
 
 
-def circularity(mask: Mask) -> float:
+def circularity(area_px2: float, perimeter_px: float) -> float:
     """4 pi area / perimeter^2: 1 for a disc, less for any other shape."""
-    return 4 * np.pi * float(mask.sum()) / perimeter(outline(mask)) ** 2
+    return 4 * np.pi * area_px2 / perimeter_px**2
 
 
 def central_moments(image: Floats, mask: Mask) -> dict[str, float]:
-    """Central moments mu20, mu02 (px2), mu30, mu03 (px3) of the grey levels under the mask; rows come first."""
+    """Central moments mu20, mu02 (px2), mu30, mu03 (px3) of grey levels under the mask; the first index is for rows."""
     names = {(2, 0): "mu20_px2", (0, 2): "mu02_px2", (3, 0): "mu30_px3", (0, 3): "mu03_px3"}
     grey = np.where(mask, image, 0.0)
     if not grey.any():  # a black particle has no centre of mass
@@ -177,7 +190,7 @@ def distance_to_outline(mask: Mask) -> Floats:
 
 
 def edge_grid_px(settings: FeatureSettings) -> Floats:
-    """Distances to the outline at which the edge density profile stands, shape (edge_bins,); negative inside."""
+    """Distances to the outline of the bins of the edge density profile, shape (edge_bins,); negative inside."""
     edges = _edges(settings)
     return (edges[:-1] + edges[1:]) / 2
 
@@ -186,16 +199,14 @@ def _edges(settings: FeatureSettings) -> Floats:
     return np.linspace(-settings.edge_inside_px, settings.edge_outside_px, settings.edge_bins + 1)
 
 
-def edge_density_profile(image: Floats, mask: Mask, settings: FeatureSettings) -> Floats:
-    """Mean grey level against the distance to the outline of the mask, shape (edge_bins,), from inside to outside.
+def edge_band(image: Floats, distance_px: Floats, settings: FeatureSettings) -> EdgeBand:
+    """Sort the pixels near the outline into bins of equal distance, each of shape (edge_bins,), from inside to outside.
 
-    Distances run from -edge_inside_px to edge_outside_px. Bins deeper than a small particle's centre, or beyond the
-    image, hold no pixel: they repeat the nearest bin that does.
+    Args:
+        image: grey levels in [0, 1].
+        distance_px: result of ``distance_to_outline``, same shape.
+        settings: the bins run from -edge_inside_px to edge_outside_px.
     """
-    return _filled(_in_bins(image, distance_to_outline(mask), settings))
-
-
-def _in_bins(image: Floats, distance_px: Floats, settings: FeatureSettings) -> _Band:
     bins = np.digitize(distance_px.ravel(), _edges(settings)) - 1
     inside = (bins >= 0) & (bins < settings.edge_bins)
     bins, grey = bins[inside], image.ravel()[inside]
@@ -203,42 +214,46 @@ def _in_bins(image: Floats, distance_px: Floats, settings: FeatureSettings) -> _
     filled = np.maximum(counts, 1)
     means = np.bincount(bins, weights=grey, minlength=settings.edge_bins) / filled
     variances = np.bincount(bins, weights=(grey - means[bins]) ** 2, minlength=settings.edge_bins) / filled
-    return _Band(counts, means, variances)
+    return EdgeBand(counts, means, variances)
 
 
-def _filled(band: _Band) -> Floats:
+def edge_density_profile(band: EdgeBand) -> Floats:
+    """Mean grey level against the distance to the outline, shape (edge_bins,), from inside to outside.
+
+    Bins deeper than the centre of a small particle, or beyond the image, hold no pixel. An empty bin repeats the value
+    of the nearest bin with pixels.
+    """
     filled = np.flatnonzero(band.counts)
     nearest = filled[np.abs(np.arange(len(band.counts))[:, None] - filled[None, :]).argmin(axis=1)]
     return band.means[nearest]
 
 
-def signal_to_noise(image: Floats, mask: Mask, settings: FeatureSettings) -> float:
-    """Variance of grey across the membrane over the variance along it, in the band of the edge density profile.
+def signal_to_noise(band: EdgeBand) -> float:
+    """Variance of grey across the membrane divided by the variance along it, near the outline.
 
-    Across: the variance of the profile. Along: the variance among pixels at the same distance to the outline, averaged
-    over distances. 0 for a flat image, and at most MAX_SIGNAL_TO_NOISE.
+    Across: the variance of the edge density profile. Along: the variance among pixels at the same distance to the
+    outline, averaged over distances. The result is 0 for a flat image, and at most MAX_SIGNAL_TO_NOISE.
     """
-    return _signal_to_noise(_in_bins(image, distance_to_outline(mask), settings))
-
-
-def _signal_to_noise(band: _Band) -> float:
     filled = band.counts > 0
     across, along = float(band.means[filled].var()), float(band.variances[filled].mean())
-    if across < 1e-12:  # what rounding leaves of a flat image
+    if across < 1e-12:  # rounding errors of a flat image
         return 0.0
     return min(across / max(along, 1e-12), MAX_SIGNAL_TO_NOISE)
 
 
-def internal_segmentation_variance(image: Floats, mask: Mask, settings: FeatureSettings) -> float:
+def internal_segmentation_variance(image: Floats, distance_px: Floats, settings: FeatureSettings) -> float:
     """Variance between the two parts into which Otsu's threshold segments the interior of a particle.
 
-    The thesis names this feature without defining it (section 4.1), and its data lacked it; this is our reading. The
-    interior is what lies deeper than edge_outside_px under the outline. 0 where that is empty or flat.
+    The thesis names this feature but does not define it (section 4.1), and its data lacked it. This definition is our
+    interpretation. The interior is the area deeper than edge_outside_px under the outline. The result is 0 if the
+    interior is empty or flat.
+
+    Args:
+        image: grey levels in [0, 1].
+        distance_px: result of ``distance_to_outline``, same shape.
+        settings: edge_outside_px is used.
     """
-    return _segmentation_variance(image[distance_to_outline(mask) < -settings.edge_outside_px])
-
-
-def _segmentation_variance(interior: Floats) -> float:
+    interior = image[distance_px < -settings.edge_outside_px]
     if not interior.size or interior.min() == interior.max():
         return 0.0
     dark = interior <= filters.threshold_otsu(interior)
@@ -247,9 +262,10 @@ def _segmentation_variance(interior: Floats) -> float:
 
 
 def radial_grid_px(area_px2: float, settings: FeatureSettings) -> Floats:
-    """Distances to the centre at which the radial density profile stands, shape (radial_bins,).
+    """Distances to the centre at which the radial density profile is sampled, shape (radial_bins,).
 
-    From 0 to radial_reach times the radius of the disc of the same area, so that particles of all sizes line up.
+    They run from 0 to radial_reach times the radius of a disc of the same area, so profiles of particles of different
+    sizes can be compared.
     """
     return np.linspace(0, settings.radial_reach * np.sqrt(area_px2 / np.pi), settings.radial_bins)
 
@@ -258,8 +274,8 @@ def radial_density_profile(image: Floats, mask: Mask) -> tuple[Floats, Floats]:
     """Mean grey level in rings of 1 px around the centre of mass of the mask, from the centre outwards.
 
     Returns:
-        Values, and the mean distance of each ring's pixels to the centre in px; both of shape (n_rings,). The last ring
-        passes through the farthest corner of the image.
+        Mean grey levels, and mean distances of the pixels of each ring to the centre in px; both of shape (n_rings,).
+        The last ring passes through the farthest corner of the image.
     """
     y, x = np.argwhere(mask).mean(axis=0)
     rows, columns = np.ogrid[: mask.shape[0], : mask.shape[1]]
@@ -272,7 +288,7 @@ def radial_density_profile(image: Floats, mask: Mask) -> tuple[Floats, Floats]:
 
 
 def resample(values: Floats, distances: Floats, grid: Floats) -> Floats:
-    """A profile at the distances of a grid, linearly interpolated; beyond its ends it keeps its last value.
+    """A profile at the distances of a grid, linearly interpolated; beyond either end it keeps the value of that end.
 
     Args:
         values: shape (n,).

@@ -1,6 +1,6 @@
-"""Cross-validation folds: stratified by class, whole groups together, drawn from a seed (thesis, section 8.1).
+"""Cross-validation folds: stratified by class, groups kept whole, drawn from a seed (thesis, section 8.1).
 
-scikit-learn, which is slow to import, is imported where folds are drawn: most stages only read them.
+scikit-learn is slow to import, so only the functions that draw folds import it; most stages only read folds.
 """
 
 import warnings
@@ -16,8 +16,7 @@ from lipnet.core.errors import InputError
 from lipnet.core.seeds import derive
 from lipnet.core.settings import Settings
 
-# StratifiedGroupKFold is greedy; of this many shuffles the one with the most even classes is kept.
-CANDIDATES = 10
+CANDIDATES = 10  # number of shuffles; StratifiedGroupKFold is greedy, so the most even result is kept
 
 
 class SplitSettings(Settings):
@@ -31,23 +30,24 @@ class SplitSettings(Settings):
 def assign(
     labels: NDArray[np.int64], groups: NDArray[np.int64], classes: list[str], settings: SplitSettings, seed: int
 ) -> NDArray[np.int64]:
-    """Fold of every particle in every repeat of the cross-validation.
+    """Assign every particle to a fold, in every repeat of the cross-validation.
 
     Protocols: ``grouped`` keeps particles of one group in one fold; ``shuffled`` ignores groups; ``thesis`` cuts each
-    class into contiguous blocks in the order of the table, as the thesis's author did (nothing is drawn: one repeat).
+    class into contiguous blocks in the order of the table, as the thesis's author did, without randomness, so only one
+    repeat makes sense.
 
     Args:
         labels: class index of each particle, shape (n,).
         groups: group index of each particle, shape (n,).
         classes: the K class names.
-        settings: number of folds, repeats, protocol.
-        seed: seed of the shuffles; each repeat has its own.
+        settings: number of folds and repeats, protocol.
+        seed: of the run; each repeat derives its own seed from it.
 
     Returns:
         Fold indices in [0, folds), shape (repeats, n).
 
     Raises:
-        InputError: a class has fewer members or groups than there are folds, or some fold misses a class.
+        InputError: a class has fewer particles or groups than there are folds, or a class is missing from a fold.
     """
     _check_classes(labels, groups, classes, settings)
     if settings.protocol == "thesis":
@@ -109,17 +109,17 @@ def _most_even(
 def inner(
     train: NDArray[np.int64], labels: NDArray[np.int64], groups: NDArray[np.int64], n_folds: int, seed: int
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Split the training rows of a fold again: rows to train on and rows held out, groups whole.
+    """Split the training rows of a fold into inner folds, with groups kept whole: rows to train on, rows held out.
 
     Args:
         train: training rows of the outer fold, shape (n_train,).
-        labels: class index of every particle, shape (n,); those of training rows are read.
+        labels: class index of every particle, shape (n,); only labels of training rows are used.
         groups: group index of every particle, shape (n,).
-        n_folds: how many times.
+        n_folds: number of inner folds.
         seed: of the shuffle.
 
     Raises:
-        InputError: some class lies in fewer groups than there are inner folds.
+        InputError: a class lies in fewer groups than there are inner folds.
     """
     own = _kept_apart(groups[train])
     fewest = min(len(np.unique(own[labels[train] == label])) for label in np.unique(labels[train]))
@@ -134,13 +134,16 @@ def inner(
 def parts(
     labels: NDArray[np.int64], groups: NDArray[np.int64], most: int, seed: int
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
-    """Part some training rows, stratified, groups whole: places to fit on and places held out, both ascending.
+    """Split training rows into parts, stratified, with groups kept whole: positions to fit on, positions held out.
 
     Args:
         labels: class index of each row, shape (n,).
         groups: group index of each row, shape (n,).
-        most: as many parts, but no more than there are groups.
+        most: number of parts; with fewer groups, the number of groups.
         seed: of the shuffle.
+
+    Returns:
+        Pairs of positions, each ascending.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
@@ -148,18 +151,18 @@ def parts(
     n_parts = min(most, len(np.unique(groups)))
     splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        # Some part will have none of a class that has fewer rows than there are parts; nothing is judged on parts.
+        # A class with fewer rows than parts is missing from some parts. This is acceptable: parts yield no scores.
         warnings.filterwarnings("ignore", message="The least populated class")
         return list(splitter.split(labels, labels, groups))
 
 
 def _kept_apart(groups: NDArray[np.int64]) -> NDArray[np.int64]:
-    # Of one group nothing can be kept apart, so rows are.
+    # A single group cannot be split, so each row becomes a group.
     return groups if len(np.unique(groups)) > 1 else np.arange(len(groups))
 
 
 def unevenness(labels: NDArray[np.int64], folds: NDArray[np.int64], n_folds: int) -> float:
-    """Sum over classes and folds of (count - expected)^2 / expected^2: 0 where each fold has its share of each."""
+    """Sum over classes and folds of (count - expected)^2 / expected^2; 0 if every fold has its share of each class."""
     counts = np.zeros((labels.max() + 1, n_folds))
     np.add.at(counts, (labels, folds), 1)
     expected = counts.sum(axis=1, keepdims=True) / n_folds
@@ -193,7 +196,7 @@ def _check_folds(labels: NDArray[np.int64], folds: NDArray[np.int64], classes: l
 
 
 def count_table(labels: NDArray[np.int64], folds: NDArray[np.int64], classes: list[str]) -> pd.DataFrame:
-    """The fold table: particles of each class in each fold; columns repeat, fold, one per class, and total."""
+    """Number of particles of each class in each fold; columns repeat, fold, one per class, and total."""
     rows = [
         {
             "repeat": repeat,
@@ -208,6 +211,6 @@ def count_table(labels: NDArray[np.int64], folds: NDArray[np.int64], classes: li
 
 
 def giant_group(groups: NDArray[np.int64], n_folds: int) -> float | None:
-    """Share of all particles in the largest group, where that is more than a fold should hold; otherwise None."""
+    """Share of particles in the largest group if it exceeds the size of a fold; otherwise None."""
     share = float(np.bincount(groups).max() / len(groups))
     return share if share > 1 / n_folds else None

@@ -1,4 +1,4 @@
-"""A particle, and the packed store of some particles; a problem's file is a series of such stores."""
+"""A particle, and the packed store of several particles; the file of a problem is a series of stores."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,19 +17,19 @@ Mask = NDArray[np.bool_]
 
 @dataclass(frozen=True)
 class Particle:
-    """One particle crop with its label and what is known of it.
+    """The image of one particle with its label, mask and other data.
 
     Attributes:
         id: unique name of the particle within its problem.
         label: name of its class.
-        group: particles of one group (a micrograph, an overlapping cluster) are never split across folds.
+        group: particles of one group (a micrograph, an overlapping cluster) stay in one fold.
         image: grey levels, shape (height_px, width_px), uint8 or uint16, the surrounding included.
         mask: True on the particle, same shape.
         padding_px: width of the surrounding on each side of the particle's bounding box.
-        pixel_size_nm: side of a pixel in nm; NaN where unknown.
-        mask_estimated: the mask was not given but drawn from the bounding box.
+        pixel_size_nm: side of a pixel in nm; NaN if unknown.
+        mask_estimated: no mask was given; the mask is an ellipse drawn from the bounding box.
         cut_by_edge: the particle touches the border of its micrograph, so part of it may be missing.
-        features: measures of the particle that came with it; they take precedence over computed ones.
+        features: features that came with the particle; they replace measured features of the same name.
     """
 
     id: str
@@ -67,7 +67,7 @@ class ParticleStore:
 
     @property
     def white(self) -> int:
-        """The grey level that stands for 1.0: 255 or 65535."""
+        """The grey level of white, scaled to 1.0: 255 or 65535."""
         return int(np.iinfo(self.pixels.dtype).max)
 
     def image(self, index: int) -> Grey:
@@ -80,7 +80,7 @@ class ParticleStore:
 
 
 def pack(particles: Sequence[Particle]) -> ParticleStore:
-    """Pack particles into one store; 8-bit images beside 16-bit ones are widened to the same meaning (255 -> 65535)."""
+    """Pack particles into one store; if some images have 16 bits, 8-bit ones are scaled to 16 bits (255 -> 65535)."""
     wide = any(particle.image.dtype == np.uint16 for particle in particles)
     images = [_widen(particle.image) if wide else particle.image for particle in particles]
     return ParticleStore(
@@ -95,7 +95,7 @@ def _widen(image: Grey) -> Grey:
 
 
 def describe(particles: Sequence[Particle]) -> pd.DataFrame:
-    """Table of what is known of each particle beside its pixels, one row a particle, in order of the store.
+    """Table of the data of each particle except its pixels, one row a particle, in order of the store.
 
     Columns: id, label, group, height_px and width_px (bounding box of the mask), padding_px, pixel_size_nm,
     mask_estimated, cut_by_edge (0 or 1).
@@ -117,7 +117,7 @@ def describe(particles: Sequence[Particle]) -> pd.DataFrame:
 
 
 def bounding_box(mask: Mask) -> tuple[slice, slice]:
-    """Smallest box that holds the mask, as slices of rows and columns.
+    """Smallest box that contains the mask, as slices of rows and columns.
 
     Raises:
         ValueError: the mask is empty.
@@ -129,18 +129,18 @@ def bounding_box(mask: Mask) -> tuple[slice, slice]:
 
 
 def inscribed_ellipse(shape_px: tuple[int, ...], padding_px: int) -> Mask:
-    """Mask of shape ``shape_px``: the ellipse inscribed in the box left after the padding, reaching all its sides."""
+    """Mask of shape ``shape_px``: the ellipse inscribed in the box inside the padding; it touches all four sides."""
     height, width = shape_px
     y, x = np.ogrid[:height, :width]
     down = np.abs(y + 0.5 - height / 2) / (height / 2 - padding_px)
     across = np.abs(x + 0.5 - width / 2) / (width / 2 - padding_px)
-    # By the centres of pixels alone, the tips of an elongated ellipse would be lost: the two axes are added.
+    # A test of pixel centres alone would lose the tips of an elongated ellipse, so the two axes are added.
     axes = (np.abs(x + 0.5 - width / 2) <= 0.5) & (down < 1) | (np.abs(y + 0.5 - height / 2) <= 0.5) & (across < 1)
     return np.asarray((down**2 + across**2 <= 1) | axes, dtype=bool)
 
 
 def to_arrays(store: ParticleStore) -> dict[str, Any]:
-    """The store as named arrays for an .npz file; masks take one bit a pixel."""
+    """The store as named arrays for an .npz file; masks use one bit per pixel."""
     return {"pixels": store.pixels, "masks": np.packbits(store.masks), "shapes_px": store.shapes_px}
 
 
@@ -148,7 +148,7 @@ def from_arrays(arrays: dict[str, Any], name: str) -> ParticleStore:
     """Rebuild a store from the arrays of ``to_arrays``.
 
     Raises:
-        InputError: the arrays do not belong together; ``name`` says which file they came from.
+        InputError: an array is missing, or the arrays do not match; ``name`` is their file, for the message.
     """
     try:
         pixels, bits, shapes_px = arrays["pixels"], arrays["masks"], arrays["shapes_px"]
@@ -156,6 +156,6 @@ def from_arrays(arrays: dict[str, Any], name: str) -> ParticleStore:
         total_px = int(shapes_px.prod(axis=1).sum())
     except (KeyError, ValueError, TypeError) as error:
         raise InputError(f"{name}: not a particle store ({error}); delete it and run `dvc repro`") from None
-    if total_px != len(pixels) or len(bits) != (total_px + 7) // 8:  # unpackbits fills up with zeros
+    if total_px != len(pixels) or len(bits) != (total_px + 7) // 8:  # unpackbits pads with zeros
         raise InputError(f"{name}: image shapes, pixels and masks disagree; delete it and run `dvc repro`")
     return ParticleStore(pixels, masks, shapes_px)

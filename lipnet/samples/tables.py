@@ -1,4 +1,4 @@
-"""The tables of particles and of folds as the stages after split read them."""
+"""Particles and folds, read from the tables that ingest and split write."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,9 +13,9 @@ from lipnet.core.problems import classes_of, encode
 from lipnet.samples.feature_names import select_columns
 
 
-@dataclass(frozen=True, eq=False)  # compared by identity, so that it can be the key of a cache
+@dataclass(frozen=True, eq=False)  # compared by identity, so that it can be a cache key
 class Particles:
-    """Particles of one problem: the table that ingest wrote, and class and group index of each, shape (n,)."""
+    """Particles of one problem: the table that ingest wrote, class names, and class and group indices, shape (n,)."""
 
     problem: str
     table: pd.DataFrame
@@ -25,11 +25,11 @@ class Particles:
 
     @property
     def ids(self) -> NDArray[np.str_]:
-        """Names, shape (n,)."""
+        """Ids of the particles, shape (n,)."""
         return self.table["id"].to_numpy(dtype=np.str_)
 
     def values(self, features: list[str]) -> tuple[NDArray[np.float64], list[str]]:
-        """Particle features, shape (n, n_columns), and the columns that their names stand for."""
+        """Values of features, shape (n, n_columns), and the columns that the feature names select."""
         columns = select_columns(self.table, features)
         return self.table[columns].to_numpy(dtype=np.float64), columns
 
@@ -45,19 +45,19 @@ class Fold(NamedTuple):
 
 
 def read_particles(params: dict[str, Any], problem: str, path: Path) -> Particles:
-    """The table of particles that ingest wrote."""
+    """Read the table of particles that ingest wrote."""
     table, classes = files.read_table(path), classes_of(params, problem)
     return Particles(problem, table, classes, encode(table["label"], classes), pd.factorize(table["group"])[0])
 
 
 def read_folds(path: Path) -> list[Fold]:
-    """All folds of all repeats, in order."""
+    """Read all folds of all repeats, in order."""
     table = files.read_table(path)
     return folds_of(table.drop(columns="id").to_numpy().T)
 
 
 def folds_of(assignments: NDArray[np.int64]) -> list[Fold]:
-    """The folds of a cross-validation from the fold of every particle in every repeat, shape (repeats, n)."""
+    """Folds of a cross-validation, from the fold number of every particle in every repeat, shape (repeats, n)."""
     folds: list[Fold] = []
     for repeat, assigned in enumerate(assignments):
         for fold in range(assigned.max() + 1):

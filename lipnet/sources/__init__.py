@@ -1,4 +1,4 @@
-"""Where particles come from: tables, the JSON layout of the thesis, micrographs, artificial images; and their ingest.
+"""Sources of particles (tables, the thesis's JSON layout, micrographs, artificial images) and their ingest.
 
-Imports ``core`` and ``samples``. ``classifiers``, ``studies`` and ``deployment`` may import it.
+This package imports ``core`` and ``samples``. ``classifiers``, ``studies`` and ``deployment`` may import it.
 """

@@ -1,4 +1,4 @@
-"""Labels that an expert corrected: corrections.csv in the folder of a problem, beside or without other files there."""
+"""Labels that an expert corrected: corrections.csv in the data folder of a problem, which may hold no other files."""
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
@@ -7,25 +7,25 @@ from typing import NamedTuple
 from lipnet.core.errors import InputError
 from lipnet.sources.table import read_csv
 
-NAME = "corrections.csv"
+FILE_NAME = "corrections.csv"
 
 
 class Correction(NamedTuple):
-    """What the class of a particle is, and the line of the file that says so."""
+    """The corrected class of a particle, and the line of the file that gives it."""
 
     row: int
     label: str
 
 
 def read_corrections(folder: Path, classes: Sequence[str]) -> dict[str, Correction]:
-    """Corrections by id of the particle; none where there is no file.
+    """Corrections by id of the particle; empty if there is no file.
 
-    Columns: id, label. Others (suggested, note, reviewer ...) are for people and ignored.
+    Columns: id, label. Other columns (suggested, note, reviewer ...) are for people and are ignored.
 
     Raises:
-        InputError: it is not such a table, an id is empty or stands twice, or a label is not one of the classes.
+        InputError: the file is not such a table, an id is empty or repeated, or a label is not one of the classes.
     """
-    path = folder / NAME
+    path = folder / FILE_NAME
     if not path.exists():
         return {}
     corrections: dict[str, Correction] = {}
@@ -35,7 +35,7 @@ def read_corrections(folder: Path, classes: Sequence[str]) -> dict[str, Correcti
             raise InputError(f"{path}: row {row}: the id is empty; write the particle's id or delete the row")
         if name in corrections:
             first = corrections[name].row
-            raise InputError(f"{path}: row {row}: id '{name}' stands in row {first} too; delete one of the two")
+            raise InputError(f"{path}: row {row}: id '{name}' is in row {first} too; delete one of the two rows")
         if label not in classes:
             known = ", ".join(classes)
             raise InputError(f"{path}: row {row}: label '{label}' of '{name}' is not one of {known}; write one of them")
@@ -44,11 +44,20 @@ def read_corrections(folder: Path, classes: Sequence[str]) -> dict[str, Correcti
 
 
 def check_known(corrections: Mapping[str, Correction], ids: Collection[str], folder: Path) -> None:
-    """Raises InputError if a corrected particle is not among ``ids``, those that ingest accepted."""
+    """Check that ingest accepted every corrected particle.
+
+    Args:
+        corrections: by id of the particle.
+        ids: of the particles that ingest accepted.
+        folder: the data folder, for the message.
+
+    Raises:
+        InputError: a corrected particle is not among ``ids``.
+    """
     known = set(ids)
     for name, (row, _) in corrections.items():
         if name not in known:
             raise InputError(
-                f"{folder / NAME}: row {row}: no particle '{name}' was ingested; correct the id or delete the row "
+                f"{folder / FILE_NAME}: row {row}: no particle '{name}' was ingested; correct the id or delete the row "
                 "(rows that ingest rejected are in rejected.csv)"
             )

@@ -1,4 +1,4 @@
-"""The report of the ingest stage: counts for the metrics, and the Markdown that a reviewer reads in a pull request."""
+"""The report of the ingest stage: counts for the metrics, and Markdown for the reviewers of a pull request."""
 
 import textwrap
 from collections import Counter
@@ -10,30 +10,30 @@ import pandas as pd
 
 from lipnet.sources.rows import Rejected
 
-FEW_PARTICLES = 50  # with 5 folds: 10 a test fold, one of which is 10 % of the class
-LARGE_GROUP = 0.2  # of all particles: more than one of 5 folds can take
+FEW_PARTICLES = 50  # with 5 folds, a test fold has 10, and each is 10 % of the class
+LARGE_GROUP = 0.2  # of all particles: the size of one of 5 folds
 MAX_REASONS = 10
-REASON_WIDTH = 300  # characters; a damaged file can put anything into a reason
+REASON_WIDTH = 300  # characters; a reason may quote long content of a damaged file
 
 Counts = dict[str, Any]
 
 
 def count(table: pd.DataFrame, rejected: Sequence[Rejected], duplicates: pd.DataFrame, corrected: int = 0) -> Counts:
-    """What a data set holds, in whole numbers for the metrics.
+    """Counts that describe a data set, for the metrics.
 
     Args:
         table: columns label, group, pixel_size_nm, mask_estimated and cut_by_edge, one row a particle.
         rejected: rows that were not used.
-        duplicates: columns id, first_id (the first particle with the same image) and conflict (its class is another),
-            one row for each particle whose image occurred before.
-        corrected: labels that corrections.csv changed.
+        duplicates: table of ``duplicates.find``: columns id, first_id and conflict, one row for each particle that
+            repeats an earlier image.
+        corrected: number of labels that corrections.csv changed.
 
     Returns:
-        particles, groups, largest_group (its particles), classes (particles and groups of each, by name), rejected
-        (total, and by the column at fault; a column that is itself called total stands as "column total"), left_out
-        (without fault), duplicates (images: different ones that occur more than once; particles: those that repeat one;
-        conflicting: images that occur with different classes), corrected,
-        masks_estimated, cut_by_edge, pixel_size_known.
+        particles, groups, largest_group (number of its particles), classes (particles and groups of each, by name),
+        rejected (total, and by the column at fault; a column named total is listed as "column total"), left_out (rows
+        without fault), duplicates (images: different images that occur more than once; particles: those that repeat an
+        image; conflicting: images that occur with different classes), corrected, masks_estimated, cut_by_edge,
+        pixel_size_known.
     """
     by_class = table.groupby("label")["group"].agg(["size", "nunique"])
     faults = Counter(_key(row.column) for row in rejected if row.fault)
@@ -63,13 +63,13 @@ def _key(column: str) -> str:
 
 
 def text(problem: str, counts: Counts, rejected_reasons: Sequence[tuple[str, int]], pictures: Mapping[str, str]) -> str:
-    """The report in Markdown: classes, what was left aside and why, what to look at again, and the pictures.
+    """The report in Markdown: classes, rejected rows with reasons, warnings, and pictures.
 
     Args:
         problem: its name.
-        counts: of ``count``, with at least one particle.
-        rejected_reasons: why rows were not used, each with its count, the most frequent first.
-        pictures: name of a file beside the report -> caption.
+        counts: result of ``count``, with at least one particle.
+        rejected_reasons: reasons of rejection, each with its count, the most frequent first.
+        pictures: file name of each picture in the folder of the report -> caption.
     """
     warnings = _warnings(counts) or ["None."]
     parts = [
@@ -124,7 +124,7 @@ def _rejection(counts: Counts, reasons: Sequence[tuple[str, int]]) -> list[list[
 
 
 def _literal(reason: str) -> str:
-    # Reasons quote what stands in users' files: as code, it can be neither Markdown nor HTML nor mention anybody.
+    # Reasons quote files of users. As code, such text cannot act as Markdown, HTML or a mention of a person.
     printable = "".join(char if char.isprintable() else " " for char in reason).replace("`", "'")
     return f"`{textwrap.shorten(printable, REASON_WIDTH, placeholder=' ...')}`"
 

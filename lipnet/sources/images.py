@@ -1,6 +1,6 @@
 """Reading of microscopy images and label masks from PNG, JPEG, TIFF, MRC and .npy as arrays.
 
-What a file claims of its size is checked before anything of that size is made; nothing here can run code of a file.
+The size in the header of a file is checked before memory of that size is allocated. No code inside a file is run.
 """
 
 import math
@@ -21,27 +21,27 @@ from lipnet.core.files import unchanged
 from lipnet.samples.particles import Grey, Mask
 
 MAX_PIXELS = 2**28  # of one image: 16,384 x 16,384
-MAX_PIXELS_PER_BYTE = 40_000  # of a compressed file; zstd, the closest packer of blank areas, reaches 32,768
-ALWAYS_ALLOWED_PIXELS = 2**22  # however small the file
-Image.MAX_IMAGE_PIXELS = None  # Pillow warns below the size of large micrographs; the limit above takes its place
+MAX_PIXELS_PER_BYTE = 40_000  # of a compressed file; zstd compresses blank areas most, to 32,768 pixels a byte
+ALWAYS_ALLOWED_PIXELS = 2**22  # for a file of any size
 
 _JPEG_SUFFIXES = {".jpg", ".jpeg"}
 _PILLOW_SUFFIXES = {".png", *_JPEG_SUFFIXES}
 _TIFF_SUFFIXES = {".tif", ".tiff"}
 _MRC_SUFFIXES = {".mrc"}
 MRC_HEADER = 1024  # bytes
-SMALLEST_TIFF_PAGE = 18  # bytes: a count, one tag and the way to the next page
+SMALLEST_TIFF_PAGE = 18  # bytes: a count, one tag and the offset of the next page
 IMAGE_SUFFIXES = _PILLOW_SUFFIXES | _TIFF_SUFFIXES | _MRC_SUFFIXES
 
 
 def read_grey(path: Path) -> Grey:
     """Read one image as grey levels of shape (height_px, width_px).
 
-    8-bit images keep their levels (uint8). 16-bit and float images have no agreed white, so each is stretched from its
-    own minimum and maximum to the whole range of uint16. Colour becomes luminance (ITU-R BT.709 weights).
+    8-bit images keep their levels (uint8). 16-bit and float images have no conventional white level, so each is
+    stretched from its own minimum and maximum to the whole range of uint16. Colour becomes luminance (ITU-R BT.709
+    weights).
 
     Raises:
-        InputError: missing, damaged, of an unknown format, not a single 2-D image, or with NaN among its values.
+        InputError: the file is missing, damaged, of an unknown format, not a single 2-D image, or has NaN values.
     """
     with _decoding(path):
         raw = _read_raw(path)
@@ -49,14 +49,14 @@ def read_grey(path: Path) -> Grey:
 
 
 def read_mask(path: Path) -> Mask:
-    """Read one mask of shape (height_px, width_px): True wherever the file is not 0, or of a JPEG, at least half white.
+    """Read one mask of shape (height_px, width_px): True where the file is not 0, or for JPEG, at least half white.
 
     Raises:
         InputError: as for ``read_grey``.
     """
     with _decoding(path):
         raw = _one_image(_read_raw(path), path)
-    # The compression of a JPEG rings around every edge.
+    # JPEG compression leaves ringing around edges.
     on = raw >= 128 if path.suffix.lower() in _JPEG_SUFFIXES else raw != 0
     return np.asarray(on.any(axis=2) if raw.ndim == 3 else on)
 
@@ -65,7 +65,7 @@ def count_pages(path: Path) -> int:
     """Number of images in a TIFF or MRC stack; 1 for PNG and JPEG.
 
     Raises:
-        InputError: missing, damaged or of an unknown format.
+        InputError: the file is missing, damaged or of an unknown format.
     """
     with _decoding(path):
         if path.suffix.lower() in _TIFF_SUFFIXES:
@@ -80,8 +80,8 @@ def count_pages(path: Path) -> int:
 def read_pages(path: Path, clip_percent: float) -> Iterator[Grey]:
     """Yield every image of a file as grey levels of shape (height_px, width_px), one in memory at a time.
 
-    8-bit images keep their levels. Each 16-bit or float image is stretched to the range of uint16 from its percentile
-    ``clip_percent`` to 100 - ``clip_percent``: a few hot pixels would flatten all others.
+    8-bit images keep their levels. Each 16-bit or float image is stretched from its percentiles ``clip_percent`` and
+    100 - ``clip_percent`` to the range of uint16. Without clipping, a few hot pixels would flatten all others.
 
     Raises:
         InputError: as for ``read_grey``.
@@ -94,11 +94,11 @@ def read_pages(path: Path, clip_percent: float) -> Iterator[Grey]:
 def read_label_pages(path: Path) -> Iterator[NDArray[np.int64]]:
     """Yield every label mask of a TIFF, MRC, PNG or .npy file, shape (height_px, width_px): 0 is background.
 
-    Colour tables are passed over: what counts are the indices.
+    In an image with a colour table, the indices are the labels.
 
     Raises:
-        InputError: as for ``read_grey``; also for colours, fractions and negative numbers, and for pickled objects, as
-            in the _seg.npy of Cellpose.
+        InputError: as for ``read_grey``; also for colours, fractions, negative numbers, and pickled objects, as in the
+            _seg.npy files of Cellpose.
     """
     with _decoding(path):
         for raw in _raw_labels(path):
@@ -114,7 +114,7 @@ def _decoding(path: Path) -> Iterator[None]:
             yield
     except InputError:
         raise
-    except Exception as error:  # what the decoders throw at a damaged file is not documented: zlib.error, struct.error
+    except Exception as error:  # decoders raise undocumented errors for damaged files, e.g. zlib.error
         raise InputError(f"{path.name}: damaged or not an image ({error})") from None
 
 
@@ -142,8 +142,7 @@ def _raw_labels(path: Path) -> Iterator[NDArray[Any]]:
     if suffix == ".npy":
         yield from _read_npy(path)
     elif suffix == ".png":
-        with Image.open(path) as image:
-            _check_size(path, image.size)
+        with _pillow(path) as image:
             yield np.asarray(image)
     elif suffix in _TIFF_SUFFIXES:
         yield from _read_tiff_pages(path, colour_tables=True)
@@ -168,7 +167,7 @@ def _check_size(path: Path, shape: Sequence[int]) -> None:
 
 def _read_npy(path: Path) -> NDArray[Any]:
     try:
-        # Mapped, not loaded: a header that claims more than the file holds is found out without making room for it.
+        # Memory-mapped: NumPy then finds that a header claims more than the file holds without allocating it.
         raw = np.load(path, mmap_mode="r", allow_pickle=False)
     except ValueError as error:
         if "Python objects" in str(error) or "pickle" in str(error):
@@ -188,10 +187,10 @@ def _read_mrc(path: Path) -> NDArray[Any]:
 
 
 def _mrc_shape(path: Path) -> tuple[int, int, int]:
-    """Number of sections, height and width that the header claims, found to fit into the file."""
+    """Number of sections, height and width in the header, after a check that the file can hold them."""
     with path.open("rb") as file:
         header = file.read(MRC_HEADER)
-    # The library makes room for the extended header before it looks; the byte order is not known yet.
+    # The library allocates the extended header before any check. The byte order is unknown, so take the smaller size.
     extended = min(int.from_bytes(header[92:96], order) for order in ("little", "big"))
     if MRC_HEADER + extended > path.stat().st_size:
         raise ValueError(f"the header claims an extended header of {extended} bytes, which the file does not hold")
@@ -203,9 +202,20 @@ def _mrc_shape(path: Path) -> tuple[int, int, int]:
     return shape
 
 
+@contextmanager
+def _pillow(path: Path) -> Iterator[Image.Image]:
+    """Open an image with the size limit of this module instead of Pillow's, which large micrographs exceed."""
+    limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+    try:
+        with Image.open(path) as image:
+            _check_size(path, image.size)
+            yield image
+    finally:
+        Image.MAX_IMAGE_PIXELS = limit
+
+
 def _read_pillow(path: Path) -> NDArray[Any]:
-    with Image.open(path) as image:
-        _check_size(path, image.size)
+    with _pillow(path) as image:
         image.load()
         if image.mode in {"P", "PA"} or image.mode == "1":
             return np.asarray(image.convert("RGBA" if image.mode != "1" else "L"))
@@ -217,7 +227,7 @@ def _read_pillow(path: Path) -> NDArray[Any]:
 @contextmanager
 def _tiff(path: Path) -> Iterator[Any]:
     with tifffile.TiffFile(path) as tiff:
-        # Counting finds all pages first: in a damaged file, going from page to page may never end.
+        # Count the pages first: in a damaged file, iterating over them may never end.
         if len(tiff.pages) * SMALLEST_TIFF_PAGE > path.stat().st_size:
             raise ValueError(f"it claims {len(tiff.pages)} pages")
         yield tiff
@@ -243,7 +253,7 @@ def _read_tiff(path: Path) -> NDArray[Any]:
 
 def _read_tiff_pages(path: Path, colour_tables: bool) -> Iterator[NDArray[Any]]:
     with _tiff(path) as tiff:
-        if len(tiff.pages) == 1 and _planes(tiff) > 1:  # how ImageJ writes large stacks: one header, planes end to end
+        if len(tiff.pages) == 1 and _planes(tiff) > 1:  # large stacks of ImageJ: one header, then all planes
             series = tiff.series[0]
             _check_size(path, series.shape[-2:])
             yield from tiff.asarray(out="memmap").reshape(-1, *series.shape[-2:])
@@ -257,7 +267,7 @@ def _read_tiff_pages(path: Path, colour_tables: bool) -> Iterator[NDArray[Any]]:
 
 
 def _planes(tiff: Any) -> int:
-    """Number of equal grey images in a file of one page."""
+    """Number of grey images of one size in a file with a single page."""
     series = tiff.series[0]
     return 1 if tiff.pages.first.samplesperpixel > 1 else math.prod(series.shape[:-2])
 
@@ -314,6 +324,6 @@ def _stretch(raw: NDArray[Any], path: Path, clip_percent: float) -> Grey:
     if high == low:
         return stretched
     with np.errstate(over="ignore"):  # the range of a float64 image may be infinite
-        for row, levels in enumerate(raw):  # row by row: a large micrograph in float64 would fill the memory
+        for row, levels in enumerate(raw):  # row by row, because a large micrograph in float64 would fill the memory
             stretched[row] = np.round(np.clip((levels.astype(np.float64) - low) / (high - low), 0, 1) * 65535)
     return stretched

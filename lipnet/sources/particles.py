@@ -1,7 +1,7 @@
 """Source ``particles``: one JSON file of particles with features, JPEG images in one folder and masks in another.
 
-This is the layout of the thesis's own data (section 3). Lengths are in nm and areas in nm2, as its text says of most of
-them; the diameter is in px, and length / diameter gives the size of a pixel.
+This is the layout of the thesis's own data (section 3). Lengths are taken to be in nm and areas in nm2: the text of the
+thesis says so of most of them. The diameter is in px, so length / diameter gives the pixel size.
 """
 
 import json
@@ -30,11 +30,11 @@ MOMENTS = ("mu20_px2", "mu02_px2", "mu30_px3", "mu03_px3")  # in the order of th
 
 
 def _whole_float_as_int(value: Any) -> Any:
-    # pandas writes the whole column as floats where one value is missing.
+    # If one value is missing, pandas writes the whole column as floats.
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-Name = Annotated[Text, BeforeValidator(_whole_float_as_int)]
+NameOrCode = Annotated[Text, BeforeValidator(_whole_float_as_int)]
 Positive = Annotated[float, Field(gt=0)]
 Profile = Annotated[list[tuple[float, float]], Field(min_length=1)]
 
@@ -42,15 +42,15 @@ Profile = Annotated[list[tuple[float, float]], Field(min_length=1)]
 class _Common(Row):
     model_config = ConfigDict(alias_generator=lambda name: name.title().replace("_", ""))
 
-    id: Name
-    class_: Name = Field(alias="Class")
+    id: NameOrCode
+    class_: NameOrCode = Field(alias="Class")
     image: Text
     padding: Annotated[int, Field(ge=0)]
-    group: Name | None = None
+    group: NameOrCode | None = None
 
 
 class ParticleRecord(_Common):
-    """The schema of a record whose features are not used; the two that tell the size of a pixel may be there."""
+    """The schema of a record whose features are not used; the two that give the pixel size are optional."""
 
     length: Positive | None = None
     diameters_in_pixels: Positive | None = None
@@ -82,11 +82,11 @@ def list_tasks(folder: Path, settings: ParticlesSettings) -> tuple[list[Particle
     """Read the JSON file but no image.
 
     Returns:
-        The records in tasks for ``read_task``, and those rejected because they are no records or repeat an Id.
+        The records in tasks for ``read_task``, and the rejected entries: not a record, or with a repeated Id.
 
     Raises:
-        InputError: there is no such file, or it is not JSON in a layout that pandas writes: a list of records
-            (``orient="records"``), or columns of values by index (pandas' default).
+        InputError: the file is missing, or is not JSON in a layout that pandas writes: a list of records
+            (``orient="records"``), or columns of values by index (the default of pandas).
     """
     path = folder / settings.file
     first: dict[str, int] = {}
@@ -108,13 +108,13 @@ def list_tasks(folder: Path, settings: ParticlesSettings) -> tuple[list[Particle
 def read_task(
     task: ParticlesTask, folder: Path, classes: Sequence[str], settings: ParticlesSettings, measures: FeatureSettings
 ) -> list[Particle | Rejected]:
-    """Read the particles of some records, one result a record and in their order.
+    """Read the particles of some records, one result a record, in the order of the records.
 
     Args:
         task: the records.
         folder: the data folder.
         classes: names of the classes of the problem.
-        settings: names of the two folders, meaning of the class codes, and whether the given features are used.
+        settings: names of the two folders, class names of the codes, and whether to use the given features.
         measures: the grids to which given profiles are resampled.
     """
     return [_read_record(number, record, folder, classes, settings, measures) for number, record in task.rows]
@@ -163,7 +163,7 @@ def _pixel_size_nm(row: ParticleRecord | FeatureRecord) -> float:
 
 
 def given_features(row: FeatureRecord, area_px2: float, measures: FeatureSettings) -> dict[str, float]:
-    """The features of a record under the names that measured ones have; profiles on the same grids, histogram of sum 1.
+    """The features of a record under the names of measured ones: profiles on the same grids, a histogram of sum 1.
 
     Raises:
         RowFault: the histogram has another number of bins than ``features.histogram_bins``, or is all 0.
@@ -221,7 +221,7 @@ def _read_records(path: Path) -> Iterable[Any]:
 
 def _each_once(pairs: list[tuple[str, Any]]) -> Record:
     content = dict(pairs)
-    if len(content) < len(pairs):  # json would keep the last one and lose the others in silence
+    if len(content) < len(pairs):  # json would keep only the last one
         names = [name for name, _ in pairs]
         twice = next(name for number, name in enumerate(names) if name in names[:number])
         raise ValueError(f"'{twice}' occurs twice in one object")
@@ -235,8 +235,8 @@ def write_particles(
 
     Args:
         folder: the data folder; the two image folders are made in it.
-        particles: with a known pixel size.
-        settings: names of the folders; the class codes are turned round, names without a code stay names.
+        particles: with known pixel sizes.
+        settings: names of the folders, and the class codes; a class without a code is written by name.
         measures: bins of the histogram, and how far outside the edge density profile reaches.
 
     Returns:
@@ -258,10 +258,10 @@ def _write_particle(
     row = features.in_nanometres(features.measure_all(store, measures), np.array([pixel_nm])).iloc[0]
     grey = store.image(0) / store.white
     radial, distances_px = features.radial_density_profile(grey, particle.mask)
-    # The layout's profile goes to the centre of the particle, so its length varies with the particle's size.
+    # In this layout the profile reaches the centre of the particle, so larger particles have longer profiles.
     deep = measures.model_copy(update={"edge_inside_px": float(np.ceil(row["maximum_width_nm"] / pixel_nm / 2))})
     deep = deep.model_copy(update={"edge_bins": int(deep.edge_inside_px + deep.edge_outside_px)})
-    edge = features.edge_density_profile(grey, particle.mask, deep)
+    band = features.edge_band(grey, features.distance_to_outline(particle.mask), deep)
     return {
         "Id": particle.id,
         "Class": codes.get(particle.label, particle.label),
@@ -278,7 +278,7 @@ def _write_particle(
         "Moments": [row[f"moment_{moment}"] for moment in MOMENTS],
         "Histogram": row[[column for column in row.index if column.startswith("histogram_")]].tolist(),
         "RadialDensityProfile": _pairs(radial, distances_px * pixel_nm),
-        "EdgeDensityProfile": _pairs(edge, features.edge_grid_px(deep) * pixel_nm),
+        "EdgeDensityProfile": _pairs(features.edge_density_profile(band), features.edge_grid_px(deep) * pixel_nm),
     }
 
 

@@ -1,15 +1,16 @@
-"""What all sources that read files share: checked rows, rejected rows, and paths that stay inside the data folder."""
+"""Code that all sources share: the record of a source, checked and rejected rows, paths inside the data folder."""
 
 import os
 from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, NamedTuple, TypeVar
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationError
 
 from lipnet.core.errors import InputError
+from lipnet.samples.particles import Particle
 
 ROWS_PER_TASK = 64
 
@@ -20,13 +21,13 @@ class Rejected:
 
     Attributes:
         row: its place in the file that lists it: the line of a CSV or text file (the first line is 1), the number of a
-            JSON record (from 0), the label of an object in a label mask.
-        id: of the particle, as far as known.
+            JSON record (from 0), or the label of an object in a label mask.
+        id: of the particle; empty if unknown.
         file: the file at fault.
         column: the part of the row at fault: id, class, image, mask ... or the name of a feature.
-        reason: in plain words, with the cure.
-        fault: False for what is left out on purpose, such as an object of a label mask that was given no class; it does
-            not count against ingest.max_rejected_fraction.
+        reason: the fault in plain words, and how to correct it.
+        fault: False for rows left out on purpose, such as objects of a label mask without a class; these do not count
+            against ingest.max_rejected_fraction.
     """
 
     row: int
@@ -37,8 +38,22 @@ class Rejected:
     fault: bool = True
 
 
+class Source(NamedTuple):
+    """Particles that can be read, in tasks.
+
+    Attributes:
+        tasks: parts of the source; any worker can read each on its own, in any order.
+        read: reads one task and returns its particles and rejected rows, in order.
+        rejected: rows that were rejected before any image was opened.
+    """
+
+    tasks: Sequence[Any]
+    read: Callable[[Any], Sequence[Particle | Rejected]]
+    rejected: list[Rejected]
+
+
 class RowFault(InputError):
-    """A fault of one row; the source turns it into ``Rejected`` and goes on with the next."""
+    """A fault of one row; the source turns it into ``Rejected`` and continues with the next row."""
 
     def __init__(self, column: str, file: str, reason: str) -> None:
         super().__init__(reason)
@@ -46,7 +61,7 @@ class RowFault(InputError):
 
 
 class Row(BaseModel):
-    """Base of the declared schemas of rows; columns that a schema does not name are ignored."""
+    """Base class of the schemas of rows; columns that a schema does not name are ignored."""
 
     model_config = ConfigDict(frozen=True, extra="ignore", allow_inf_nan=False, coerce_numbers_to_str=True)
 
@@ -56,20 +71,20 @@ def empty_is_missing(value: Any) -> Any:
     return None if value == "" else value
 
 
-Text = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]  # names stand in tables and messages
+Text = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]*$")]  # no control characters
 OptionalText = Annotated[Text | None, BeforeValidator(empty_is_missing)]
 OptionalPadding = Annotated[int | None, Field(ge=0), BeforeValidator(empty_is_missing)]
 OptionalPixelSize = Annotated[float | None, Field(gt=0), BeforeValidator(empty_is_missing)]
 
 RowT = TypeVar("RowT", bound=Row)
-Image = TypeVar("Image")
+Content = TypeVar("Content")
 
 
 def checked(schema: type[RowT], values: Mapping[str, Any]) -> RowT:
-    """One row as a record of its schema.
+    """Check one row against its schema.
 
     Raises:
-        RowFault: a value is missing, of the wrong type or out of range; the first fault is named.
+        RowFault: a value is missing, of the wrong type or out of range; the message names the first fault.
     """
     try:
         return schema.model_validate(values)
@@ -87,10 +102,10 @@ def _short(value: Any, limit: int = 40) -> str:
 
 
 def check_class(label: str, classes: Sequence[str], column: str) -> str:
-    """The label itself.
+    """Return the label if it is one of the classes.
 
     Raises:
-        RowFault: it is not one of the classes.
+        RowFault: it is not.
     """
     if label not in classes:
         known = ", ".join(classes)
@@ -99,21 +114,21 @@ def check_class(label: str, classes: Sequence[str], column: str) -> str:
 
 
 def inside(folder: Path, name: str, column: str) -> Path:
-    """The path of a file that a row names, which must lie in the data folder and not be reached through a link.
+    """Path of a file that a row names; the file must lie in the data folder, and links are not followed.
 
-    The data folder itself may be a link: its user chose it. What lies in it may come from a stranger.
+    The data folder itself may be a link, because its user chose it. The files in it may come from a stranger.
 
     Raises:
-        RowFault: the name is empty, absolute, leads out of the folder, or passes through a link.
+        RowFault: the name is empty or absolute, leads out of the folder, or passes through a link.
     """
-    path = Path(os.path.normpath(name))  # without links, what stands before a .. does not matter
+    path = Path(os.path.normpath(name))  # normpath is safe because links are refused below
     if not name or path.is_absolute() or ".." in path.parts:
         raise RowFault(
             column, name, f"{column} file '{name}' is empty or leaves the data folder; name a file inside it"
         )
     try:
         links = [part for depth, part in enumerate(path.parts, 1) if folder.joinpath(*path.parts[:depth]).is_symlink()]
-    except (OSError, ValueError):  # too long, or with characters that no file name has
+    except (OSError, ValueError):  # the name is too long or has characters that file names cannot have
         raise RowFault(column, name, f"{column} file {_short(name)} cannot name a file") from None
     if links:
         raise RowFault(
@@ -122,11 +137,11 @@ def inside(folder: Path, name: str, column: str) -> Path:
     return folder / path
 
 
-def read_file(read: Callable[[Path], Image], folder: Path, name: str, column: str) -> Image:
-    """What ``read`` makes of a file that a row names.
+def read_file(read: Callable[[Path], Content], folder: Path, name: str, column: str) -> Content:
+    """Apply ``read`` to a file that a row names.
 
     Raises:
-        RowFault: the name is refused (see ``inside``), or the file cannot be read.
+        RowFault: ``inside`` refuses the name, or the file cannot be read.
     """
     path = inside(folder, name, column)
     try:
@@ -136,12 +151,12 @@ def read_file(read: Callable[[Path], Image], folder: Path, name: str, column: st
 
 
 def in_tasks(rows: Sequence[Any]) -> list[list[Any]]:
-    """Rows in lists short enough to hold all their images in memory."""
+    """Split rows into lists that are short enough to hold all images of a list in memory."""
     return [list(rows[start : start + ROWS_PER_TASK]) for start in range(0, len(rows), ROWS_PER_TASK)]
 
 
 def reasons(rejected: Iterable[Rejected]) -> list[tuple[str, int]]:
-    """Reasons without the names of files, each with its count, the most frequent first."""
+    """Reasons without file names and ids, each with its count, the most frequent first."""
     return Counter(map(_common_reason, rejected)).most_common()
 
 
@@ -156,6 +171,6 @@ def summarise(rejected: Sequence[Rejected], limit: int = 5) -> str:
 
 def _common_reason(row: Rejected) -> str:
     for name in (row.file, Path(row.file).name, row.id):
-        if len(name) > 2:  # a shorter one may be part of any word
+        if len(name) > 2:  # a shorter name may be part of any word
             row = replace(row, reason=row.reason.replace(name, "..."))
     return row.reason

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from lipnet.core.settings import Settings
-from lipnet.sources.artificial.micrographs import ArtificialSettings
+from lipnet.sources.artificial.settings import ArtificialSettings
 from lipnet.sources.micrographs import MicrographSettings
 
 
@@ -14,8 +14,8 @@ class ParticlesSettings(Settings):
         file: name of the JSON file.
         images: folder of the images.
         masks: folder of the masks, named as the images.
-        class_codes: meaning of the codes in Class; what is no code is a name.
-        given_features: use the features of the records, and not measure them anew.
+        class_codes: class name of each code in Class; any other value of Class is a name.
+        given_features: True: use the features of the records; False: measure all features.
     """
 
     file: str
@@ -26,7 +26,7 @@ class ParticlesSettings(Settings):
 
 
 class SourceSettings(Settings):
-    """Section ``source``; ``folder`` serves the kinds that read files, and most kinds have a section of their name."""
+    """Section ``source``; only kinds that read files use ``folder``, and most kinds have a section of their name."""
 
     kind: Literal["artificial", "table", "particles", "micrographs"]
     folder: str

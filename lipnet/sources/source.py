@@ -1,44 +1,31 @@
-"""One door to every kind of source: tasks that any worker can read on its own."""
+"""The common entry to all kinds of source: it lists tasks that any worker can read on its own."""
 
 from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 from lipnet.samples.features import FeatureSettings
 from lipnet.samples.particles import Particle
-from lipnet.sources import micrographs, particles, table
-from lipnet.sources.artificial import micrographs as artificial
-from lipnet.sources.rows import Rejected
+from lipnet.sources import micrograph_rows, micrographs, particles, table
+from lipnet.sources.artificial.micrographs import plan_micrographs, render_micrograph
+from lipnet.sources.artificial.settings import restrict
+from lipnet.sources.rows import Rejected, Source
 from lipnet.sources.settings import SourceSettings
-
-
-class Source(NamedTuple):
-    """What is to be read.
-
-    Attributes:
-        tasks: parts of the source, each read on its own, in any order and by any worker.
-        read: function of one task that returns its particles and rejected rows, in order.
-        rejected: rows that were rejected before any image was opened.
-    """
-
-    tasks: Sequence[Any]
-    read: Callable[[Any], Sequence[Particle | Rejected]]
-    rejected: list[Rejected]
 
 
 def open_source(
     problem: str, classes: list[str], folder: Path, settings: SourceSettings, measures: FeatureSettings, seed: int
 ) -> Source:
-    """List what a source holds; images are left to its tasks.
+    """List the particles of a source; its tasks read the images.
 
     Args:
         problem: name of the problem.
-        classes: its classes.
-        folder: where the files of the problem lie; artificial particles need none.
-        settings: kind of source, and what each kind needs.
+        classes: class names of the problem.
+        folder: the data folder of the problem; not used for artificial particles.
+        settings: kind of source, and the settings of each kind.
         measures: the grids to which given profiles are resampled.
-        seed: of the run; draws artificial particles.
+        seed: of the run; used to draw artificial particles.
 
     Raises:
         InputError: the table, the JSON file or the list of classes is missing or unusable, or the generator cannot draw
@@ -46,9 +33,9 @@ def open_source(
     """
     column = settings.class_column
     if settings.kind == "artificial":
-        drawn = artificial.restrict(settings.artificial, problem, classes)
-        plans = artificial.plan_micrographs(problem, drawn, seed)
-        return Source(plans, partial(artificial.render_micrograph, settings=drawn), [])
+        drawn = restrict(settings.artificial, problem, classes)
+        plans = plan_micrographs(problem, drawn, seed)
+        return Source(plans, partial(render_micrograph, settings=drawn), [])
     listed: tuple[Sequence[Any], list[Rejected]]
     read: Callable[[Any], Sequence[Particle | Rejected]]
     if settings.kind == "table":
@@ -61,6 +48,6 @@ def open_source(
             particles.read_task, folder=folder, classes=classes, settings=settings.particles, measures=measures
         )
     else:
-        listed = micrographs.list_tasks(folder, classes, column)
+        listed = micrograph_rows.list_tasks(folder, classes, column)
         read = partial(micrographs.read_task, folder=folder, settings=settings.micrographs)
     return Source(listed[0], read, listed[1])

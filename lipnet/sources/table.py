@@ -1,4 +1,4 @@
-"""Source ``table``: particles.csv beside the images and masks that it names, one crop a particle."""
+"""Source ``table``: particles.csv lists one image (and mask) file for each particle."""
 
 import math
 from collections.abc import Iterable, Sequence
@@ -32,7 +32,7 @@ Cells = dict[str, str]
 
 
 class TableRow(Row):
-    """The schema of one row; the class and the features are checked beside it, as their columns are settings."""
+    """The schema of one row, without the class and the features: settings name their columns."""
 
     id: Text
     image: Text
@@ -59,7 +59,7 @@ def list_tasks(
     Columns: id, image and the class column; optionally mask, group, pixel_size_nm, padding_px and the feature columns.
 
     Returns:
-        The rows in tasks for ``read_task``, and those rejected because their id stands in an earlier row.
+        The rows in tasks for ``read_task``, and the rows rejected because an earlier row has the same id.
 
     Raises:
         InputError: there is no table, or it lacks a column.
@@ -72,16 +72,16 @@ def list_tasks(
 def read_task(
     task: TableTask, folder: Path, classes: Sequence[str], class_column: str | None, feature_columns: Sequence[str]
 ) -> list[Particle | Rejected]:
-    """Read the particles of some rows, one result a row and in their order.
+    """Read the particles of some rows, one result a row, in the order of the rows.
 
-    Without a mask, the ellipse inscribed in the image less its padding stands for the particle, marked as estimated.
-    Without a group, every particle is a group of its own.
+    A particle without a mask gets the ellipse inscribed in the image less its padding, marked as estimated. A particle
+    without a group is a group of its own.
 
     Args:
         task: the rows.
         folder: the data folder; images and masks are named relative to it and must lie inside it.
         classes: names of the classes of the problem.
-        class_column: the column that holds the class; None where none is known yet, and the label is left empty.
+        class_column: the column of the class; None if the classes are unknown, and the labels stay empty.
         feature_columns: columns whose numbers become features of the particle.
     """
     results: list[Particle | Rejected] = []
@@ -111,10 +111,10 @@ def read_task(
 
 
 def read_csv(path: Path, required: Sequence[str]) -> list[tuple[int, Cells]]:
-    """Lines and cells of a CSV file in UTF-8, all as text; blanks after commas and a byte order mark do not matter.
+    """Lines and cells of a CSV file in UTF-8, all as text; blanks after commas and a byte order mark are ignored.
 
     Raises:
-        InputError: there is no such file, it is not such a table, or it lacks one of the required columns.
+        InputError: the file is missing, is not such a table, or lacks one of the required columns.
     """
     try:
         with unchanged(path):
@@ -128,9 +128,9 @@ def read_csv(path: Path, required: Sequence[str]) -> list[tuple[int, Cells]]:
             )
     except FileNotFoundError:
         raise InputError(f"{path}: no such file; put it there, or set source.folder to where it is") from None
-    except (ValueError, OSError) as error:  # pandas' own errors are among them
+    except (ValueError, OSError) as error:  # ValueError includes the errors of pandas
         raise InputError(f"{path}: not a CSV table in UTF-8 ({error})") from None
-    if not isinstance(table.index, pd.RangeIndex):  # pandas took the first column for an index
+    if not isinstance(table.index, pd.RangeIndex):  # pandas has used the first column as the index
         raise InputError(f"{path}: the rows have more fields than the header; remove commas at the ends of the rows")
     missing = [name for name in required if name not in table.columns]
     if missing:
@@ -140,7 +140,7 @@ def read_csv(path: Path, required: Sequence[str]) -> list[tuple[int, Cells]]:
 
 
 def split_duplicates(rows: list[tuple[int, Cells]], file: str) -> tuple[list[tuple[int, Cells]], list[Rejected]]:
-    """Rows whose id is new, and the others as rejected; an empty id is left to the schema."""
+    """Split rows into those with a new id and those rejected for a repeated id; the schema rejects empty ids later."""
     first: dict[str, int] = {}
     unique, rejected = [], []
     for line, cells in rows:
@@ -171,10 +171,10 @@ def _read_images(folder: Path, row: TableRow) -> tuple[Grey, Mask]:
 
 
 def read_matching_mask(folder: Path, name: str, image: Grey) -> Mask:
-    """The mask that a row names, which must have the size of its image and not be empty.
+    """Read the mask that a row names.
 
     Raises:
-        RowFault: it has another size, is empty, or cannot be read.
+        RowFault: the mask differs in size from the image, is empty, or cannot be read.
     """
     mask = read_file(read_mask, folder, name, "mask")
     if mask.shape != image.shape:

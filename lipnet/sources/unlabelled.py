@@ -1,53 +1,38 @@
-"""Particles that nobody has named yet: a folder of images, a table, or a micrograph with its label mask."""
+"""Particles of unknown class: a folder of images, a table, or a micrograph with its label mask."""
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
-from typing import Any, NamedTuple
 
 import numpy as np
 
 from lipnet.core.errors import InputError
-from lipnet.samples.particles import Particle
 from lipnet.sources import micrographs, table
 from lipnet.sources.images import IMAGE_SUFFIXES, read_label_pages
-from lipnet.sources.micrographs import LABEL_MASKS, LabelPlace, MicrographSettings, MicrographTask, Target
-from lipnet.sources.rows import Rejected, in_tasks
+from lipnet.sources.micrograph_rows import LABEL_MASKS, LabelPlace, MicrographTask, Target
+from lipnet.sources.micrographs import MicrographSettings
+from lipnet.sources.rows import Rejected, Source, in_tasks
 from lipnet.sources.table import TABLE_NAME, Cells, TableTask
-
-
-class Unlabelled(NamedTuple):
-    """What is to be read.
-
-    Attributes:
-        tasks: parts of the input, each read on its own.
-        read: function of one task that returns its particles, with an empty label, and rejected rows.
-        rejected: rows that were rejected before any image was opened.
-    """
-
-    tasks: Sequence[Any]
-    read: Callable[[Any], Sequence[Particle | Rejected]]
-    rejected: list[Rejected]
 
 
 def open_unlabelled(
     path: Path, masks: Path | None, padding_px: int | None, given: Sequence[str], settings: MicrographSettings
-) -> Unlabelled:
-    """List what an input holds; images are left to its tasks.
+) -> Source:
+    """List the particles of an input; the tasks read the images and return particles with an empty label.
 
     Args:
-        path: a folder with particles.csv, or a table of the same layout, of which a class column is not needed; or a
-            folder of images, each a particle; or a micrograph.
-        masks: folder of masks, named as the images of a folder; or the label mask of a micrograph, by default the file
-            beside it that has its name (see ``micrographs.LABEL_MASKS``).
-        padding_px: width of the surrounding on each side of a particle: in the images of a folder (None: 0), or to be
-            cut from a micrograph (None: as ``settings`` say).
+        path: a folder with particles.csv or a table of the same layout, where the class column is optional; or a folder
+            of images, one particle each; or a micrograph.
+        masks: folder of masks with the names of the images; or the label mask of a micrograph, by default the file
+            beside the micrograph with one of the names in ``micrograph_rows.LABEL_MASKS``.
+        padding_px: width of the surrounding on each side of a particle: present in the images of a folder (None: 0), or
+            to cut from a micrograph (None: the value in ``settings``).
         given: columns of a table whose numbers are features.
         settings: how to cut from a micrograph.
 
     Raises:
-        InputError: there is no such input, it holds nothing, or it is of no such kind.
+        InputError: the input does not exist, holds no particles, or is of another kind.
     """
     if not path.exists():
         raise InputError(f"{path}: no such file or folder")
@@ -64,23 +49,21 @@ def open_unlabelled(
     raise InputError(f"{path}: give a folder of images, a .csv table, or a micrograph as PNG, JPEG, TIFF or MRC")
 
 
-def _of_table(path: Path, masks: Path | None, padding_px: int | None, given: Sequence[str]) -> Unlabelled:
+def _of_table(path: Path, masks: Path | None, padding_px: int | None, given: Sequence[str]) -> Source:
     if masks is not None or padding_px is not None:
-        raise InputError(f"{path}: a table says itself, in the columns mask and padding_px, what masks and padding are")
+        raise InputError(f"{path}: a table gives masks and padding itself, in the columns mask and padding_px")
     rows = table.read_csv(path, ("id", "image", *given))
     return _of_rows(path.parent, *table.split_duplicates(rows, path.name), given)
 
 
-def _of_rows(
-    folder: Path, rows: Sequence[tuple[int, Cells]], rejected: list[Rejected], given: Sequence[str]
-) -> Unlabelled:
+def _of_rows(folder: Path, rows: Sequence[tuple[int, Cells]], rejected: list[Rejected], given: Sequence[str]) -> Source:
     tasks = [TableTask(some) for some in in_tasks(rows)]
     read = partial(table.read_task, folder=folder, classes=(), class_column=None, feature_columns=given)
-    return Unlabelled(tasks, read, rejected)
+    return Source(tasks, read, rejected)
 
 
-def _of_folder(folder: Path, masks: Path | None, padding_px: int) -> Unlabelled:
-    """The folder as a table, of which every image is a row."""
+def _of_folder(folder: Path, masks: Path | None, padding_px: int) -> Source:
+    """Treat the folder as a table with one row for each image."""
     if masks is not None and not masks.is_dir():
         raise InputError(f"{masks}: no such folder of masks")
     root = _common_folder([folder, masks or folder])
@@ -104,7 +87,7 @@ def _images(folder: Path, masks: Path | None) -> Iterator[Path]:
 
 
 def _mask_of(name: Path, masks: Path) -> Path:
-    """The mask of the image's name, or else of its stem with another suffix."""
+    """The mask with the name of the image, or else with its stem and another suffix."""
     others = (masks / name.with_suffix(suffix) for suffix in sorted(IMAGE_SUFFIXES))
     return next((path for path in (masks / name, *others) if path.is_file()), masks / name)
 
@@ -114,11 +97,11 @@ def _common_folder(folders: Sequence[Path]) -> Path:
 
 
 def _relative(path: Path, folder: Path, root: Path) -> str:
-    # Only the folder, which the user chose, is resolved: a link inside it is left to the reader, which refuses it.
+    # Only the folder is resolved, because the user chose it. The reader refuses links inside it.
     return str(folder.resolve().relative_to(root) / path.relative_to(folder))
 
 
-def _of_micrograph(path: Path, masks: Path | None, settings: MicrographSettings) -> Unlabelled:
+def _of_micrograph(path: Path, masks: Path | None, settings: MicrographSettings) -> Source:
     labels = masks or _labels_beside(path)
     if not labels.is_file():
         raise InputError(f"{labels}: no such label mask")
@@ -133,12 +116,14 @@ def _of_micrograph(path: Path, masks: Path | None, settings: MicrographSettings)
     if not targets:
         raise InputError(f"{labels}: marks no particle: the label mask is 0 everywhere")
     task = MicrographTask(_relative(path, path.parent, root), targets)
-    return Unlabelled([task], partial(micrographs.read_task, folder=root, settings=settings), [])
+    return Source([task], partial(micrographs.read_task, folder=root, settings=settings), [])
 
 
 def _labels_beside(path: Path) -> Path:
     candidates = [path.parent / name.format(stem=path.stem) for name in LABEL_MASKS]
     found = next((candidate for candidate in candidates if candidate.is_file()), None)
     if found is None:
-        raise InputError(f"{path}: give its label mask with --masks, or save it beside it as {candidates[2].name}")
+        raise InputError(
+            f"{path}: give its label mask with --masks, or save the mask as {candidates[2].name} beside it"
+        )
     return found

@@ -105,12 +105,14 @@ def test_a_worker_killed_in_mid_task_is_survived_with_the_same_results(
     while not list(marks.glob(f"{busy}.*")):
         time.sleep(0.01)
     started = len(list(marks.glob(f"{busy}.*")))
-    while len(list(marks.glob(f"{busy}.*"))) == started:  # the start of its next task, so that it dies within one
+    while (
+        len(list(marks.glob(f"{busy}.*"))) == started
+    ):  # wait for the start of the next task, so that the worker dies during it
         time.sleep(0.01)
     os.kill(busy, signal.SIGKILL)
     assert [first, *results] == [_draw(seed)[1] for seed in range(8)]
     seeds = [mark.name.partition(".")[2] for mark in marks.iterdir()]
-    assert len(seeds) > len(set(seeds))  # some task began twice
+    assert len(seeds) > len(set(seeds))  # at least one task was started twice
 
 
 def test_a_worker_with_several_threads_is_refused(scheduler: str, tmp_path: Path) -> None:

@@ -11,7 +11,7 @@ from lipnet.core.errors import InputError
 
 @pytest.fixture
 def call(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Run a stage's command line in a folder with a params.yaml; returns what main was given."""
+    """Run the command line of a stage in a folder with a params.yaml; return the arguments of main."""
     (tmp_path / "params.yaml").write_text(
         "seed: 7\nrecipe: mine\nrecipes: {mine: {crop.mode: masked}}\ncrop: {mode: cropped}\n"
     )

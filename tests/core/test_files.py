@@ -1,4 +1,4 @@
-"""Files: what is written is read back exactly, and damage is named with its cure."""
+"""Files: reading returns exactly the written content, and messages name damaged files and the cure."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Processes: none outlives those that it works for; a stage that is told to stop says how to go on."""
+"""Processes: no worker outlives its stage, no stage its `dvc`; a stopped stage says how to continue."""
 
 import os
 import signal
@@ -15,7 +15,7 @@ from lipnet.core import lifeline
 
 ROOT = Path(__file__).parents[2]
 DEADLINE_S = 30
-# A stage of one long task for each of two workers, which write their process ids.
+# A stage with one long task for each of two workers, which write their process ids.
 STAGE = """
 import os, sys, time
 from pathlib import Path
@@ -46,7 +46,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 @pytest.fixture(autouse=True)
 def terminal() -> Iterator[None]:
-    """As from a terminal: what a script runs in the background ignores Ctrl-C, and so would all that it starts."""
+    """Restore the handling of Ctrl-C in a terminal: background jobs of a script, and their children, ignore Ctrl-C."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -54,7 +54,7 @@ def terminal() -> Iterator[None]:
 
 @pytest.fixture
 def started(folder: Path) -> Iterator[Callable[[str], tuple[subprocess.Popen[str], dict[str, list[psutil.Process]]]]]:
-    """Run a shell command of the folder, and wait until the stage and both its workers are at work."""
+    """Run a shell command in the folder, and wait until the stage and both workers are running."""
     running: list[subprocess.Popen[str]] = []
     found: dict[str, list[psutil.Process]] = {}
 
@@ -110,7 +110,7 @@ def test_a_stage_ends_with_the_program_that_called_it(started, folder: Path, aft
 
 def test_a_stage_whose_dvc_was_killed_before_it_could_look_ends(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DVC_STAGE", "long_stage")
-    # setsid --fork leaves the stage to the system, as the death of dvc would have.
+    # setsid --fork gives the stage another parent, as the death of dvc does.
     stage = f"echo $$ > pid; exec {sys.executable} long_stage.py"
     subprocess.run(["setsid", "--fork", "bash", "-c", stage], cwd=folder, check=True)
     _wait(lambda: (folder / "pid").is_file() and (folder / "pid").read_text() != "")
@@ -121,11 +121,11 @@ def test_a_stage_whose_dvc_was_killed_before_it_could_look_ends(folder: Path, mo
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGTERM])
 def test_a_stage_that_is_told_to_stop_ends_with_one_message_and_its_workers(started, sent: signal.Signals) -> None:
     outer, found = started(f"exec {sys.executable} long_stage.py")
-    for process in [*(found["worker"] if sent == signal.SIGINT else []), outer]:  # Ctrl-C reaches them all
+    for process in [*(found["worker"] if sent == signal.SIGINT else []), outer]:  # Ctrl-C reaches all processes
         os.kill(process.pid, sent)
     _, said = outer.communicate(timeout=DEADLINE_S)
     assert outer.returncode == 130
-    assert said == "long_stage.py: stopped; `dvc repro` goes on where it stopped\n"
+    assert said == "long_stage.py: stopped; `dvc repro` continues from there\n"
     _wait(lambda: _gone(found["worker"]))
 
 

@@ -1,4 +1,4 @@
-"""Processes: results come in order, and their number never shows."""
+"""Processes: results come in the order of the tasks and do not depend on the number of processes."""
 
 import inspect
 import os
@@ -39,7 +39,7 @@ def _fail(number: int) -> int:
 
 @pytest.fixture(autouse=True)
 def _environment() -> Iterator[None]:
-    with mock.patch.dict(os.environ):  # run_all fixes the threads of all that follows
+    with mock.patch.dict(os.environ):  # run_all sets environment variables that later tests must not see
         yield
 
 

@@ -1,4 +1,4 @@
-"""Problems: classes come from params.yaml, and a faulty list is named with its cure."""
+"""Problems: classes come from params.yaml, and messages name a faulty list and the cure."""
 
 import re
 
@@ -26,7 +26,7 @@ def test_no_section_of_classes_is_named() -> None:
 
 @pytest.mark.parametrize("classes", [[1, 2], ["a", True], "ab", {"a": 1, "b": 2}, None])
 def test_classes_must_be_a_list_of_names(classes: object) -> None:
-    with pytest.raises(InputError, match=r"classes\.shape must be a list of names; put quotes round numbers"):
+    with pytest.raises(InputError, match=r"classes\.shape must be a list of names; put quotes around numbers"):
         classes_of({"classes": {"shape": classes}}, "shape")
 
 

@@ -1,4 +1,4 @@
-"""Recipes change what they name and nothing else, and cannot touch particles, folds or the seed."""
+"""Recipes change only the keys that they name; they cannot change particles, folds or the seed."""
 
 from pathlib import Path
 

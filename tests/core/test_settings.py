@@ -1,4 +1,4 @@
-"""Settings: every fault in params.yaml is named together with its cure."""
+"""Settings: messages name every fault in params.yaml and the cure."""
 
 from pathlib import Path
 
@@ -8,7 +8,7 @@ from pydantic import Field, ValidationError
 from lipnet.core.errors import InputError
 from lipnet.core.settings import Settings, parse, pick, read_params, seed_of
 
-REPOSITORY = Path(__file__).parent.parent
+REPOSITORY = Path(__file__).parents[2]
 
 
 class Inner(Settings):

@@ -77,13 +77,13 @@ def test_a_read_only_disk_is_named(small_disk: Path) -> None:
 
 def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder").write_text("in the way")
-    with pytest.raises(InputError, match=r"t\.csv: cannot be written: a file stands where a folder is needed"):
+    with pytest.raises(InputError, match=r"t\.csv: cannot be written: a file is where a folder is needed"):
         files.write_text(tmp_path / "folder/t.csv", "x")
 
 
 def test_a_folder_where_the_file_should_be_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.csv").mkdir()
-    with pytest.raises(InputError, match=r"t\.csv: cannot be written: a folder stands where a file is needed"):
+    with pytest.raises(InputError, match=r"t\.csv: cannot be written: a folder is where a file is needed"):
         files.write_text(tmp_path / "t.csv", "x")
 
 

@@ -1,4 +1,4 @@
-"""Augmentation: ranges of the single transformations, their composition, and two implementations that must agree."""
+"""Augmentation: ranges of each transformation, their composition, and agreement with reference implementations."""
 
 from itertools import permutations
 from typing import Any
@@ -173,7 +173,7 @@ def _matrices(name: str, n: int, rng: np.random.Generator) -> NDArray[np.float64
 
 @pytest.mark.parametrize("order", list(permutations(["shift", "flip"])))
 def test_the_first_transform_is_applied_to_the_image_first(order: tuple[str, str]) -> None:
-    size_px = 100  # so that a per cent is a pixel, and warping copies pixels
+    size_px = 100  # one per cent is one pixel, so warping copies whole pixels
     images, rng = _images(20, size_px), np.random.default_rng(3)
     first, second = (draw_maps(20, size_px, _policy(name), rng) for name in order)
     composed = _draw(20, *order, seed=3, size_px=size_px).astype(np.float32)
@@ -234,7 +234,7 @@ def test_warp_agrees_with_keras_and_scipy(fill: str, interpolation: str) -> None
 def _scipy(image: NDArray[np.float32], map_: NDArray[np.float32], policy: AugmentSettings) -> NDArray[np.float32]:
     a, b, c, d, e, f = map_
     order = {"bilinear": 1, "nearest": 0}[policy.interpolation]
-    # SciPy calls Keras's "constant" that interpolates with the border "grid-constant".
+    # The fill "constant" of Keras interpolates with the border; SciPy calls this "grid-constant".
     mode = {"nearest": "nearest", "constant": "grid-constant", "reflect": "reflect"}[policy.fill]
     warped: NDArray[np.float32] = ndimage.affine_transform(image, [[e, d], [b, a]], [f, c], order=order, mode=mode)
     return warped

@@ -1,4 +1,4 @@
-"""Balancing: who is shown how often, from training rows alone."""
+"""Balancing: how often each training row is used; test rows have no influence."""
 
 import re
 from typing import Any
@@ -104,7 +104,7 @@ def test_undersampling_drops_a_fifth_of_the_majority_and_another_fifth_every_epo
 
 def test_smote_equalises_counts_with_examples_between_training_rows_of_the_class() -> None:
     images = _images()
-    for label in (1, 2):  # a corner pixel that tells the class
+    for label in (1, 2):  # the value of a corner pixel is the class
         for crops in images.values():
             crops[np.intersect1d(TRAIN, _members(label)), 0, 0] = 30 * label
     training_set = _balance("smote", images=images)

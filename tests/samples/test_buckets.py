@@ -1,4 +1,4 @@
-"""Buckets: the least side that holds a particle, cuts from the middle, and batches of one side."""
+"""Buckets: the smallest side that contains a particle, central crops, and batches of one side."""
 
 import numpy as np
 import pytest

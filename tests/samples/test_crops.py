@@ -1,4 +1,4 @@
-"""Crops: each mode shows the right pixels, and constant scale keeps size."""
+"""Crops: each mode shows the right pixels, and constant scale keeps differences in size."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Names of features: which columns they stand for."""
+"""Feature names: which columns they select."""
 
 import pandas as pd
 import pytest

@@ -1,26 +1,25 @@
-"""Features: shapes and images with known measures."""
+"""Features of shapes and images with known values."""
 
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 from scipy.special import ellipe
 from skimage.measure import moments_central
 
+from lipnet.samples import features
 from lipnet.samples.features import (
     MAX_SIGNAL_TO_NOISE,
     FeatureSettings,
     central_moments,
-    circularity,
     diameter,
     distance_to_outline,
-    edge_density_profile,
     edge_grid_px,
     grey_histogram,
     in_nanometres,
-    internal_segmentation_variance,
     maximum_width,
     measure_all,
     outline,
@@ -28,10 +27,10 @@ from lipnet.samples.features import (
     radial_density_profile,
     radial_grid_px,
     resample,
-    signal_to_noise,
+    with_given,
 )
 from lipnet.samples.particles import Particle, ParticleStore, pack
-from lipnet.sources.artificial.micrographs import shell_projection
+from lipnet.sources.artificial.drawing import shell_projection
 
 SETTINGS = FeatureSettings(
     histogram_bins=32, edge_inside_px=12, edge_outside_px=4, edge_bins=16, radial_bins=32, radial_reach=1.25
@@ -55,8 +54,28 @@ def _measure(image: Any, mask: Any, size_nm: float = np.nan) -> dict[str, float]
     return dict(in_nanometres(measure_all(_store(image, mask), SETTINGS), np.array([size_nm])).iloc[0])
 
 
+def _circularity(mask: Any) -> float:
+    return features.circularity(float(mask.sum()), perimeter(outline(mask)))
+
+
+def _edge_band(image: Any, mask: Any, chosen: FeatureSettings) -> features.EdgeBand:
+    return features.edge_band(image, distance_to_outline(mask), chosen)
+
+
+def _edge_density_profile(image: Any, mask: Any, chosen: FeatureSettings) -> Any:
+    return features.edge_density_profile(_edge_band(image, mask, chosen))
+
+
+def _signal_to_noise(image: Any, mask: Any, chosen: FeatureSettings) -> float:
+    return features.signal_to_noise(_edge_band(image, mask, chosen))
+
+
+def _internal_segmentation_variance(image: Any, mask: Any, chosen: FeatureSettings) -> float:
+    return features.internal_segmentation_variance(image, distance_to_outline(mask), chosen)
+
+
 def _tilted(radius_y: float, radius_x: float, degrees: float, y: float = 0.0, x: float = 0.0) -> Any:
-    """An ellipse turned by an angle, (y, x) off the centre of a square image: the pixels that it covers by half."""
+    """Mask of a rotated ellipse, (y, x) off the centre of a square image: pixels of which more than half is covered."""
     side, fine = int(2 * max(radius_y, radius_x)) + 9, 5
     rows, columns = ((np.arange(side * fine) + 0.5) / fine - side / 2 - offset for offset in (y, x))
     position = (columns[None, :] + 1j * rows[:, None]) * np.exp(-1j * np.deg2rad(degrees))
@@ -80,10 +99,10 @@ def _check_ellipse(short: float, ratio: float, place: tuple[float, float, float]
     assert mask.sum() == pytest.approx(np.pi * long * short, rel=bounds["area"])
     assert perimeter(outline(mask)) == pytest.approx(exact, rel=bounds["perimeter"])
     expected = 4 * np.pi * np.pi * long * short / exact**2
-    assert circularity(mask) == pytest.approx(expected, rel=bounds["circularity"])
+    assert _circularity(mask) == pytest.approx(expected, rel=bounds["circularity"])
 
 
-# Degrees and offsets, in pixels, of an ellipse.
+# Angle in degrees, and offsets in pixels, of an ellipse.
 PLACES = st.tuples(st.floats(0, 180), st.floats(-0.5, 0.5), st.floats(-0.5, 0.5))
 
 
@@ -104,8 +123,8 @@ def test_area_perimeter_and_circularity_of_discs_and_ellipses_are_within_1_perce
 def test_of_fewer_pixels_perimeter_and_circularity_are_within_1_percent(
     short: float, ratio: float, place: tuple[float, float, float]
 ) -> None:
-    # Cut into pixels, a disc of radius 15 that is centred between two of them has 698 for 707: 1.3 % are lost before
-    # anything is measured.
+    # The mask of a disc of radius 15, centred between two pixels, has 698 pixels; its exact area is 707 px2. The error
+    # of rasterising alone is 1.3 %.
     _check_ellipse(short, ratio, place, {"area": 0.015, "perimeter": 0.01, "circularity": 0.01})
 
 
@@ -116,7 +135,7 @@ def test_of_fewer_pixels_perimeter_and_circularity_are_within_1_percent(
 def test_of_few_pixels_they_are_within_what_cutting_into_pixels_takes(
     short: float, ratio: float, place: tuple[float, float, float]
 ) -> None:
-    # At a half axis of 8.5, the pixels alone are up to 4.8 % off.
+    # At a half axis of 8.5, rasterising alone changes the area by up to 4.8 %.
     _check_ellipse(short, ratio, place, {"area": 0.06, "perimeter": 0.025, "circularity": 0.025})
 
 
@@ -132,7 +151,7 @@ def test_maximum_width_and_diameter_of_an_ellipse_are_its_long_axis(
 
 @pytest.mark.parametrize("radius", [8, 10, 15])
 def test_over_all_places_on_the_grid_the_perimeter_of_a_disc_is_exact(radius: float) -> None:
-    # What smoothing takes off, 0.9 to 1.6 %, is given back to a quarter of a percent.
+    # Smoothing shortens the outline by 0.9 to 1.6 %; the correction restores the length to a quarter of a percent.
     offsets = np.arange(-0.5, 0.5, 0.2)
     found = [perimeter(outline(_tilted(radius, radius, 0, y, x))) for y in offsets for x in offsets]
     assert np.mean(found) == pytest.approx(2 * np.pi * radius, rel=0.0025)
@@ -140,7 +159,7 @@ def test_over_all_places_on_the_grid_the_perimeter_of_a_disc_is_exact(radius: fl
 
 def test_maximum_width_of_a_rectangle_is_its_diagonal_and_its_diameter_is_not() -> None:
     mask = np.pad(np.ones((30, 40), bool), 3)
-    assert maximum_width(mask) == pytest.approx(50, abs=1)  # its corners are cut, by half a pixel each way
+    assert maximum_width(mask) == pytest.approx(50, abs=1)  # each corner is cut by half a pixel in both directions
     assert diameter(mask) == pytest.approx(4 * 40 / np.sqrt(12), rel=0.01)
 
 
@@ -151,11 +170,11 @@ def test_a_hole_adds_to_the_perimeter() -> None:
 
 @pytest.mark.parametrize("radius", [1.5, 2, 3, 4, 5, 6])
 def test_a_small_disc_is_about_as_round_as_a_large_one(radius: float) -> None:
-    assert circularity(_tilted(radius, radius, 0)) == pytest.approx(1, abs=0.12)
+    assert _circularity(_tilted(radius, radius, 0)) == pytest.approx(1, abs=0.12)
 
 
 def test_a_square_of_nine_pixels_is_no_rounder_than_a_disc() -> None:
-    assert 0.7 < circularity(np.ones((3, 3), bool)) < 1
+    assert 0.7 < _circularity(np.ones((3, 3), bool)) < 1
 
 
 def test_dust_has_an_outline() -> None:
@@ -166,7 +185,7 @@ def test_dust_has_an_outline() -> None:
 
 
 def test_circularity_falls_as_an_ellipse_gets_longer() -> None:
-    values = [circularity(_ellipse(171, 171, 20, radius)) for radius in (20, 30, 50, 80)]
+    values = [_circularity(_ellipse(171, 171, 20, radius)) for radius in (20, 30, 50, 80)]
     assert values == sorted(values, reverse=True)
     assert values[-1] < 0.6
 
@@ -174,7 +193,7 @@ def test_circularity_falls_as_an_ellipse_gets_longer() -> None:
 def test_circularity_does_not_depend_on_the_edge_of_the_image() -> None:
     disc = _disc(61, 30)
     assert disc[0].any()
-    assert circularity(disc) == circularity(np.pad(disc, 10))
+    assert _circularity(disc) == _circularity(np.pad(disc, 10))
 
 
 @pytest.mark.parametrize(("reach", "outside"), [(1.25, 4), (2.5, 1), (1.0, 0)])
@@ -188,15 +207,15 @@ def test_measures_of_a_store_are_those_of_the_whole_image(corner: int, reach: fl
     grid = radial_grid_px(float(mask.sum()), chosen)
     radial = resample(*radial_density_profile(grey, mask), grid)
     whole = found.filter(like="radial").to_numpy()
-    near = grid <= 10  # rings that the border of the image cuts hold other pixels where less of it is read
+    near = grid <= 10  # rings cut by the border of the cropped image have other pixels
     np.testing.assert_allclose(whole[near], radial[near])
     if corner == 45:
         np.testing.assert_allclose(whole, radial)
-    np.testing.assert_allclose(found.filter(like="edge"), edge_density_profile(grey, mask, chosen))
-    assert found["signal_to_noise"] == pytest.approx(signal_to_noise(grey, mask, chosen))
-    expected = internal_segmentation_variance(grey, mask, chosen)
+    np.testing.assert_allclose(found.filter(like="edge"), _edge_density_profile(grey, mask, chosen))
+    assert found["signal_to_noise"] == pytest.approx(_signal_to_noise(grey, mask, chosen))
+    expected = _internal_segmentation_variance(grey, mask, chosen)
     assert found["internal_segmentation_variance"] == pytest.approx(expected)
-    assert found["circularity"] == pytest.approx(circularity(mask))
+    assert found["circularity"] == pytest.approx(_circularity(mask))
     assert found["maximum_width_px"] == pytest.approx(maximum_width(mask))
     assert found["diameter_px"] == found["length_px"] == pytest.approx(diameter(mask))
 
@@ -226,12 +245,30 @@ def test_one_unknown_pixel_size_makes_all_lengths_px() -> None:
     assert "area_nm2" not in partly
 
 
+def test_given_features_come_first_and_replace_measured_ones_after_the_conversion_to_nm() -> None:
+    measured = measure_all(_store(_noise(30, 30), _disc(30, 8)), SETTINGS)
+    given_features = pd.DataFrame({"area_nm2": [7.0], "charge": [3.0]})
+    joined = with_given(measured, given_features, np.array([2.0]))
+    assert list(joined)[:3] == ["area_nm2", "charge", "perimeter_nm"]
+    assert joined.columns.is_unique
+    assert joined.loc[0, ["area_nm2", "charge"]].tolist() == [7.0, 3.0]
+    assert joined.loc[0, "perimeter_nm"] == 2 * measured.loc[0, "perimeter_px"]
+    in_px = with_given(measured, given_features, np.array([np.nan]))
+    assert list(in_px)[:4] == ["area_nm2", "charge", "area_px2", "perimeter_px"]
+
+
+def test_without_given_features_all_are_measured() -> None:
+    measured = measure_all(_store(_noise(30, 30), _disc(30, 8)), SETTINGS)
+    joined = with_given(measured, pd.DataFrame([{}]), np.array([2.0]))
+    pd.testing.assert_frame_equal(joined, in_nanometres(measured, np.array([2.0])))
+
+
 def test_moments_are_those_of_skimage_on_the_whole_masked_image() -> None:
     image, mask = _noise(90, 70), _ellipse(90, 70, 28, 17)
     found = _measure(image, mask)
     expected = moments_central(np.where(mask, image / 255, 0.0), order=3)
     for p, q in ((2, 0), (0, 2), (3, 0), (0, 3)):
-        # The third moments of a symmetric shape nearly cancel: their own scale is that of the absolute third moment.
+        # Third moments of a symmetric shape nearly cancel, so the tolerance follows the absolute third moment.
         scale = abs(expected[p, q]) + 1e3
         assert found[f"moment_mu{p}{q}_px{p + q}"] == pytest.approx(expected[p, q], abs=1e-6 * scale)
 
@@ -253,7 +290,7 @@ def test_features_do_not_depend_on_the_place_of_the_particle(top: int, left: int
     def at(row: int, column: int) -> dict[str, float]:
         image, mask = np.full((71, 71), 90, np.uint8), np.zeros((71, 71), bool)
         image[row : row + 31, column : column + 31] = patch
-        mask[row : row + 31, column : column + 31] = _ellipse(31, 31, 7, 8)  # 7 px and more to its patch's edge
+        mask[row : row + 31, column : column + 31] = _ellipse(31, 31, 7, 8)  # at least 7 px from the edge of the patch
         return _measure(image, mask)
 
     assert at(top, left) == pytest.approx(at(20, 20), rel=1e-6, abs=1e-6)
@@ -265,7 +302,7 @@ def test_the_edge_profile_of_a_ring_peaks_at_its_depth(depth_px: float) -> None:
     mask = _disc(91, radius)
     axis = np.arange(91) - 45.0
     image = np.exp(-((np.hypot(axis[:, None], axis[None, :]) - (radius - depth_px)) ** 2) / 2)
-    profile = edge_density_profile(image, mask, SETTINGS)
+    profile = _edge_density_profile(image, mask, SETTINGS)
     centres = np.linspace(-12, 4, 17)[:-1] + 0.5
     assert abs(centres[profile.argmax()] + depth_px) <= 1
     assert profile.max() > 0.8
@@ -274,7 +311,7 @@ def test_the_edge_profile_of_a_ring_peaks_at_its_depth(depth_px: float) -> None:
 
 def test_the_edge_profile_runs_from_inside_to_outside() -> None:
     mask = _disc(91, 30)
-    profile = edge_density_profile(np.where(mask, 1.0, 0.25), mask, SETTINGS)
+    profile = _edge_density_profile(np.where(mask, 1.0, 0.25), mask, SETTINGS)
     assert profile[:12].tolist() == [1.0] * 12
     assert profile[12:].tolist() == [0.25] * 4
 
@@ -283,8 +320,9 @@ def test_the_edge_profile_is_the_distance_to_a_straight_outline() -> None:
     mask = np.zeros((60, 60), bool)
     mask[:30] = True
     image = np.repeat(np.arange(60.0)[:, None], 60, axis=1)
-    # The outline runs between rows 29 and 30; columns near the sides are as near to the sides of the image.
-    profile = edge_density_profile(image[:, 20:40], mask[:, 20:40], SETTINGS)
+    # The outline runs between rows 29 and 30. Inside the mask, the border of the image counts as outline too, so the
+    # test compares only the bins outside.
+    profile = _edge_density_profile(image[:, 20:40], mask[:, 20:40], SETTINGS)
     assert profile[12:].tolist() == [30.0, 31.0, 32.0, 33.0]
 
 
@@ -294,9 +332,9 @@ def test_pixels_beside_the_outline_are_half_a_pixel_from_it() -> None:
     for ring in range(20):
         image[10 + ring : 50 - ring, 10 + ring : 50 - ring] = ring
     halves = SETTINGS.model_copy(update={"edge_bins": 32})
-    # From -2 to 1: ring 1 lies at -1.5, ring 0 at -0.5, the outside from 0.5 on; the half-pixel bins between hold no
-    # pixel and repeat the one further inside.
-    assert edge_density_profile(image, mask, halves)[20:26].tolist() == [2.0, 1.0, 1.0, 0.0, 0.0, 9.0]
+    # Bins from -2 to 1: ring 1 is at -1.5, ring 0 at -0.5, the outside starts at 0.5. The half-pixel bins between them
+    # hold no pixel and repeat the next bin inside.
+    assert _edge_density_profile(image, mask, halves)[20:26].tolist() == [2.0, 1.0, 1.0, 0.0, 0.0, 9.0]
 
 
 def test_the_edge_profile_of_a_store_sees_the_rim_but_not_the_far_surrounding() -> None:
@@ -320,7 +358,7 @@ def test_bins_deeper_than_a_small_particle_repeat_its_centre() -> None:
     mask = np.pad(np.ones((3, 3), bool), 6)
     image = np.where(mask, 0.5, 0.0)
     image[7, 7] = 1.0  # the centre, 1.5 px deep: bin -2 to -1
-    profile = edge_density_profile(image, mask, SETTINGS)
+    profile = _edge_density_profile(image, mask, SETTINGS)
     assert profile[:11].tolist() == [1.0] * 11
     assert profile[11] == 0.5
 
@@ -328,7 +366,7 @@ def test_bins_deeper_than_a_small_particle_repeat_its_centre() -> None:
 def test_bins_beyond_the_image_repeat_the_outermost() -> None:
     mask = np.pad(np.ones((30, 30), bool), 1)
     image = np.where(mask, 1.0, 0.25)
-    assert edge_density_profile(image, mask, SETTINGS)[12:].tolist() == [0.25] * 4
+    assert _edge_density_profile(image, mask, SETTINGS)[12:].tolist() == [0.25] * 4
 
 
 def test_a_black_particle_has_moments_of_zero() -> None:
@@ -393,7 +431,7 @@ def test_the_radial_profile_of_a_shell_peaks_at_the_inner_radius_of_its_membrane
     assert abs(distances_px[values.argmax()] - inner) <= 1
     grid = radial_grid_px(float(mask.sum()), SETTINGS)
     assert abs(grid[resample(values, distances_px, grid).argmax()] - inner) <= 1 + grid[1] / 2
-    edge = edge_density_profile(image, mask, SETTINGS)
+    edge = _edge_density_profile(image, mask, SETTINGS)
     assert abs(edge_grid_px(SETTINGS)[edge.argmax()] + 2.5) <= 1
 
 
@@ -429,22 +467,22 @@ def test_signal_to_noise_is_the_variance_across_over_the_variance_along() -> Non
     mask = _disc(121, 50)
     stripes = np.where(np.floor(distance_to_outline(mask)) % 2, 0.6, 0.4)  # variance across 0.01
     noise = np.random.default_rng(0).normal(0, 0.05, mask.shape)  # variance along 0.0025
-    assert signal_to_noise(stripes + noise, mask, SETTINGS) == pytest.approx(4, rel=0.1)
-    assert signal_to_noise(stripes + 2 * noise, mask, SETTINGS) == pytest.approx(1, rel=0.15)
-    spokes = np.where(np.arange(121) % 2, 0.6, 0.4)[None, :] * np.ones((121, 1))  # nothing across
-    assert signal_to_noise(spokes, mask, SETTINGS) < 0.02
+    assert _signal_to_noise(stripes + noise, mask, SETTINGS) == pytest.approx(4, rel=0.1)
+    assert _signal_to_noise(stripes + 2 * noise, mask, SETTINGS) == pytest.approx(1, rel=0.15)
+    spokes = np.where(np.arange(121) % 2, 0.6, 0.4)[None, :] * np.ones((121, 1))  # no variance across
+    assert _signal_to_noise(spokes, mask, SETTINGS) < 0.02
 
 
 def test_signal_to_noise_does_not_depend_on_contrast_or_brightness() -> None:
     mask, image = _disc(61, 20), _noise(61, 61) / 255
-    expected = signal_to_noise(image, mask, SETTINGS)
-    assert signal_to_noise(0.2 + 0.5 * image, mask, SETTINGS) == pytest.approx(expected, rel=1e-9)
+    expected = _signal_to_noise(image, mask, SETTINGS)
+    assert _signal_to_noise(0.2 + 0.5 * image, mask, SETTINGS) == pytest.approx(expected, rel=1e-9)
 
 
 def test_signal_to_noise_of_a_flat_image_is_0_and_without_noise_it_is_capped() -> None:
     mask = _disc(61, 20)
-    assert signal_to_noise(np.full((61, 61), 0.3), mask, SETTINGS) == 0.0
-    assert signal_to_noise(np.where(mask, 1.0, 0.0), mask, SETTINGS) == MAX_SIGNAL_TO_NOISE
+    assert _signal_to_noise(np.full((61, 61), 0.3), mask, SETTINGS) == 0.0
+    assert _signal_to_noise(np.where(mask, 1.0, 0.0), mask, SETTINGS) == MAX_SIGNAL_TO_NOISE
 
 
 def test_internal_segmentation_variance_is_that_between_two_halves() -> None:
@@ -452,33 +490,33 @@ def test_internal_segmentation_variance_is_that_between_two_halves() -> None:
     image = np.full((81, 81), 0.2)
     image[:, 41:] = 0.8
     image[:, 40] = 0.2
-    assert internal_segmentation_variance(image, mask, SETTINGS) == pytest.approx(0.3**2, rel=0.02)
-    assert internal_segmentation_variance(np.full((81, 81), 0.2), mask, SETTINGS) == 0.0
+    assert _internal_segmentation_variance(image, mask, SETTINGS) == pytest.approx(0.3**2, rel=0.02)
+    assert _internal_segmentation_variance(np.full((81, 81), 0.2), mask, SETTINGS) == 0.0
 
 
 def test_internal_segmentation_variance_leaves_the_membrane_out() -> None:
     mask, distances = _disc(81, 30), _distances(81)
     ring = np.where((distances > 26.5) & (distances < 30), 0.1, 0.9)
-    assert internal_segmentation_variance(ring, mask, SETTINGS) == 0.0
-    assert internal_segmentation_variance(_noise(9, 9) / 255, _disc(9, 3), SETTINGS) == 0.0  # nothing that deep
+    assert _internal_segmentation_variance(ring, mask, SETTINGS) == 0.0
+    assert _internal_segmentation_variance(_noise(9, 9) / 255, _disc(9, 3), SETTINGS) == 0.0  # no pixel is that deep
 
 
 def test_the_interior_begins_below_the_rim_and_not_on_it() -> None:
-    # Depths of a square's rings are 0.5, 1.5, 2.5, 3.5 ... px: with a rim of 3.5, the fourth ring belongs to the rim.
+    # The rings of a square are 0.5, 1.5, 2.5, 3.5 ... px deep. A rim of 3.5 px includes the fourth ring.
     image, mask = np.full((40, 40), 0.5), np.ones((40, 40), bool)
     image[3:37, 3:37], image[4:36, 4:36] = 0.9, 0.5
     chosen = SETTINGS.model_copy(update={"edge_outside_px": 3.5})
-    assert internal_segmentation_variance(image, mask, chosen) == 0
+    assert _internal_segmentation_variance(image, mask, chosen) == 0
     found = measure_all(_store(np.rint(image * 255).astype(np.uint8), mask), chosen).iloc[0]
     assert found["internal_segmentation_variance"] == 0
-    image[4, 4] = 0.9  # one of the 32 * 32 that are deeper
+    image[4, 4] = 0.9  # one of the 32 * 32 pixels below the rim
     share = 1 / 32**2
     expected = share * (1 - share) * 0.4**2
-    assert internal_segmentation_variance(image, mask, chosen) == pytest.approx(expected)
+    assert _internal_segmentation_variance(image, mask, chosen) == pytest.approx(expected)
 
 
 def test_signal_to_noise_of_a_small_particle_counts_only_distances_that_pixels_have() -> None:
-    # Across: grey 0.2, then the particle with 0.8, 0.4 and 0.6, then 0.2. Corners are 0.9 outside, in the bin of 0.5.
+    # Each row: grey 0.2, the particle with 0.8, 0.4 and 0.6, then 0.2. Corners are 0.9 px outside, in the bin of 0.5.
     image, mask = np.array([[0.2, 0.8, 0.4, 0.6, 0.2]]), np.array([[False, True, True, True, False]])
     image, mask = np.repeat(image, 9, axis=0), np.repeat(mask, 9, axis=0)
     mask[[0, -1]] = False
@@ -486,9 +524,9 @@ def test_signal_to_noise_of_a_small_particle_counts_only_distances_that_pixels_h
     rings = {-1.5: [0.4] * 5, -0.5: [0.8] * 7 + [0.6] * 7 + [0.4] * 2, 0.5: [0.2] * 18 + [0.8, 0.4, 0.6] * 2}
     across = np.var([np.mean(ring) for ring in rings.values()])
     along = np.mean([np.var(ring) for ring in rings.values()])
-    for inside in (2, 8):  # bins that are deeper than the particle hold nothing
+    for inside in (2, 8):  # bins deeper than the particle are empty
         chosen = narrow.model_copy(update={"edge_inside_px": inside, "edge_bins": inside + 1})
-        assert signal_to_noise(image, mask, chosen) == pytest.approx(across / along)
+        assert _signal_to_noise(image, mask, chosen) == pytest.approx(across / along)
 
 
 def test_a_quarter_turn_changes_nothing_but_the_order_of_the_moments() -> None:

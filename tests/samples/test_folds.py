@@ -1,4 +1,4 @@
-"""Folds: a partition, stratified, with whole groups; and what cannot be split is refused with a reason."""
+"""Folds: a stratified partition with whole groups; data that cannot be split raise an error with the reason."""
 
 import re
 from typing import Any
@@ -89,7 +89,7 @@ def test_the_most_even_of_several_shuffles_is_kept(monkeypatch: pytest.MonkeyPat
     rng = np.random.default_rng(0)
     labels, groups = rng.choice(3, 300, p=[0.8, 0.15, 0.05]), rng.integers(0, 30, 300)
     kept = []
-    for candidates in (1, 3, 10, 30):  # the first shuffles are the same ones
+    for candidates in (1, 3, 10, 30):  # more candidates include the first ones
         monkeypatch.setattr(folds, "CANDIDATES", candidates)
         kept.append(unevenness(labels, _assign(labels, groups, 5)[0], 5))
     assert kept == sorted(kept, reverse=True)
@@ -119,7 +119,7 @@ def test_repeats_and_seeds_differ_and_the_same_seed_repeats(protocol: str) -> No
     ],
 )
 def test_the_folds_of_a_seed_stay_what_they_were(protocol: str, expected: list[str]) -> None:
-    # Results that were published hang on them: whoever changes these draws changes every number behind them.
+    # Published results depend on these draws. A change of the draws changes all these results.
     found = _assign(np.tile([0, 1, 1], 4), np.arange(12) // 2, 2, 2, protocol, seed=7)
     assert ["".join(map(str, repeat)) for repeat in found] == expected
 
@@ -167,7 +167,7 @@ def test_a_class_in_fewer_groups_than_folds_is_named_when_groups_matter() -> Non
 
 
 def test_a_fold_without_a_class_is_refused() -> None:
-    # Each class lies in two of three groups: of any two folds, the one with a single group misses a class.
+    # Each class lies in two of three groups, so the fold with a single group misses a class.
     labels, groups = [0, 0, 1, 1, 2, 2], [0, 1, 1, 2, 0, 2]
     with pytest.raises(InputError) as refusal:
         _assign(labels, groups)
@@ -179,7 +179,7 @@ def test_a_fold_without_a_class_is_refused() -> None:
 
 
 def test_a_fold_without_two_classes_names_both() -> None:
-    # As above, every class twice.
+    # As above, with every class twice.
     labels, groups = np.repeat(np.arange(6), 2), np.array([0, 1, 0, 1, 1, 2, 1, 2, 0, 2, 0, 2])
     chosen = SplitSettings(folds=2, repeats=1, protocol="grouped")
     with pytest.raises(InputError, match=r"^fold \d of repeat 0 has no (A and no B|C and no D|E and no F): the groups"):

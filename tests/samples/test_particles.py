@@ -1,4 +1,4 @@
-"""The packed store: what goes in comes out, widened only where 8 and 16 bits meet."""
+"""The packed store: particles are returned unchanged; 8-bit images are widened only beside 16-bit ones."""
 
 from typing import Any
 
@@ -150,7 +150,7 @@ def test_an_empty_store_has_no_particles() -> None:
 
 @given(height=st.integers(1, 30), padding=st.integers(0, 9), data=st.data())
 def test_the_ellipse_touches_all_sides_of_the_box_left_by_the_padding(height: int, padding: int, data: Any) -> None:
-    width = data.draw(st.integers((height + 1) // 2, 2 * height))  # the tips of much longer ones fall between pixels
+    width = data.draw(st.integers((height + 1) // 2, 2 * height))  # the tips of longer ellipses lie between pixels
     mask = inscribed_ellipse((height + 2 * padding, width + 2 * padding), padding)
     assert mask.shape == (height + 2 * padding, width + 2 * padding)
     assert bounding_box(mask) == (slice(padding, height + padding), slice(padding, width + padding))

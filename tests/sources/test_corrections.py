@@ -1,4 +1,4 @@
-"""corrections.csv: applied by id, and every way to get it wrong is named with file and row."""
+"""corrections.csv: labels are corrected by id; messages name the file and row of every fault."""
 
 from pathlib import Path
 
@@ -28,7 +28,7 @@ def test_corrections_are_read_and_further_columns_ignored(tmp_path: Path) -> Non
     [
         ("a,Half,,", "row 3: label 'Half' of 'a' is not one of Full, Empty; write one of them"),
         ("a,,,", "row 3: label '' of 'a' is not one of Full, Empty"),
-        ("7,Empty,,", "row 3: id '7' stands in row 2 too; delete one of the two"),
+        ("7,Empty,,", "row 3: id '7' is in row 2 too; delete one of the two"),
         (",Empty,,", "row 3: the id is empty; write the particle's id or delete the row"),
     ],
 )

@@ -1,4 +1,4 @@
-"""The report of ingest: counts of small tables by hand, and what the words say of them."""
+"""The report of ingest: counts of small tables, computed by hand, and the text of the report."""
 
 import copy
 import json
@@ -25,7 +25,7 @@ TABLE = pd.DataFrame(
     columns=["id", "label", "group", "pixel_size_nm", "mask_estimated", "cut_by_edge"],
 )
 NO_DUPLICATES = pd.DataFrame({"id": [], "first_id": [], "conflict": []})
-LARGE: Counts = {  # nothing to warn of
+LARGE: Counts = {  # no warnings
     "particles": 12000,
     "groups": 600,
     "largest_group": 25,
@@ -71,7 +71,7 @@ def test_counts_of_a_small_table() -> None:
 
 
 def test_duplicates_are_counted_by_image_and_by_particle() -> None:
-    # a three times with another class twice, b twice with the same class, c twice with another
+    # a three times, twice with another class; b twice with the same class; c twice with different classes
     duplicates = pd.DataFrame(
         {
             "id": ["v", "w", "x", "y", "z"],

@@ -1,4 +1,4 @@
-"""Exact duplicates: found by every pixel, reported against the first, and never split across groups."""
+"""Exact duplicates: all pixels are compared, the first copy is reported, and copies share a group."""
 
 import numpy as np
 import pandas as pd
@@ -6,25 +6,25 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.extra import numpy as hnp
 
-from lipnet.sources.duplicates import digest, find, join_groups
+from lipnet.sources.duplicates import find, fingerprint, join_groups
 
 IMAGE = np.arange(12, dtype=np.uint8).reshape(3, 4)
 
 
-def test_equal_images_have_equal_digests_however_they_lie_in_memory() -> None:
-    assert digest(IMAGE) == digest(np.asfortranarray(IMAGE)) == digest(np.pad(IMAGE, 1)[1:-1, 1:-1])
+def test_equal_images_have_equal_fingerprints_however_they_lie_in_memory() -> None:
+    assert fingerprint(IMAGE) == fingerprint(np.asfortranarray(IMAGE)) == fingerprint(np.pad(IMAGE, 1)[1:-1, 1:-1])
 
 
-def test_any_difference_changes_the_digest() -> None:
+def test_any_difference_changes_the_fingerprint() -> None:
     other = IMAGE.copy()
     other[2, 3] += 1
     images = [IMAGE, other, IMAGE.reshape(4, 3), IMAGE.reshape(2, 6), IMAGE.astype(np.uint16)]
-    assert len({digest(image) for image in images}) == len(images)
+    assert len({fingerprint(image) for image in images}) == len(images)
 
 
 @given(hnp.arrays(np.uint8, (2, 3)), hnp.arrays(np.uint8, (2, 3)))
-def test_digests_agree_exactly_where_images_do(one: hnp.arrays, other: hnp.arrays) -> None:
-    assert (digest(one) == digest(other)) == np.array_equal(one, other)
+def test_fingerprints_agree_exactly_where_images_do(one: hnp.arrays, other: hnp.arrays) -> None:
+    assert (fingerprint(one) == fingerprint(other)) == np.array_equal(one, other)
 
 
 def test_a_duplicate_is_reported_against_the_first_with_the_conflict_of_classes() -> None:
@@ -45,8 +45,8 @@ def test_no_duplicates_give_an_empty_table() -> None:
 
 def test_groups_that_share_an_image_become_one_through_any_chain() -> None:
     groups = pd.Series(["m1", "m2", "m2", "m3", "m4", "m1"], name="group")
-    digests = pd.Series(["a", "a", "b", "b", "c", "d"])
-    joined = join_groups(groups, digests)
+    fingerprints = pd.Series(["a", "a", "b", "b", "c", "d"])
+    joined = join_groups(groups, fingerprints)
     assert joined.tolist() == ["m1", "m1", "m1", "m1", "m4", "m1"]
     assert joined.name == "group"
 
@@ -54,11 +54,11 @@ def test_groups_that_share_an_image_become_one_through_any_chain() -> None:
 @given(st.lists(st.tuples(st.integers(0, 6), st.integers(0, 9)), min_size=1, max_size=30))
 def test_no_image_lies_in_two_groups_and_no_group_is_torn(pairs: list[tuple[int, int]]) -> None:
     groups = pd.Series([f"g{group}" for group, _ in pairs])
-    digests = pd.Series([f"d{image}" for _, image in pairs])
-    joined = join_groups(groups, digests)
-    for key in (digests, groups):
+    fingerprints = pd.Series([f"d{image}" for _, image in pairs])
+    joined = join_groups(groups, fingerprints)
+    for key in (fingerprints, groups):
         assert all(len(set(names)) == 1 for _, names in joined.groupby(key))
-    if digests.is_unique:
+    if fingerprints.is_unique:
         assert (joined == groups).all()
 
 

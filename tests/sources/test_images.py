@@ -1,4 +1,4 @@
-"""Images: known files give known grey levels, and a file that cannot be used is named with the reason."""
+"""Images: known files give known grey levels, and messages name unusable files and the reason."""
 
 import struct
 import tracemalloc
@@ -261,7 +261,7 @@ def test_a_mask_saved_as_jpeg_is_cut_at_half_white(tmp_path: Path) -> None:
     mask = np.zeros((40, 50), np.uint8)
     mask[9:31, 11:38] = 255
     Image.fromarray(mask).save(tmp_path / "m.jpg", quality=75)
-    assert (np.asarray(Image.open(tmp_path / "m.jpg")) > 0).sum() > (mask > 0).sum()  # what the rule is for
+    assert (np.asarray(Image.open(tmp_path / "m.jpg")) > 0).sum() > (mask > 0).sum()  # why the threshold is needed
     np.testing.assert_array_equal(read_mask(tmp_path / "m.jpg"), mask > 0)
 
 
@@ -311,7 +311,7 @@ def test_a_header_that_claims_an_absurd_size_is_refused_before_room_is_made(tmp_
     assert peak < 50e6
 
 
-# Found by mutation: its list of pages has no end for those who go from page to page.
+# Found by mutation: iterating over its pages never ends.
 ENDLESS_TIFF = (
     "49492a00080000000e0000010400010000001a000000010104000100000018000000020103ff0101413500c8010001000000"
     "080000000301030001000000080000000601030001000000010000000e01020014000000b600000011010400010000000001"
@@ -453,3 +453,19 @@ def test_what_is_no_label_mask_is_refused(tmp_path: Path) -> None:
     Image.fromarray(RAMP).save(tmp_path / "a.jpg")
     with pytest.raises(InputError, match=r"a\.jpg: format '\.jpg' is not read; use PNG, TIFF, MRC or \.npy"):
         list(read_label_pages(tmp_path / "a.jpg"))
+
+
+def test_the_size_limit_of_pillow_is_lifted_only_while_an_image_is_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = _png(tmp_path / "a.png", RAMP)
+    damaged = tmp_path / "b.png"
+    damaged.write_bytes(b"no image")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 10)
+    np.testing.assert_array_equal(read_grey(path), RAMP)
+    np.testing.assert_array_equal(next(read_label_pages(path)), RAMP)
+    with pytest.raises(InputError):
+        read_grey(damaged)
+    assert Image.MAX_IMAGE_PIXELS == 10
+    with pytest.raises(Image.DecompressionBombError):
+        Image.open(path)

@@ -1,4 +1,4 @@
-"""From tasks to the particle table: parts are joined without loss, given features win, duplicates share a group."""
+"""From tasks to the particle table: batches are joined without loss, given features replace measured ones."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ import pytest
 from lipnet.core.errors import InputError
 from lipnet.samples.features import FeatureSettings
 from lipnet.samples.particles import Particle, from_arrays
-from lipnet.sources.ingest import corrected_table, join, read_part, rejected_table
+from lipnet.sources.ingest import corrected_table, join, read_batch, rejected_table
 from lipnet.sources.rows import Rejected
 
 MEASURES = FeatureSettings(
@@ -25,45 +25,45 @@ def _particle(name: str, level: int = 0, **changes: Any) -> Particle:
     return Particle(**{"id": name, "label": "A", "group": name, "image": image, "mask": mask, **changes})
 
 
-def _part(*results: Particle | Rejected) -> Any:
-    return read_part(list(results), list, MEASURES, {})
+def _batch(*results: Particle | Rejected) -> Any:
+    return read_batch(list(results), list, MEASURES, {})
 
 
 def test_a_part_holds_images_tables_and_rejected_rows_of_its_task() -> None:
-    part = _part(_particle("a"), BAD, _particle("b", 1))
-    store = from_arrays(part.arrays, "part")
+    batch = _batch(_particle("a"), BAD, _particle("b", 1))
+    store = from_arrays(batch.arrays, "batch")
     np.testing.assert_array_equal(store.image(1), _particle("b", 1).image)
-    assert part.known["id"].tolist() == ["a", "b"]
-    assert len(part.measured) == 2
-    assert part.rejected == [BAD]
+    assert batch.known["id"].tolist() == ["a", "b"]
+    assert len(batch.measured) == 2
+    assert batch.rejected == [BAD]
 
 
 def test_a_task_without_a_good_row_gives_no_particles() -> None:
-    part = _part(BAD)
-    assert part.arrays == {}
-    assert part.rejected == [BAD]
-    table, _ = join([part, _part(_particle("a"))])
+    batch = _batch(BAD)
+    assert batch.arrays == {}
+    assert batch.rejected == [BAD]
+    table, _ = join([batch, _batch(_particle("a"))])
     assert table["id"].tolist() == ["a"]
 
 
 def test_parts_are_joined_in_order() -> None:
-    table, duplicates = join([_part(_particle("b"), _particle("c", 1)), _part(_particle("a", 2))])
+    table, duplicates = join([_batch(_particle("b"), _particle("c", 1)), _batch(_particle("a", 2))])
     assert table["id"].tolist() == ["b", "c", "a"]
     assert table.index.tolist() == [0, 1, 2]
     assert duplicates.empty
-    assert "digest" not in table
+    assert "fingerprint" not in table
     assert np.isfinite(table.drop(columns=["id", "label", "group", "pixel_size_nm"]).to_numpy(float)).all()
 
 
 def test_duplicates_in_different_parts_share_a_group_and_are_listed() -> None:
-    table, duplicates = join([_part(_particle("a"), _particle("b", 1)), _part(_particle("c", 1, label="B"))])
+    table, duplicates = join([_batch(_particle("a"), _particle("b", 1)), _batch(_particle("c", 1, label="B"))])
     assert table["group"].tolist() == ["a", "b", "b"]
     assert duplicates.to_dict("records") == [{"id": "c", "first_id": "b", "conflict": True}]
 
 
 def test_given_features_replace_measured_ones_and_stand_beside_the_others() -> None:
     given = {"circularity": 0.5, "charge": 3.0}
-    table, _ = join([_part(_particle("a", features=given), _particle("b", 1, features=given))])
+    table, _ = join([_batch(_particle("a", features=given), _particle("b", 1, features=given))])
     assert table["circularity"].tolist() == [0.5, 0.5]
     assert table["charge"].tolist() == [3.0, 3.0]
     assert table.columns.is_unique
@@ -71,17 +71,17 @@ def test_given_features_replace_measured_ones_and_stand_beside_the_others() -> N
 
 
 def test_features_are_in_nanometres_only_if_every_pixel_size_is_known() -> None:
-    sized = [_part(_particle("a", pixel_size_nm=2.0)), _part(_particle("b", 1, pixel_size_nm=3.0))]
+    sized = [_batch(_particle("a", pixel_size_nm=2.0)), _batch(_particle("b", 1, pixel_size_nm=3.0))]
     table, _ = join(sized)
     assert table["area_nm2"].tolist() == [72 * 4.0, 72 * 9.0]
-    table, _ = join([sized[0], _part(_particle("b", 1))])
+    table, _ = join([sized[0], _batch(_particle("b", 1))])
     assert table["area_px2"].tolist() == [72.0, 72.0]
     assert "area_nm2" not in table
 
 
 def test_a_given_feature_may_not_take_the_name_of_a_column_of_ingest() -> None:
     with pytest.raises(InputError, match="ingest itself writes a column width_px; rename yours"):
-        join([_part(_particle("a", features={"width_px": 1.0}))])
+        join([_batch(_particle("a", features={"width_px": 1.0}))])
 
 
 def test_rejected_rows_are_printable_whatever_a_damaged_file_put_into_them() -> None:
@@ -100,8 +100,8 @@ def test_rejected_rows_are_printable_whatever_a_damaged_file_put_into_them() -> 
 
 
 def test_corrected_labels_replace_those_of_the_source_and_what_they_were_is_kept() -> None:
-    part = read_part([_particle("a"), _particle("b", 1), _particle("c", 2)], list, MEASURES, {"b": "B", "c": "A"})
-    table, _ = join([part, _part(BAD)])
+    batch = read_batch([_particle("a"), _particle("b", 1), _particle("c", 2)], list, MEASURES, {"b": "B", "c": "A"})
+    table, _ = join([batch, _batch(BAD)])
     assert table["label"].tolist() == ["A", "B", "A"]
     assert "label_before" not in table
-    assert corrected_table([part, _part(BAD)]).to_dict("records") == [{"id": "b", "before": "A", "label": "B"}]
+    assert corrected_table([batch, _batch(BAD)]).to_dict("records") == [{"id": "b", "before": "A", "label": "B"}]

@@ -1,4 +1,4 @@
-"""Mutated tables, JSON and images: one clear message or every row accounted for, and never a traceback.
+"""Mutated tables, JSON and images: one clear message or a result for every row, and never a traceback.
 
 `make test-long` runs these with hundreds of new cases each.
 """
@@ -62,7 +62,7 @@ MASKS = {kind: _encode(MASK, kind) for kind in KINDS}
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Good images and masks of every kind, which no test changes."""
+    """Good images and masks of every kind; no test changes them."""
     made = tmp_path_factory.mktemp("source")
     for kind in KINDS:
         (made / f"a.{kind}").write_bytes(IMAGES[kind])
@@ -78,12 +78,12 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def ingested(folder: Path, kind: str, **changes: Any) -> tuple[int, int] | None:
-    """Particles and rejected rows of a source after all that ingest does but pictures; None if it refused the whole."""
+    """Particles and rejected rows of a source after all steps of ingest except pictures; None after an InputError."""
     section = PARAMS["source"] | {"kind": kind} | changes
     settings = SourceSettings.model_validate(section)
     try:
         source = open_source("mine", CLASSES, folder, settings, MEASURES, seed=0)
-        parts = [ingest.read_part(task, source.read, MEASURES, {}) for task in source.tasks]
+        parts = [ingest.read_batch(task, source.read, MEASURES, {}) for task in source.tasks]
         rejected = [*source.rejected, *(row for part in parts for row in part.rejected)]
         good = [part for part in parts if part.arrays]
         with tempfile.TemporaryDirectory() as name:
@@ -104,7 +104,7 @@ def ingested(folder: Path, kind: str, **changes: Any) -> tuple[int, int] | None:
 
 
 def mutated_bytes(content: bytes) -> st.SearchStrategy[bytes]:
-    """The content with some bytes set, cut out, doubled or put in."""
+    """The content with some bytes changed, removed, repeated or inserted."""
     place = st.integers(0, max(len(content) - 1, 0))
     edit = st.tuples(place, st.sampled_from(["set", "cut", "insert", "truncate"]), st.binary(min_size=1, max_size=8))
 

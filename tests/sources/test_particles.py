@@ -1,4 +1,4 @@
-"""Source particles: the thesis's JSON layout is read in every form pandas writes it, and written back without loss."""
+"""Source particles: the thesis's JSON layout is read in all forms that pandas writes, and written without loss."""
 
 import json
 import math
@@ -15,7 +15,8 @@ from PIL import Image
 from lipnet.core.errors import InputError
 from lipnet.samples.features import FeatureSettings, edge_grid_px, in_nanometres, measure_all, radial_grid_px
 from lipnet.samples.particles import Particle, pack
-from lipnet.sources.artificial.micrographs import ArtificialSettings, make_particles
+from lipnet.sources.artificial.micrographs import plan_micrographs, render_micrograph
+from lipnet.sources.artificial.settings import ArtificialSettings
 from lipnet.sources.particles import list_tasks, read_task, write_particles
 from lipnet.sources.rows import Rejected
 from lipnet.sources.settings import ParticlesSettings
@@ -217,7 +218,8 @@ def test_no_file_is_named_with_the_cure(folder: Path) -> None:
 def test_what_is_written_is_read_back_with_the_features_of_the_particles(tmp_path: Path) -> None:
     drawn = {"n_particles": 12, "min_per_class": 4, "particles_per_micrograph": 4}
     settings = ArtificialSettings.model_validate(PARAMS["source"]["artificial"] | drawn)
-    particles = list(make_particles("lamellarity", settings, 1))
+    plans = plan_micrographs("lamellarity", settings, 1)
+    particles = [particle for plan in plans for particle in render_micrograph(plan, settings)]
     found = _read(tmp_path, write_particles(tmp_path, particles, LAYOUT, MEASURES))
     assert all(isinstance(item, Particle) for item in found)
     sizes_nm = np.array([particle.pixel_size_nm for particle in particles])

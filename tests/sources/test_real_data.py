@@ -1,4 +1,4 @@
-"""The table source on a real public set, where it is at hand: dirt is met, named, and nothing is lost."""
+"""The table source on a real public data set, if present: every row is read or rejected with a reason."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""What all sources share: schemas, classes, and the summary of rejections."""
+"""Code that all sources share: schemas, classes, and the summary of rejected rows."""
 
 from pathlib import Path
 from typing import Annotated

@@ -1,4 +1,4 @@
-"""Source table: good rows become particles, and every fault of a row is named with its cure."""
+"""Source table: good rows become particles; messages name every fault of a row and the cure."""
 
 import math
 import pickle
@@ -42,7 +42,7 @@ def read_particles(
     folder: Path, classes: Sequence[str], class_column: str, feature_columns: Sequence[str]
 ) -> list[Particle | Rejected]:
     tasks, rejected = list_tasks(folder, class_column, feature_columns)
-    tasks = pickle.loads(pickle.dumps(tasks))  # they travel to other processes
+    tasks = pickle.loads(pickle.dumps(tasks))  # as when they are sent to other processes
     read = partial(
         read_task, folder=folder, classes=classes, class_column=class_column, feature_columns=feature_columns
     )

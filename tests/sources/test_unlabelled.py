@@ -1,4 +1,4 @@
-"""Particles without a class: from a folder of images, a table, or a micrograph, cut as those of the training."""
+"""Particles without a class: from a folder of images, a table, or a micrograph, cut like training particles."""
 
 from pathlib import Path
 from typing import Any
@@ -150,13 +150,18 @@ def test_a_label_mask_of_another_size_rejects_its_particles(tmp_path: Path) -> N
         (("notes.txt",), "", {}, "holds no particles.csv and no PNG"),
         (("notes.txt",), "notes.txt", {}, r"notes\.txt: give a folder of images"),
         (("a.png",), "", {"masks": "none"}, "none: no such folder of masks"),
-        (("a.png",), "a.png", {}, r"a\.png: give its label mask with --masks, or save it beside it as a_labels\.tif"),
+        (
+            ("a.png",),
+            "a.png",
+            {},
+            r"a\.png: give its label mask with --masks, or save the mask as a_labels\.tif beside",
+        ),
         (("a.png",), "a.png", {"masks": "none.tif"}, r"none\.tif: no such label mask"),
         (("a.png", "b.png"), "a.png", {"masks": "b.png"}, r"b\.png: marks no particle"),
         (("a.png", "b.txt"), "a.png", {"masks": "b.txt"}, r"b\.txt: format '\.txt' is not read"),
         (("a.png",), "", {"given": ["density"]}, "the model needs the columns density; give a table"),
-        (("t.csv",), "t.csv", {"masks": "."}, r"t\.csv: a table says itself"),
-        (("t.csv",), "t.csv", {"padding_px": 1}, r"t\.csv: a table says itself"),
+        (("t.csv",), "t.csv", {"masks": "."}, r"t\.csv: a table gives masks and padding itself"),
+        (("t.csv",), "t.csv", {"padding_px": 1}, r"t\.csv: a table gives masks and padding itself"),
         (("t.csv",), "t.csv", {}, r"t\.csv: column image is missing"),
         (("t.csv",), "t.csv", {"given": ["density"]}, r"t\.csv: column image, density is missing"),
     ],

@@ -1,1 +1,1 @@
-"""Artificial liposomes (thesis, section 4.8.4): what a micrograph holds, and how it is drawn."""
+"""Artificial liposomes (thesis, section 4.8.4): planning of micrographs, composition of particles, and drawing."""
