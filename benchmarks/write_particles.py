@@ -1,4 +1,4 @@
-"""Write artificial particles in the JSON layout of the thesis's data (source.kind: particles), at any size.
+"""Write any number of artificial particles in the JSON layout of the thesis's data (source.kind: particles).
 
 python -m benchmarks.write_particles data/raw/lamellarity lamellarity 14169
 """
@@ -25,7 +25,7 @@ from lipnet.sources.settings import ParticlesSettings
 def main() -> None:
     """Parse the command line and write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path, help="the JSON file and the folders of images and masks go here")
+    parser.add_argument("folder", type=Path, help="folder for the JSON file and the folders of images and masks")
     parser.add_argument("problem", choices=list(artificial.CLASSES))
     parser.add_argument("n", type=int, help="number of particles")
     arguments = parser.parse_args()
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def write(folder: Path, problem: str, n: int, params: dict[str, Any]) -> None:
-    """Write n artificial particles of a problem, with features measured before the images become JPEG."""
+    """Write n artificial particles of a problem; features are measured before JPEG compression of the images."""
     drawn = parse(ArtificialSettings, {**pick(params, "source", "artificial"), "n_particles": n}, "source.artificial")
     layout = parse(ParticlesSettings, pick(params, "source", "particles"), "source.particles")
     measures = parse(FeatureSettings, pick(params, "features"), "features")

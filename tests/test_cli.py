@@ -16,7 +16,7 @@ from PIL import Image
 
 from lipnet import cli
 from lipnet.deployment import export
-from lipnet.deployment.runs import Run
+from lipnet.deployment.runs import PipelineRun
 from tests.deployment.finished_run import PROBLEM, make_run
 from tests.deployment.onnx_models import IMAGE, description, features_of, write
 
@@ -58,7 +58,7 @@ def images(tmp_path: Path) -> Path:
 def test_predict_writes_a_row_for_every_image(lipnet: Command, models: Path, images: Path, tmp_path: Path) -> None:
     code, out, err = lipnet("predict", models, images, "--to", tmp_path / "new" / "out.csv", "--abstain-below", 0.9)
     assert (code, err) == (0, "")
-    assert "3 particles by 2 x cnn: Bright 2, Dark 1; 1 below the limit" in out
+    assert "3 particles by 2 x cnn: Bright 2, Dark 1; 1 below the abstention limit" in out
     table = pd.read_csv(tmp_path / "new" / "out.csv")
     assert table["id"].tolist() == list(LEVELS)
     assert table["class"].tolist() == ["Bright", "Dark", "Bright"]
@@ -157,13 +157,13 @@ def _as_it_is(_: Path, __: Path) -> None:
         (_wrong_metadata, "models images", "metadata: classifier: Field required"),
         (_only_text, "models images", "no particle can be used"),
         (_emptied, "models images", "holds no particles.csv and no PNG"),
-        (_as_it_is, "none images", "no such file or folder; `lipnet export` writes one"),
-        (_as_it_is, "images images", "holds no .onnx file"),
+        (_as_it_is, "none images", "no such file or folder; `lipnet export` writes model files"),
+        (_as_it_is, "images images", "contains no .onnx file"),
         (_as_it_is, "images/dark.png images", "damaged or not an ONNX file"),
         (_as_it_is, "models none", "none: no such file or folder"),
         (_as_it_is, "models models/cnn_fold0.onnx", "give a folder of images"),
         (_as_it_is, "models images --deployment-prior Full=1,Empty=2", "give a share to each of Bright, Dark"),
-        (_as_it_is, "models images --classifier svm", "choose a classifier with --classifier; there are cnn"),
+        (_as_it_is, "models images --classifier svm", "choose a classifier with --classifier; available: cnn"),
     ],
 )
 def test_a_wrong_input_ends_in_one_message_and_exit_code_1(
@@ -219,7 +219,7 @@ def test_info_says_what_a_model_is(lipnet: Command, models: Path) -> None:
 def test_export_writes_the_models_and_their_card(
     lipnet: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def two_files(run: Run) -> Any:
+    def two_files(run: PipelineRun) -> Any:
         yield "cnn_fold0.onnx", run.problem.encode()
         yield "svm_fold0.onnx", b"svm"
 
