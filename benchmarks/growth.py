@@ -25,8 +25,8 @@ from lipnet.core.settings import read_params
 USAGE = ["seconds", "CPU seconds", "CPU ms a particle", "peak memory, GiB"]
 NOTE = [
     "Seconds and memory are of the stage's command with all its processes; memory that processes share counts once for",
-    "each. CPU ms a further particle: difference in CPU time to the size above, divided by the difference in particles.",
-    "It excludes the cost of a start. `train_svm` runs only at the smaller sizes, because the time of LIBSVM grows",
+    "each. CPU ms a further particle: difference in CPU time to the size above, divided by that in particles. It",
+    "excludes the cost of a start. `train_svm` runs only at the smaller sizes, because the time of LIBSVM grows",
     "faster than linearly. At larger sizes, copies of the network's predictions replace those of the SVMs.",
     "",
 ]

@@ -7,6 +7,7 @@ So they sum in another order, as on a processor that is ten years old. TensorFlo
 changed. Other physical processors were not measured.
 """
 
+import argparse
 import json
 import tempfile
 from collections.abc import Iterator
@@ -41,6 +42,7 @@ class Difference(NamedTuple):
 
 def main() -> None:
     """Run, compare and write the table."""
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "older"
         project.copy(folder)

@@ -123,7 +123,7 @@ def _training_priors(path: Path, folds: Sequence[Fold], classes: Sequence[str]) 
     places = [(fold.repeat, fold.fold) for fold in folds]
     if sorted(network.index) != places:
         raise InputError(f"{path}: the priors of '{NETWORK}' are not those of the folds of the run; run `dvc repro`")
-    return network.loc[places, columns].to_numpy(dtype=np.float64)
+    return network.sort_index()[columns].to_numpy(dtype=np.float64)
 
 
 def read_predictions(root: Path, problem: str) -> dict[str, Predictions]:
