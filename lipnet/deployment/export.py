@@ -40,10 +40,10 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float64]
 
-IR_VERSION, OPSET, ML_OPSET = 8, 15, 3  # versions that tf2onnx writes; ONNX Runtime reads them since 1.10
-LABEL = "label"  # output of an SVM: class index by LIBSVM's vote
 BACKEND = "KERAS_BACKEND"  # environment variable that Keras reads when it is imported
 SVM_FLOOR = 1e-9  # above 0, because a probability of 0 could not be shifted to other class shares
+IR_VERSION, OPSET, ML_OPSET = 8, 15, 3  # versions that tf2onnx writes; ONNX Runtime reads them since 1.10
+LABEL = "label"  # output of an SVM: class index by LIBSVM's vote
 MAX_FEATURES = 10_000  # as many as a model file may name (see ``model_files.FeatureInput``)
 
 
