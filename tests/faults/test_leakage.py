@@ -131,7 +131,7 @@ def test_no_group_and_no_image_is_in_two_folds(tmp_path: Path) -> None:
         assert fold[f"p{number}"] == fold[f"q{number}"], "an image is in two folds"
 
 
-def test_no_group_is_in_two_inner_folds_of_the_calibration_of_an_svm(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_group_is_not_split_over_the_inner_folds_that_calibrate_an_svm(monkeypatch: pytest.MonkeyPatch) -> None:
     groups, parts = np.arange(60) // 2, list[tuple[np.ndarray, np.ndarray]]()
     real = svm.folds.parts
     monkeypatch.setattr(svm.folds, "parts", lambda *given: parts.extend(real(*given)) or parts)
