@@ -24,6 +24,7 @@ from skimage.segmentation import find_boundaries
 from lipnet.core.settings import pick
 from lipnet.deployment import measures
 from lipnet.deployment.cards import NONE_OF_CLASS, limits_of, mean_and_sd
+from lipnet.deployment.predict import entropy
 from lipnet.deployment.runs import Evidence, PipelineRun
 from lipnet.evaluation import label_errors, metrics
 from lipnet.evaluation.predictions import Predictions
@@ -303,9 +304,8 @@ def _galleries(predictions: Predictions) -> tuple[list[dict[str, Any]], list[dic
     predicted, true = predictions.predicted[first], predictions.true[first]
     of_predicted = probabilities[np.arange(len(first)), predicted]
     wrong = np.flatnonzero(predicted != true)
-    entropy = -(probabilities * np.log(np.maximum(probabilities, np.finfo(float).tiny))).sum(axis=1)
     most_confident = wrong[np.argsort(-of_predicted[wrong], kind="stable")][:GALLERY]
-    most_uncertain = np.argsort(-entropy, kind="stable")[:GALLERY]
+    most_uncertain = np.argsort(-entropy(probabilities), kind="stable")[:GALLERY]
     items = [
         {
             "id": str(predictions.ids[row]),
