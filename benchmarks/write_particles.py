@@ -25,7 +25,7 @@ from lipnet.sources.settings import ParticlesSettings
 def main() -> None:
     """Parse the command line and write."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("folder", type=Path, help="folder for the JSON file and the folders of images and masks")
+    parser.add_argument("folder", type=Path, help="the JSON file and the folders of images and masks go here")
     parser.add_argument("problem", choices=list(artificial.CLASSES))
     parser.add_argument("n", type=int, help="number of particles")
     arguments = parser.parse_args()

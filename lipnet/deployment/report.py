@@ -288,7 +288,7 @@ def _pictures(run: PipelineRun, evidence: Evidence, folds: pd.DataFrame) -> list
 
 def _svg(figure: Figure) -> str:
     stream = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "lipnet"}):  # makes the ids in the file reproducible
+    with matplotlib.rc_context({"svg.hashsalt": "lipnet"}):  # without it, ids in the file are drawn at random
         figure.savefig(stream, format="svg", bbox_inches="tight", metadata={"Date": None})
     return _uri("svg+xml", stream.getvalue())
 

@@ -60,8 +60,7 @@ def test_with_a_constant_feature_probabilities_are_finite_and_training_works(nam
     features = np.concatenate([data.features[:, :3], np.full((len(data.features), 1), constant)], axis=1)
     found = CLASSIFIERS[name](replace(data, features=features), 0, 1)
     assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-5)
-    _, test = data.rows(0)
-    assert (found.predicted == data.labels[test]).mean() > 0.9
+    assert (found.predicted == data.labels[data.rows(0)[1]]).mean() > 0.9
 
 
 def test_measures_of_a_missing_class_and_of_a_class_never_predicted_are_null_not_0() -> None:
