@@ -136,7 +136,7 @@ def test_a_group_is_not_split_over_the_inner_folds_that_calibrate_an_svm(monkeyp
     real = svm.folds.parts
     monkeypatch.setattr(svm.folds, "parts", lambda *given: parts.extend(real(*given)) or parts)
     values, labels = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) // 2 % 2
-    settings = train_svm.settings_of(make_params())
+    settings = svm.settings_of(make_params())
     train = np.arange(20, 60)
     shared = {"labels": labels, "groups": groups, "train": train, "test": np.arange(20), "seed": 1}
     svm.train_fold(svm.SvmTask(**shared, features=values, names=["a", "b"], settings=settings))
