@@ -19,7 +19,7 @@ from benchmarks import project
 from benchmarks.measure import ROOT, table, write_results
 
 TRAINING = ("train_cnn", "train_svm", "train_trees")  # score_inner trains nothing by default
-MADE_HERE = "ingest"  # the default run makes its own particles
+MADE_HERE = "ingest"  # simulates the particles of the default run
 OTHER_MODEL = "lipnet1"
 START, END = "start of dvc", "end of dvc"
 NOTE = [

@@ -152,10 +152,14 @@ class Model:
             self.session.run([PROBABILITIES], {name: values[start : start + BATCH] for name, values in feeds.items()})
             for start in range(0, n, BATCH)
         ]
-        stated = np.concatenate([part for [part] in parts]).astype(np.float64)
-        if not (np.isfinite(stated).all() and (stated >= 0).all() and np.allclose(stated.sum(axis=1), 1, atol=1e-3)):
+        probabilities = np.concatenate([part for [part] in parts]).astype(np.float64)
+        if not (
+            np.isfinite(probabilities).all()
+            and (probabilities >= 0).all()
+            and np.allclose(probabilities.sum(axis=1), 1, atol=1e-3)
+        ):
             raise InputError(f"{self.name}: the model's output is not probabilities; export it again")
-        return stated
+        return probabilities
 
 
 def read_models(path: Path, classifier: str | None) -> list[Model]:
