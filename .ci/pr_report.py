@@ -1,9 +1,9 @@
-"""Markdown for the reviewer of a pull request: metrics, parameters and pictures that differ from a base revision.
+"""Markdown report of a pull request: metrics, parameters and pictures that differ from a base revision.
 
     python .ci/pr_report.py BASE        (make pr-report BASE=origin/main)
 
-Means are shown with the change in units of their standard deviation over folds, the largest changes first; what
-did not change is left out.
+Means are shown with their change in units of the standard deviation over folds, largest changes first. Unchanged values
+are omitted.
 """
 
 import json
@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 SCORES = "metrics/metrics.json"
-MOST = 25  # rows of a table that is not folded away
-Diff = dict[str, dict[str, Any]]  # key -> old, new
+MOST = 25  # maximum number of rows of a table; further rows are in a folded table
+Diff = dict[str, dict[str, Any]]  # key -> {"old": ..., "new": ...}
 
 
 class Moved(NamedTuple):
-    """A mean over folds that changed: of which problem, classifier and measure, and how."""
+    """Change of the mean over folds of one measure. ``spread``: standard deviation over folds here, None if unknown."""
 
     problem: str
     classifier: str
@@ -31,11 +31,11 @@ class Moved(NamedTuple):
 
     @property
     def change(self) -> float:
-        """New minus old; infinite where either is undefined."""
+        """New minus old; infinite if one of them is undefined."""
         return float("inf") if self.old is None or self.new is None else self.new - self.old
 
     def cells(self) -> list[str]:
-        """A row of the table."""
+        """Cells of a row of the table."""
         known = self.spread and self.change != float("inf")
         return [
             *(self.problem, self.classifier, self.measure, show(self.old), show(self.new)),
@@ -45,7 +45,7 @@ class Moved(NamedTuple):
 
 
 def main() -> None:
-    """Print the report; exit code 1 with dvc's or git's own words where the base is unknown."""
+    """Print the report; exit code 1 with the message of dvc or git if the base is unknown."""
     if len(sys.argv) != 2:
         sys.exit("usage: python .ci/pr_report.py BASE, a revision, e.g. origin/main")
     base = sys.argv[1]
@@ -58,9 +58,9 @@ def report(base: str, metrics: dict[str, Diff], params: dict[str, Diff], picture
 
     Args:
         base: name of the base revision.
-        metrics: file -> what changed, as dvc says it.
-        params: the same of parameters.
-        pictures: paths of those that changed.
+        metrics: file -> changed metrics, as `dvc metrics diff` reports them.
+        params: file -> changed parameters, as `dvc params diff` reports them.
+        pictures: paths of the pictures that changed.
     """
     moved = sorted(moves(metrics.get(SCORES, {})), key=_order)
     whole = [one for one in moved if " " not in one.measure]
@@ -81,13 +81,13 @@ def report(base: str, metrics: dict[str, Diff], params: dict[str, Diff], picture
 
 
 def _order(moved: Moved) -> tuple[Any, ...]:
-    """The largest changes first, and what is new or gone behind them."""
+    """Key to sort by: largest changes first, new and removed measures last."""
     new = moved.change == float("inf")
     return (new, 0 if new else -abs(moved.change), moved.problem, moved.classifier, moved.measure)
 
 
 def moves(diff: Diff) -> Iterator[Moved]:
-    """Every mean that changed, with the spread it has here, or where that did not change, none."""
+    """All means that changed, with their present standard deviation over folds."""
     for key, value in diff.items():
         if key.endswith(".mean"):
             problem, classifier, *measure = key.removesuffix(".mean").split(".")
@@ -112,14 +112,14 @@ def _rows(files: dict[str, Diff]) -> list[list[str]]:
 
 
 def show(value: Any) -> str:
-    """A cell: numbers with at most four decimals, nothing where there is nothing."""
+    """Text of a cell: numbers with four significant digits, empty for None."""
     if value is None:
         return ""
     return f"{value:.4g}" if isinstance(value, float) else str(value).replace("|", "\\|").replace("\n", " ")
 
 
 def table(names: list[str], rows: Iterable[list[str]]) -> list[str]:
-    """A Markdown table, or a word where it would be empty."""
+    """Lines of a Markdown table, or the line `No change.` if there are no rows."""
     lines = [f"| {' | '.join(row)} |" for row in rows]
     return [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}", *lines] if lines else ["No change."]
 

@@ -1,1 +1,1 @@
-"""Side-by-side timings; each module is one command, and writes a table under results/."""
+"""Benchmarks. Each module is one command that writes a table under results/."""

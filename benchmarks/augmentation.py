@@ -1,8 +1,9 @@
-"""Augmentation alone: this project's one affine map an image beside ImageDataGenerator, which the thesis used.
+"""Augmentation alone: this project's single affine map per image, compared with ImageDataGenerator of the thesis.
 
     python -m benchmarks.augmentation [--images 4096] [--rounds 7]
 
-writes benchmarks/results/augmentation.md. ImageDataGenerator is Python and uses one thread whatever it is given.
+writes benchmarks/results/augmentation.md. ImageDataGenerator is written in Python and always uses one
+thread.
 """
 
 import argparse
@@ -25,7 +26,7 @@ def main() -> None:
     arguments = parser.parse_args()
     rows = []
     for threads in ("1", "2"):
-        # TensorFlow reads them once, when it starts: each number of threads has a process of its own.
+        # TensorFlow reads these variables only when it starts, so each number of threads needs a new process.
         os.environ.update(TF_NUM_INTRAOP_THREADS=threads, TF_NUM_INTEROP_THREADS="1", TF_CPP_MIN_LOG_LEVEL="3")
         with ProcessPoolExecutor(1, get_context("spawn")) as pool:
             pair = pool.submit(_measure, arguments.images, arguments.rounds).result()

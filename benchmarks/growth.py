@@ -1,8 +1,9 @@
-"""Time and peak memory of every stage as the number of particles grows.
+"""Time and peak memory of every stage for growing numbers of particles.
 
     python -m benchmarks.growth [--sizes 2000 10000 25000 100000] [--svm-most 25000]
 
-writes benchmarks/results/growth.md. Artificial particles, two folds, one epoch, so that the largest size fits an hour.
+writes benchmarks/results/growth.md. It uses artificial particles, two folds and one epoch, so that
+the largest size takes less than an hour.
 """
 
 import argparse
@@ -13,17 +14,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+import pandas as pd
 import yaml
 
+from benchmarks import project
 from benchmarks.measure import ROOT, Usage, table, usage_of, write_results
+from lipnet.core import files
 from lipnet.core.settings import read_params
 
 USAGE = ["seconds", "CPU seconds", "CPU ms a particle", "peak memory, GiB"]
 NOTE = [
-    "Seconds and memory are those of the stage's command with all its processes; pages that processes share count once",
-    "for each. A further particle: the difference from the size above over the difference in particles, which leaves",
-    "the cost of a start out. `train_svm` stops early, as LIBSVM's time grows faster than linearly; beyond that,",
-    "`evaluate` reads copies of the network's predictions in the SVMs' places.",
+    "Seconds and memory are of the stage's command with all its processes; memory that processes share counts once for",
+    "each. CPU ms a further particle: difference in CPU time to the size above, divided by that in particles. It",
+    "excludes the cost of a start. `train_svm` runs only at the smaller sizes, because the time of LIBSVM grows",
+    "faster than linearly. At larger sizes, copies of the network's predictions replace those of the SVMs.",
     "",
 ]
 
@@ -33,7 +37,7 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--problem", default="encapsulation")
     parser.add_argument("--sizes", type=int, nargs="*", default=[2_000, 10_000, 25_000, 100_000])
-    parser.add_argument("--svm-most", type=int, default=25_000, help="the most particles to train SVMs on")
+    parser.add_argument("--svm-most", type=int, default=25_000, help="largest number of particles to train SVMs on")
     arguments = parser.parse_args()
     usages: dict[str, dict[int, Usage]] = {}
     for n in sorted(arguments.sizes):
@@ -45,13 +49,13 @@ def main() -> None:
 
 
 def cells(usage: Usage, n: int) -> list[str]:
-    """The columns ``USAGE`` of a stage that had n particles."""
+    """Cells of the columns ``USAGE`` for a stage that processed n particles."""
     spent = usage.cpu_seconds
     return [f"{usage.seconds:.1f}", f"{spent:.1f}", f"{1000 * spent / n:.2f}", f"{usage.peak_gib:.2f}"]
 
 
 def stage_commands(params: dict[str, Any], problem: str) -> dict[str, list[str]]:
-    """Module and arguments of every stage, as dvc.yaml has them, in its order."""
+    """Module and arguments of every stage in dvc.yaml, in its order."""
     stages = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]
     values = {"${item.problem}": problem, "${source.folder}": params["source"]["folder"]}
     commands = {}
@@ -59,19 +63,14 @@ def stage_commands(params: dict[str, Any], problem: str) -> dict[str, list[str]]
         command = stage["cmd"]
         for placeholder, value in values.items():
             command = command.replace(placeholder, value)
-        commands[name] = shlex.split(command)[2:]  # behind `python -m`
+        commands[name] = shlex.split(command)[2:]  # without `python -m`
     return commands
 
 
 def write_params(folder: Path, **changes: Any) -> dict[str, Any]:
-    """Write params.yaml of the project with changes, a dotted name each, into a folder."""
+    """Write params.yaml of the project into a folder, with changes; the keys are dotted names of settings."""
     params = read_params(ROOT / "params.yaml")
-    for name, value in changes.items():
-        *sections, last = name.split(".")
-        place = params
-        for section in sections:
-            place = place[section]
-        place[last] = value
+    project.change(params, changes)
     (folder / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
     return params
 
@@ -90,16 +89,20 @@ def _all_stages(problem: str, n: int, svm: bool) -> dict[str, Usage]:
         params = write_params(folder, **changes)
         for stage, command in stage_commands(params, problem).items():
             if stage == "train_svm" and not svm:
-                _stand_in(folder / "data" / "predictions" / problem, params["train_svm"]["features"])
+                _copy_network(folder / "data", problem, params["train_svm"]["features"])
             else:
                 usages[stage] = usage_of(command, folder)
     return usages
 
 
-def _stand_in(predictions: Path, names: Iterable[str]) -> None:
+def _copy_network(data: Path, problem: str, names: Iterable[str]) -> None:
+    """Write predictions and priors of the network as those of the SVMs."""
+    predictions, priors = data / "predictions" / problem, data / "priors" / problem
     (predictions / "svm").mkdir()
     for name in names:
         shutil.copy(predictions / "cnn" / "cnn.csv", predictions / "svm" / f"{name}.csv")
+    network = files.read_table(priors / "cnn.csv").query("classifier == 'cnn'")
+    files.write_table(priors / "svm.csv", pd.concat([network.assign(classifier=name) for name in names]))
 
 
 def _rows(usages: dict[str, dict[int, Usage]]) -> list[list[str]]:

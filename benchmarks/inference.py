@@ -1,4 +1,4 @@
-"""Inference of LipNet-4 on single particles and small batches: this project's predict beside Keras's model.predict.
+"""Inference of LipNet-4 on single particles and small batches: our predict compared with model.predict of Keras.
 
     python -m benchmarks.inference [--rounds 7]
 

@@ -2,8 +2,8 @@
 
     python -m benchmarks.ingest [--particles 25000]
 
-writes benchmarks/results/ingest.md. The images are made first, outside the measured time. How all stages grow with
-artificial particles: benchmarks.growth.
+writes benchmarks/results/ingest.md. The images are made before the measurement. For all stages with artificial
+particles see benchmarks.growth.
 """
 
 import argparse

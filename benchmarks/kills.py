@@ -1,10 +1,11 @@
-"""Kill a run at random moments, run it again, and see whether every byte comes out as in a run that nobody killed.
+"""Kill a run at random moments, resume it, and compare every byte with a run that was not killed.
 
     python -m benchmarks.kills [--kills 50] [--seed 1]
 
-writes benchmarks/results/kills.md. A copy of the project with small settings has one of its stages undone; `dvc repro`
-is started, and -9 is sent to `dvc`, to the stage, or to a process that works for the stage. Then no process of the run
-may be left, and the next `dvc repro` must end with the same dvc.lock and with files that agree with it.
+writes benchmarks/results/kills.md. In a copy of the project with small settings, the outputs of one stage are deleted.
+`dvc repro` is started, and signal 9 is sent to `dvc`, to the process of the stage, or to one of its workers. Then no
+process of the run may remain, and the next `dvc repro` must end with the same dvc.lock and with files that agree with
+it.
 """
 
 import argparse
@@ -18,7 +19,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import psutil
 import yaml
@@ -36,22 +37,23 @@ SETTINGS = {
     "train_svm.calibration_folds": 2,
     "train_cnn.epochs.fixed": EPOCHS,
 }
-STAGES = {f"ingest@{PROBLEM}": 1, f"train_cnn@{PROBLEM}": 3, "evaluate": 1}  # and how often each is killed, by share
+STAGES = {f"ingest@{PROBLEM}": 1, f"train_cnn@{PROBLEM}": 3, "evaluate": 1}  # stage -> share of the kills
 VICTIMS = ("dvc", "stage", "worker")
-MARK = "LIPNET_KILLED_RUN"  # in the environment of every process of a run
-COLUMNS = ["stage", "killed", "times", "identical", "processes left", f"epochs found done, of {FOLDS * EPOCHS} each"]
-ENDS_S = 10  # to be gone within
+MARK = "LIPNET_KILLED_RUN"  # environment variable of every process of a run
+EPOCHS_OF_RUN = FOLDS * EPOCHS
+COLUMNS = ["stage", "killed", "times", "identical", "processes left", f"epochs of {EPOCHS_OF_RUN} each found done"]
+ENDS_S = 10  # time limit in which all processes must end
 
 
 class Outcome(NamedTuple):
-    """What one kill led to.
+    """Result of one kill.
 
     Attributes:
-        stage: that was undone.
-        victim: that was killed; a stage without workers was killed itself.
-        orphans: processes of the run that were left.
+        stage: the stage that ran.
+        victim: the kind of process that was killed.
+        orphans: number of processes of the run that remained.
         identical: whether the next run ended with the same bytes.
-        epochs: of all folds, that the next run found done already.
+        epochs: number of epochs, over all folds, that the next run did not have to train again.
     """
 
     stage: str
@@ -62,7 +64,7 @@ class Outcome(NamedTuple):
 
 
 def main() -> None:
-    """Kill, compare, write the table; exit code 1 where anything was left or differs."""
+    """Kill, compare and write the table; exit code 1 if a process remained or a byte differs."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--kills", type=int, default=50)
     parser.add_argument("--seed", type=int, default=1)
@@ -81,24 +83,19 @@ def main() -> None:
             tqdm.write(str(outcomes[-1]), file=sys.stderr)
     _report(outcomes, seconds, arguments)
     if any(outcome.orphans or not outcome.identical for outcome in outcomes):
-        sys.exit("kills: processes were left, or results differ; see benchmarks/results/kills.md")
+        sys.exit("kills: processes remained, or results differ; see benchmarks/results/kills.md")
 
 
 def _prepare(folder: Path) -> None:
     project.copy(folder)
     params = yaml.safe_load((folder / "params.yaml").read_text(encoding="utf-8"))
-    for key, value in SETTINGS.items():
-        *sections, name = key.split(".")
-        target: Any = params
-        for section in sections:
-            target = target[section]
-        target[name] = value
+    project.change(params, SETTINGS)
     (folder / "params.yaml").write_text(yaml.safe_dump(params, sort_keys=False), encoding="utf-8")
     project.repro(folder)
 
 
 def _undo(folder: Path, stage: str) -> None:
-    """As before the stage ran, all others being done: their outputs are in the cache."""
+    """Delete the outputs of a stage, and its entry in dvc.lock; the outputs of all other stages stay."""
     lock = yaml.safe_load((folder / "dvc.lock").read_text(encoding="utf-8"))
     for out in lock["stages"].pop(stage)["outs"]:
         path = folder / out["path"]
@@ -138,11 +135,14 @@ def _kill(folder: Path, pristine: Path, stage: str, victim: str, after_s: float)
     if not same:
         tqdm.write(again.stdout + again.stderr, file=sys.stderr)
     trained = len(re.findall(r"epoch \d+/", again.stderr))
-    return Outcome(stage, which, orphans, same, FOLDS * EPOCHS - trained if "train_cnn" in stage else 0)
+    return Outcome(stage, which, orphans, same, EPOCHS_OF_RUN - trained if "train_cnn" in stage else 0)
 
 
 def _victim(dvc: int, mark: str, wanted: str) -> tuple[psutil.Process | None, str]:
-    """The process to kill, and what it is: whoever comes nearest to what is wanted at this moment."""
+    """The process to kill, and its kind.
+
+    If there is no worker at this moment, the stage is killed; if there is no stage, dvc is killed.
+    """
     others = [process for process in _marked(mark) if process.pid != dvc]
     stages = [process for process in others if _parent(process) == dvc]
     workers = [process for process in others if any(_parent(process) == stage.pid for stage in stages)]
@@ -152,7 +152,7 @@ def _victim(dvc: int, mark: str, wanted: str) -> tuple[psutil.Process | None, st
             return candidates[-1], name
         if wanted == name:
             wanted = "stage" if name == "worker" else "dvc"
-    return (psutil.Process(dvc), "dvc") if psutil.pid_exists(dvc) else (None, "nobody, it had ended")
+    return (psutil.Process(dvc), "dvc") if psutil.pid_exists(dvc) else (None, "none, the run had ended")
 
 
 def _parent(process: psutil.Process) -> int | None:
@@ -192,7 +192,7 @@ def _outputs(folder: Path) -> project.Outputs:
 
 
 def _clean(folder: Path) -> bool:
-    """Whether the files are those of dvc.lock, and no half-written one is beside them."""
+    """Whether the files agree with dvc.lock, and there are no partly written files."""
     command = [sys.executable, "-m", "dvc", "status", "--quiet", "dvc.yaml"]
     status = subprocess.run(command, cwd=folder, env=project.environment(), check=False)
     return status.returncode == 0 and not list(folder.glob("[!.]*/**/*.part"))
@@ -210,14 +210,11 @@ def _report(outcomes: list[Outcome], seconds: dict[str, float], arguments: argpa
     identical, orphans = sum(one.identical for one in outcomes), sum(one.orphans for one in outcomes)
     spans = ", ".join(f"{stage} {spent:.0f} s" for stage, spent in seconds.items())
     parts = [
-        f"{identical} of {len(outcomes)} runs ended byte for byte like one that nobody killed;",
-        f"{orphans} processes were left.",
+        f"{identical} of {len(outcomes)} runs ended with the same bytes as a run that was not killed;",
+        f"{orphans} processes remained.",
         f"Killed at a random moment of `dvc repro STAGE` (undisturbed: {spans}), {FOLDS} folds, {EPOCHS} epochs.",
         "",
-        table(
-            ["stage", "killed", "times", "identical", "processes left", f"epochs of {FOLDS * EPOCHS} each found done"],
-            rows,
-        ),
+        table(COLUMNS, rows),
     ]
     options = f"kills --kills {arguments.kills} --seed {arguments.seed}"
     write_results("kills", "Killed at random moments", options, ["dvc", "tensorflow"], parts)

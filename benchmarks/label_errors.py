@@ -1,14 +1,13 @@
-"""Planted label errors: 5 % of the labels of a run flipped, all classifiers trained anew, how many of them are found.
+"""Planted label errors: change 5 % of the labels of a run, train all classifiers again, and count the errors found.
 
     python -m benchmarks.label_errors RUN PROBLEM [--share 0.05]
 
-RUN is a folder of the pipeline with a finished run: its params.yaml says where the particles are, its table which of
-them were ingested. The labels are flipped by a corrections.csv in a copy, and the clone that trains holds what is
-committed here. Writes benchmarks/results/label_errors.md.
+RUN is a folder of the pipeline with a finished run; its params.yaml has the folder of the particles, and its particle
+table has the particles that were ingested. A corrections.csv in a copy of the particles changes the labels. A clone of
+the committed files trains the classifiers. Writes benchmarks/results/label_errors.md.
 """
 
 import argparse
-import os
 import shutil
 import subprocess
 import sys
@@ -23,6 +22,7 @@ import pandas as pd
 import yaml
 from numpy.typing import NDArray
 
+from benchmarks import project
 from benchmarks.measure import ROOT, table, write_results
 from lipnet.core import files
 from lipnet.core.problems import classes_of, encode
@@ -33,21 +33,21 @@ from lipnet.evaluation import label_errors
 from lipnet.evaluation.predictions import Predictions
 from lipnet.sources.corrections import FILE_NAME
 
-OTHERS = ("cnn", "cnn_half_shifted")  # that do not state natural proportions, for comparison
+OTHERS = ("cnn", "cnn_half_shifted")  # for comparison: classifiers that do not predict at natural class shares
 NOTE = [
-    "Flipped: labels replaced by one of the other classes, drawn evenly. Precision: share of flipped labels among as",
-    "many top suggestions as were flipped. Labels of the set that were wrong before count as mistakes of the search.",
-    "Likely: what cleanlab calls label errors without being told how many there are.",
+    "Flipped: labels replaced by another class, drawn with equal probabilities. Precision: share of flipped labels in",
+    "the top suggestions, as many as labels were flipped. Labels that were wrong before count as false suggestions.",
+    "Likely: labels that cleanlab flags as errors; it is not given the number of errors.",
     "",
 ]
 
 
 def main() -> None:
-    """Train on flipped labels and write the table."""
+    """Train on changed labels and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("run", type=Path)
     parser.add_argument("problem")
-    parser.add_argument("--share", type=float, default=0.05, help="of labels that are flipped")
+    parser.add_argument("--share", type=float, default=0.05, help="share of labels to change")
     arguments = parser.parse_args()
     params = read_params(arguments.run / "params.yaml")
     particles = files.read_table(arguments.run / f"data/particles/{arguments.problem}.csv")
@@ -62,7 +62,10 @@ def main() -> None:
 
 
 def flip(particles: pd.DataFrame, classes: Sequence[str], share: float, seed: int) -> pd.DataFrame:
-    """Corrections that make a share of the labels wrong: id, label; drawn evenly over particles, then over classes."""
+    """Corrections, columns id and label, that make a share of the labels wrong.
+
+    Particles are drawn with equal probabilities, and then a wrong class for each of them.
+    """
     random = generator("planted label errors", seed)
     rows = np.sort(random.choice(len(particles), round(share * len(particles)), replace=False))
     labels = encode(particles["label"], list(classes))[rows]
@@ -73,21 +76,28 @@ def flip(particles: pd.DataFrame, classes: Sequence[str], share: float, seed: in
 def train(
     run: Path, folder: Path, params: dict[str, Any], problem: str, flipped: pd.DataFrame
 ) -> dict[str, Predictions]:
-    """Predictions of all classifiers, trained in a clone in ``folder`` on the particles of a run with other labels."""
+    """Predictions of all classifiers that are trained on the particles of a run with changed labels.
+
+    Args:
+        run: folder of the finished run.
+        folder: an empty folder for the clone that trains.
+        params: settings of the run.
+        problem: name of the problem.
+        flipped: corrections of ``flip``.
+    """
     clone, raw = folder / "clone", folder / "raw"
     subprocess.run(["git", "clone", "--quiet", str(ROOT), str(clone)], check=True)
     shutil.copytree(run / params["source"]["folder"] / problem, raw / problem, copy_function=shutil.copyfile)
     files.write_table(raw / problem / FILE_NAME, flipped)
     changed = {**params, "problems": [problem], "source": {**params["source"], "folder": str(raw)}}
     files.write_text(clone / "params.yaml", yaml.safe_dump(changed))
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # where the stages find python
     command = [sys.executable, "-m", "dvc", "repro", f"decide@{problem}"]
-    subprocess.run(command, cwd=clone, env={**os.environ, "PATH": path}, check=True, stdout=sys.stderr)
+    subprocess.run(command, cwd=clone, env=project.environment(), check=True, stdout=sys.stderr)
     return read_predictions(clone, problem)
 
 
 def measure(predictions: dict[str, Predictions], flipped: set[str]) -> list[list[str]]:
-    """A row for every mean of classifiers."""
+    """Rows of the table: one per combination of classifiers, whose probabilities are averaged."""
     means = [some for n in range(1, 4) for some in combinations(label_errors.VOTERS, n)]
     known = [some for some in [*means, *((name,) for name in OTHERS)] if set(some) <= set(predictions)]
     return [[", ".join(some), *_found(predictions, some, flipped)] for some in known]

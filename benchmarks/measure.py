@@ -1,4 +1,4 @@
-"""What the benchmarks share: a command's time and peak memory, and the machine that it ran on."""
+"""Shared by the benchmarks: time and peak memory of a command, comparison of two functions, and result files."""
 
 import os
 import platform
@@ -15,6 +15,7 @@ from typing import NamedTuple
 import psutil
 
 from lipnet.core import files
+from lipnet.evaluation.formatting import markdown_table
 
 ROOT = Path(__file__).parents[1]
 RESULTS = ROOT / "benchmarks" / "results"
@@ -22,13 +23,13 @@ SAMPLE_S = 0.1
 
 
 class Usage(NamedTuple):
-    """What a command and all its children take.
+    """Time and memory of a command with all its child processes.
 
     Attributes:
-        seconds: of the clock.
-        cpu_seconds: of all cores together; other load on the machine changes it little. Sampled, so up to 0.1 s too low
-            for each process.
-        peak_gib: the largest sum of resident memory, pages that processes share counted once for each.
+        seconds: elapsed time.
+        cpu_seconds: processor time of all cores together; it depends little on other load of the machine. It is
+            sampled, so it is up to 0.1 s too low for each process.
+        peak_gib: largest sum of resident memory; memory that processes share counts once for each.
     """
 
     seconds: float
@@ -37,10 +38,14 @@ class Usage(NamedTuple):
 
 
 def usage_of(command: Sequence[str], folder: Path) -> Usage:
-    """Run a Python module of the project in a folder of its own.
+    """Run a Python module of the project in another folder.
+
+    Args:
+        command: module and arguments.
+        folder: working directory.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: the command failed.
     """
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     start, peak, cpu = time.perf_counter(), 0, dict[int, float]()
@@ -55,20 +60,20 @@ def usage_of(command: Sequence[str], folder: Path) -> Usage:
 
 
 def _look(process: psutil.Process, cpu: dict[int, float]) -> int:
-    """Resident bytes of a process and its children; their processor time so far goes into ``cpu``, by process."""
+    """Resident bytes of a process and its children; writes the processor time of each process into ``cpu``."""
     total = 0
     try:
         for member in [process, *process.children(recursive=True)]:
             total += member.memory_info().rss
             times = member.cpu_times()
             cpu[member.pid] = times.user + times.system
-    except psutil.NoSuchProcess:  # it ended between the listing and the look
+    except psutil.NoSuchProcess:  # the process ended in the meantime
         pass
     return total
 
 
 def machine(*packages: str) -> str:
-    """One line on the machine, Python and the packages at work."""
+    """One line on the machine, and the versions of Python and of packages."""
     memory = psutil.virtual_memory().total / 2**30
     versions = ", ".join(f"{name} {version(name)}" for name in packages)
     return (
@@ -78,20 +83,20 @@ def machine(*packages: str) -> str:
 
 
 class Pair(NamedTuple):
-    """Seconds of two ways to do the same, measured in turns, one entry a round."""
+    """Seconds of two functions that do the same, measured in turns; one entry per round."""
 
     ours: list[float]
     theirs: list[float]
 
     def cells(self) -> list[str]:
-        """Median milliseconds of both, and the median of theirs over ours [least, most]."""
+        """Median milliseconds of both, and the median of theirs divided by ours [smallest, largest]."""
         ratios = [theirs / ours for ours, theirs in zip(self.ours, self.theirs, strict=True)]
         times = [f"{1000 * median(seconds):.1f}" for seconds in (self.ours, self.theirs)]
         return [*times, f"{median(ratios):.2f} [{min(ratios):.2f}, {max(ratios):.2f}]"]
 
 
 def in_turns(ours: Callable[[], object], theirs: Callable[[], object], rounds: int) -> Pair:
-    """Time both after one unmeasured call of each."""
+    """Time two functions in turns, after one unmeasured call of each."""
     pair = Pair([], [])
     for round_ in range(rounds + 1):
         for function, seconds in ((ours, pair.ours), (theirs, pair.theirs)):
@@ -104,12 +109,11 @@ def in_turns(ours: Callable[[], object], theirs: Callable[[], object], rounds: i
 
 def table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     """A Markdown table."""
-    lines = [f"| {' | '.join(names)} |", f"|{'---|' * len(names)}", *(f"| {' | '.join(row)} |" for row in rows)]
-    return "\n".join([*lines, ""])
+    return "\n".join([*markdown_table(names, list(rows)), ""])
 
 
 def write_results(name: str, title: str, command: str, packages: Sequence[str], parts: Iterable[str]) -> None:
-    """Write results/NAME.md with the machine and the command at its head, and print it."""
+    """Write results/NAME.md, with machine and command at the top, and print it."""
     text = "\n".join([f"# {title}", "", machine(*packages), "", f"`python -m benchmarks.{command}`", "", *parts])
     files.write_text(RESULTS / f"{name}.md", text)
     print(text)

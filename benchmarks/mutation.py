@@ -1,9 +1,9 @@
-"""Mutation testing: which small changes of metrics, folds, balance and features the tests notice.
+"""Mutation testing: how many small changes of metrics, folds, balance and features the tests detect.
 
     python -m benchmarks.mutation [--at-least 85]
 
-writes benchmarks/results/mutation.md and fails below that score. What is mutated, and which tests judge it, stands in
-pyproject.toml under tool.mutmut; `mutmut show NAME` prints a mutant that survived.
+writes benchmarks/results/mutation.md, and fails if the score is below the limit. pyproject.toml lists the mutated
+modules and their tests under tool.mutmut. `mutmut show NAME` prints a mutant that survived.
 """
 
 import argparse
@@ -23,9 +23,9 @@ MUTANTS = ROOT / "mutants"
 # Exit codes of mutmut; 33 and 5: no test reaches the mutant.
 KILLED, TIMED_OUT, SURVIVED = {1, 3}, {36, 24, -24, 152, 255}, {0, 5, 33}
 NOTE = """\
-Killed: a test fails, or takes fifteen times as long as it should ("timed out", counted among the killed).
-Survived: every test passes, or none reaches the mutant. No survivor is left out as equivalent. Code inside functions is
-mutated; the limits of settings and the constants of a module are not.
+Killed: a test fails, or takes fifteen times its usual time ("timed out", counted among the killed).
+Survived: every test passes, or no test reaches the mutant. Equivalent mutants are counted as survivors too. Only code
+inside functions is mutated; limits of settings and constants of modules are not.
 """
 
 
@@ -38,22 +38,22 @@ class Tally(NamedTuple):
 
     @property
     def mutants(self) -> int:
-        """All of them."""
+        """Number of all mutants."""
         return sum(self)
 
     @property
     def score(self) -> float:
-        """Share of the mutants that did not survive, in percent."""
+        """Percentage of mutants that did not survive."""
         return 100 * (1 - self.survived / self.mutants)
 
 
 def main() -> None:
-    """Run mutmut from nothing, write the table, and fail where too many mutants survive."""
+    """Run mutmut without earlier results, write the table, and fail if too many mutants survive."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--at-least", type=float, default=85.0, help="the score in percent below which this fails")
+    parser.add_argument("--at-least", type=float, default=85.0, help="lowest score, in percent, that does not fail")
     least = parser.parse_args().at_least
-    shutil.rmtree(MUTANTS, ignore_errors=True)  # what an older run remembers of other tests would count
-    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # a fork of a process whose OpenMP has threads hangs
+    shutil.rmtree(MUTANTS, ignore_errors=True)  # results of an older run would be counted
+    one_thread = {**os.environ, "OMP_NUM_THREADS": "1"}  # a forked process would hang if OpenMP had started threads
     subprocess.run([sys.executable, "-m", "mutmut", "run", "--max-children", "1"], cwd=ROOT, env=one_thread, check=True)
     tallies = {name: tally(codes) for name, codes in exit_codes(MUTANTS).items()}
     total = Tally(*map(sum, zip(*tallies.values(), strict=True)))
@@ -66,25 +66,33 @@ def main() -> None:
 
 
 def exit_codes(folder: Path) -> dict[str, list[int | None]]:
-    """Of every module that mutmut mutated, the exit code of the tests for each mutant."""
-    found = {}
-    for path in sorted(folder.glob("lipnet/*.meta")):
+    """Exit codes of the tests, one per mutant, for each mutated module.
+
+    Args:
+        folder: the folder that mutmut wrote.
+
+    Returns:
+        Module, such as samples.folds -> exit codes; None for a mutant that was not tested.
+    """
+    package, found = folder / "lipnet", {}
+    for path in sorted(package.rglob("*.py.meta")):
         codes = json.loads(path.read_text(encoding="utf-8"))["exit_code_by_key"]
         if codes:
-            found[path.name.removesuffix(".py.meta")] = list(codes.values())
+            name = path.relative_to(package).as_posix().removesuffix(".py.meta")
+            found[name.replace("/", ".")] = list(codes.values())
     return found
 
 
 def tally(codes: Iterable[int | None]) -> Tally:
-    """Count verdicts.
+    """Count the mutants by result.
 
     Raises:
-        ValueError: some mutant has no verdict: it was not run, or its run broke down.
+        ValueError: a mutant has no result: it was not tested, or its test run crashed.
     """
     counts = Counter(codes)
     if unknown := counts.keys() - KILLED - TIMED_OUT - SURVIVED:
-        raise ValueError(f"mutants without a verdict, exit codes {unknown}; run again")
-    return Tally(*(sum(counts[code] for code in verdict) for verdict in (KILLED, TIMED_OUT, SURVIVED)))
+        raise ValueError(f"mutants without a result, exit codes {unknown}; run again")
+    return Tally(*(sum(counts[code] for code in codes_of_result) for codes_of_result in (KILLED, TIMED_OUT, SURVIVED)))
 
 
 def cells(name: str, one: Tally) -> list[str]:

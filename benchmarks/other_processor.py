@@ -1,12 +1,13 @@
-"""Run the pipeline as on an older processor, and say how far its metrics are from the committed ones.
+"""Run the pipeline as on an older processor, and compare its metrics with the committed ones.
 
     python -m benchmarks.other_processor
 
-writes benchmarks/results/other_processor.md. The numerical libraries are told to use no instruction newer than AVX2, so
-that they sum in another order, as they would on a processor of ten years ago; TensorFlow's own kernels outside oneDNN
-stay as they are. Real other processors were not measured.
+writes benchmarks/results/other_processor.md. The numerical libraries are set to use no instructions newer than AVX2.
+So they sum in another order, as on a processor that is ten years old. TensorFlow's kernels outside oneDNN are not
+changed. Other physical processors were not measured.
 """
 
+import argparse
 import json
 import tempfile
 from collections.abc import Iterator
@@ -24,7 +25,14 @@ OLDER = {
 
 
 class Difference(NamedTuple):
-    """Of one mean over folds: its classifier, its measure, how far it moved, and its standard deviation over folds."""
+    """Change of one mean over folds.
+
+    Attributes:
+        classifier: name of the classifier.
+        measure: problem and measure.
+        moved: absolute change of the mean.
+        spread: standard deviation over folds; 0 if undefined.
+    """
 
     classifier: str
     measure: str
@@ -33,7 +41,8 @@ class Difference(NamedTuple):
 
 
 def main() -> None:
-    """Run, compare, write the table."""
+    """Run, compare and write the table."""
+    argparse.ArgumentParser(description=__doc__.split("\n")[0]).parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "older"
         project.copy(folder)
@@ -49,7 +58,7 @@ def main() -> None:
 
 
 def differences(committed: dict[str, Any], found: dict[str, Any]) -> Iterator[Difference]:
-    """Every mean of metrics.json, beside the other run's."""
+    """Changes of all means of metrics.json that are defined in both runs."""
     for problem, classifiers in committed.items():
         for classifier, measures in classifiers.items():
             for measure, value in _leaves(measures):

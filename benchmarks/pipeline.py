@@ -1,12 +1,11 @@
-"""The whole pipeline in a fresh clone: `dvc repro` beside its training, with nothing to do, and after a change.
+"""The whole pipeline in a fresh clone: `dvc repro` compared with training, with nothing to do, and after a change.
 
     python -m benchmarks.pipeline [--rounds 5]
 
-writes benchmarks/results/pipeline.md. The clone holds what is committed; every stage is made to run.
+writes benchmarks/results/pipeline.md. The clone has the committed files; every stage is forced to run.
 """
 
 import argparse
-import os
 import re
 import subprocess
 import sys
@@ -16,17 +15,18 @@ from collections.abc import Iterable
 from pathlib import Path
 from statistics import median
 
+from benchmarks import project
 from benchmarks.measure import ROOT, table, write_results
 
 TRAINING = ("train_cnn", "train_svm", "train_trees")  # score_inner trains nothing by default
-MADE_HERE = "ingest"  # the default run makes its own particles
+MADE_HERE = "ingest"  # simulates the particles of the default run
 OTHER_MODEL = "lipnet1"
 START, END = "start of dvc", "end of dvc"
 NOTE = [
-    "A stage's time runs from dvc's word that it starts to the next such word, so it includes dvc's hashing and saving",
-    "of what the stage wrote. Training is all of the time of `train_cnn`, `train_svm` and `train_trees`; overhead is",
-    "all other time over that of training. Making artificial particles, most of `ingest`, is spared to a run on one's",
-    "own data.",
+    "The time of a stage runs from the message of dvc that the stage starts to the next such message, so it includes",
+    "hashing and saving of the outputs by dvc. Training is the time of `train_cnn`, `train_svm` and `train_trees`;",
+    "overhead is all other time divided by that of training. Most of the time of `ingest` is the simulation of",
+    "artificial particles, which a run on real data does not need.",
     "",
 ]
 
@@ -34,7 +34,7 @@ NOTE = [
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--rounds", type=int, default=5, help="of `dvc repro` with nothing to do")
+    parser.add_argument("--rounds", type=int, default=5, help="number of runs of `dvc repro` with nothing to do")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         clone = Path(name) / "clone"
@@ -45,7 +45,7 @@ def main() -> None:
         params.write_text(re.sub(r"(?m)^model: \w+", f"model: {OTHER_MODEL}", params.read_text("utf-8")), "utf-8")
         changed = _repro(clone)
     if not whole.keys() >= set(TRAINING) or any(set(times) != {START} for times in idle):
-        raise RuntimeError(f"stages ran that should not, or did not that should: {whole}, {idle}")
+        raise RuntimeError(f"a training stage did not run, or a stage ran with nothing to do: {whole}, {idle}")
     nothing = median(times[START] for times in idle)
     total, training = sum(whole.values()), sum(whole[stage] for stage in TRAINING)
     parts = [
@@ -57,7 +57,7 @@ def main() -> None:
                 ["`dvc repro`, every stage", f"{total:.0f} s"],
                 ["training", f"{training:.0f} s"],
                 ["overhead", f"{(total - training) / training:.1%}"],
-                ["overhead but for `ingest`", f"{(total - training - whole[MADE_HERE]) / training:.1%}"],
+                ["overhead without `ingest`", f"{(total - training - whole[MADE_HERE]) / training:.1%}"],
                 ["`dvc repro` with nothing to do, median", f"{nothing:.2f} s"],
                 [f"`dvc repro` with `model: {OTHER_MODEL}`", f"{sum(changed.values()):.0f} s"],
                 ["stages that ran then", ", ".join(stage for stage in changed if stage not in (START, END))],
@@ -68,13 +68,12 @@ def main() -> None:
 
 
 def _repro(folder: Path, *options: str) -> dict[str, float]:
-    """Seconds of `dvc repro` by stage, a stage's problems together, and before the first and after the last one.
+    """Seconds of each stage in `dvc repro`, summed over problems, and of the time before the first and after the last.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: `dvc repro` failed.
     """
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # where the stages find python
-    environment = {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
+    environment = project.environment(PYTHONUNBUFFERED="1")
     command = [sys.executable, "-m", "dvc", "repro", *options]
     seconds, step, since = dict[str, float](), START, time.perf_counter()
     with subprocess.Popen(
@@ -91,7 +90,7 @@ def _repro(folder: Path, *options: str) -> dict[str, float]:
 
 
 def _steps(lines: Iterable[str]) -> Iterable[str]:
-    """The stages that dvc says it starts, without their problems, and its last word."""
+    """Names of the stages that dvc starts, without their problems, and ``END`` for its last message."""
     for line in lines:
         if found := re.match(r"Running stage '(\w+)", line):
             yield found[1]

@@ -1,8 +1,8 @@
-"""`lipnet predict` on a folder or table of particles, start included, with LipNet-4 networks that were never trained.
+"""`lipnet predict` on a folder or table of particles, with untrained LipNet-4 networks; times include the start.
 
     python -m benchmarks.predict INPUT [--rounds 3]
 
-writes benchmarks/results/predict.md. Time does not depend on what the weights are.
+writes benchmarks/results/predict.md. The time does not depend on the weights.
 """
 
 import argparse
@@ -62,7 +62,7 @@ def main() -> None:
 
 
 def write_networks(folder: Path) -> None:
-    """An ensemble as `lipnet export` writes it."""
+    """Write an ensemble in the format of `lipnet export`."""
     start_keras()
     params = read_params(ROOT / "params.yaml")
     row = parse(NetworkSettings, pick(params, "networks", NETWORK), f"networks.{NETWORK}")

@@ -1,9 +1,10 @@
-"""A copy of the project in another folder, and DVC there: what the checks of reproducibility share."""
+"""Shared by the checks of reproducibility: a copy of the project in another folder, and DVC in that copy."""
 
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,12 @@ Outputs = dict[str, dict[str, str]]  # stage -> path -> MD5
 
 
 def copy(folder: Path, *ignored: str) -> None:
-    """Copy the files that git tracks, as they are in the working tree, and these ignored ones; commit them there."""
+    """Copy the tracked files of the working tree, and some ignored ones, into a new git repository and commit them.
+
+    Args:
+        folder: the new repository.
+        ignored: paths of files and folders that git ignores and that are copied too.
+    """
     listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=True).stdout.decode()
     for name in filter(None, listed.split("\0")):
         if (ROOT / name).is_file():
@@ -29,21 +35,40 @@ def copy(folder: Path, *ignored: str) -> None:
 
 
 def environment(**changes: str) -> dict[str, str]:
-    """Environment of commands in a copy: Python as here."""
-    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])  # where the stages find python
+    """Environment for commands in a copy, with the Python of this process first in PATH."""
+    path = os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]])
     return {**os.environ, "PATH": path, **changes}
 
 
 def repro(folder: Path, *options: str, **changes: str) -> None:
-    """`dvc repro`, never from the run cache; what it says passes through.
+    """Run `dvc repro` without the run cache; its output is not captured.
+
+    Args:
+        folder: the copy of the project.
+        options: options of `dvc repro`.
+        changes: changes of the environment.
 
     Raises:
-        RuntimeError: it failed.
+        RuntimeError: `dvc repro` failed.
     """
     command = [sys.executable, "-m", "dvc", "repro", "--no-run-cache", *options]
     done = subprocess.run(command, cwd=folder, env=environment(**changes), check=False)
     if done.returncode:
         raise RuntimeError(f"dvc repro: failed with {done.returncode}")
+
+
+def change(params: dict[str, Any], changes: Mapping[str, Any]) -> None:
+    """Change settings in place; the keys are dotted names, such as ``split.folds``.
+
+    Raises:
+        KeyError: a section does not exist.
+    """
+    for name, value in changes.items():
+        *sections, key = name.split(".")
+        section = params
+        for one in sections:
+            section = section[one]
+        section[key] = value
 
 
 def read_lock(path: Path) -> dict[str, Any]:
@@ -53,5 +78,5 @@ def read_lock(path: Path) -> dict[str, Any]:
 
 
 def hashes(stages: dict[str, Any], kind: str) -> Outputs:
-    """MD5 of every ``outs`` or ``deps`` of every stage of a dvc.lock."""
+    """MD5 of all ``outs`` or ``deps`` (``kind``) of each stage of a dvc.lock."""
     return {name: {item["path"]: item["md5"] for item in stage.get(kind, [])} for name, stage in stages.items()}

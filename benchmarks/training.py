@@ -1,9 +1,9 @@
-"""A training epoch of LipNet-4 with the full augmentation: this project beside what a user would pick instead.
+"""A training epoch of LipNet-4 with full augmentation: this project compared with common alternatives.
 
     python -m benchmarks.training [--images 2048] [--rounds 5] [--arms lipnet keras_layers ...]
 
-writes benchmarks/results/training.md. Every arm may use two cores as it best can: one process of two threads, or two
-processes of one thread that train a network each. The arms take turns, so that all meet the same state of the machine.
+writes benchmarks/results/training.md. Every arm uses two cores, in its faster layout: one process of two threads, or
+two processes of one thread that train one network each. The arms run in turns, under the same load of the machine.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from benchmarks.training_arms import ARMS
 
 LAYOUTS = {"one process, two threads": (1, 2), "two processes, one thread each": (2, 1)}
 THREAD_VARIABLES = ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "TF_NUM_INTRAOP_THREADS", "NPROC")
-# What is trained: arm, backend, `train_cnn.precision` or what comes to the same.
+# Name -> arm, backend, `train_cnn.precision` or its equivalent.
 NAMES = {
     **{arm: (arm, "tensorflow", "float32") for arm in ARMS},
     "lipnet, JAX": ("lipnet", "jax", "float32"),
@@ -32,14 +32,14 @@ NAMES = {
 NEEDED = {"pytorch": "torch", "lipnet, PyTorch": "torch", "lipnet, JAX": "jax", "pytorch, bfloat16": "torch"}
 REFERENCES = ("lipnet", "lipnet, bfloat16")
 NOTE = [
-    "Images per second, median of the rounds; ratios: those of `lipnet` over those of the arm, median over the rounds",
-    "[least, most], each arm in the layout that serves it best.",
+    "Images per second: median over rounds. Ratios: images per second of `lipnet` divided by those of the arm, median",
+    "over rounds [smallest, largest], each arm in its faster layout.",
     "",
 ]
 
 
 class Runner(NamedTuple):
-    """Processes that train at once, each a network of its own."""
+    """Processes that train at the same time, one network each."""
 
     name: str
     processes: list[subprocess.Popen[str]]
@@ -48,7 +48,7 @@ class Runner(NamedTuple):
 def main() -> None:
     """Measure and write the table."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--images", type=int, default=2048, help="in an epoch of one network")
+    parser.add_argument("--images", type=int, default=2048, help="number of images in an epoch of one network")
     parser.add_argument("--rounds", type=int, default=5)
     parser.add_argument("--arms", nargs="*", choices=NAMES, default=[name for name in NAMES if _installed(name)])
     arguments = parser.parse_args()
@@ -58,7 +58,7 @@ def main() -> None:
         for layout in LAYOUTS
     }
     try:
-        for runner in tqdm(runners.values(), "first epochs, with all starts"):
+        for runner in tqdm(runners.values(), "first epochs, including the start"):
             epoch(runner)
         rounds = [
             {name: len(one.processes) * arguments.images / epoch(one) for name, one in runners.items()}
@@ -79,7 +79,7 @@ def _installed(name: str) -> bool:
 
 
 def start(arm: str, backend: str, precision: str, n_images: int, n_processes: int, n_threads: int) -> Runner:
-    """Start an arm; it trains its first epoch with the first call of ``epoch``."""
+    """Start the processes of an arm; the first call of ``epoch`` trains the first epoch."""
     environment = {
         **os.environ,
         **dict.fromkeys(THREAD_VARIABLES, str(n_threads)),
@@ -95,10 +95,10 @@ def start(arm: str, backend: str, precision: str, n_images: int, n_processes: in
 
 
 def epoch(runner: Runner) -> float:
-    """Seconds until all processes of a runner have trained one epoch.
+    """Train one epoch in all processes of a runner and return the seconds of the slowest one.
 
     Raises:
-        RuntimeError: one of them ended.
+        RuntimeError: a process ended.
     """
     for process in runner.processes:
         assert process.stdin
@@ -106,7 +106,7 @@ def epoch(runner: Runner) -> float:
         process.stdin.flush()
     answers = [process.stdout.readline() for process in runner.processes if process.stdout]
     if not all(answers):
-        raise RuntimeError(f"{runner.name}: ended without an answer")
+        raise RuntimeError(f"{runner.name}: a process ended before the end of the epoch")
     return max(map(float, answers))
 
 

@@ -1,8 +1,8 @@
-"""Run the whole pipeline from nothing in a fresh folder, and compare the hash of every output with dvc.lock.
+"""Run the whole pipeline in a new folder, and compare the hash of every output with dvc.lock.
 
     make verify [WORKERS=1]
 
-Nothing is taken from DVC's cache. It ends with the first stage that differs, or with the number of outputs that agree.
+The run does not use the cache of DVC. The result is the first stage that differs, or the number of identical outputs.
 """
 
 import argparse
@@ -18,9 +18,9 @@ from benchmarks.measure import ROOT
 
 
 def main() -> None:
-    """Run and compare; exit code 1 where anything differs."""
+    """Run and compare; exit code 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--workers", help="processes at once; by default as many as the cores allow")
+    parser.add_argument("--workers", help="number of parallel processes; default: by the number of cores")
     arguments = parser.parse_args()
     source = yaml.safe_load((ROOT / "params.yaml").read_text(encoding="utf-8"))["source"]
     with tempfile.TemporaryDirectory() as name:
@@ -34,16 +34,16 @@ def main() -> None:
     if wrong:
         sys.exit(f"verify: {wrong}")
     outputs = sum(len(paths) for paths in project.hashes(found, "outs").values())
-    print(f"verify: {outputs} outputs of {len(found)} stages are byte for byte those of dvc.lock")
+    print(f"verify: {outputs} outputs of {len(found)} stages are identical to those of dvc.lock")
 
 
 def first_difference(committed: dict[str, Any], found: dict[str, Any], order: list[str]) -> str | None:
-    """What is wrong with the first stage whose inputs or outputs differ, in words; None where all agree.
+    """Message on the first stage whose inputs or outputs differ; None if all stages agree.
 
     Args:
         committed: stages of dvc.lock.
-        found: stages of the lock file of the fresh run.
-        order: names of the stages without their problems, as the graph runs them.
+        found: stages of the lock file of the new run.
+        order: names of the stages without their problems, in the order of dvc.yaml.
     """
     places = {name: number for number, name in enumerate(order)}
     for stage in sorted(committed.keys() | found.keys(), key=lambda name: (places[name.split("@")[0]], name)):

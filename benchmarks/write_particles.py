@@ -1,4 +1,4 @@
-"""Write artificial particles in the JSON layout of the thesis's data (source.kind: particles), at any size.
+"""Write any number of artificial particles in the JSON layout of the thesis's data (source.kind: particles).
 
 python -m benchmarks.write_particles data/raw/lamellarity lamellarity 14169
 """
@@ -33,7 +33,7 @@ def main() -> None:
 
 
 def write(folder: Path, problem: str, n: int, params: dict[str, Any]) -> None:
-    """Write n artificial particles of a problem, with features measured before the images become JPEG."""
+    """Write n artificial particles of a problem; features are measured before JPEG compression of the images."""
     drawn = parse(ArtificialSettings, {**pick(params, "source", "artificial"), "n_particles": n}, "source.artificial")
     layout = parse(ParticlesSettings, pick(params, "source", "particles"), "source.particles")
     measures = parse(FeatureSettings, pick(params, "features"), "features")

@@ -1,8 +1,8 @@
-"""The command ``lipnet``: what is done with trained models. Training is `dvc repro`.
+"""The command ``lipnet``: use of trained models. Training is `dvc repro`.
 
-Exit codes: 0, all is done; 1, the input cannot be used, or not all of it; 2, the command line is wrong. A command is a
-function below: it reads, calls the library, writes. Libraries are imported inside it, so that no command waits for, or
-needs, those of another.
+Exit codes: 0, success; 1, the input or a part of it cannot be used; 2, the command line is wrong. Each command is a
+function below that reads, calls the library and writes. Each function imports the libraries that it uses. So a command
+starts fast and does not need the libraries of other commands.
 """
 
 import json
@@ -18,10 +18,10 @@ from lipnet.core.errors import InputError
 if TYPE_CHECKING:
     from lipnet.deployment.model_files import Description
 
-THREADS = 2  # that predict; more would wait for Python
+THREADS = 2  # threads for prediction; more threads would wait for the lock of the Python interpreter
 
 app = typer.Typer(
-    help="Use what the pipeline has trained.",
+    help="Use models that the pipeline trained.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -30,13 +30,13 @@ app = typer.Typer(
 
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX file, or a folder that `lipnet export` wrote")]
 Classifier = Annotated[
-    str | None, typer.Option(help="cnn or the name of an SVM; by default the network, or else the only one")
+    str | None, typer.Option(help="cnn or the name of an SVM; default: cnn, or the only classifier of MODEL")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print the summary as JSON")]
 
 
 def main() -> None:
-    """Run a command; what its user can set right ends in one message and exit code 1."""
+    """Run a command. Errors that the user can correct end in one message and exit code 1."""
     try:
         app()
     except InputError as error:
@@ -55,31 +55,39 @@ def predict(
     source: Annotated[
         Path,
         typer.Argument(
-            metavar="INPUT", help="folder of images, table as particles.csv, or micrograph with a label mask"
+            metavar="INPUT",
+            help="folder of images, table in the format of particles.csv, or micrograph with a label mask",
         ),
     ],
     to: Annotated[Path, typer.Option(help="CSV file to write")],
     masks: Annotated[
-        Path | None, typer.Option(help="folder of masks named as the images, or label mask of the micrograph")
+        Path | None,
+        typer.Option(help="folder of masks with the same names as the images, or label mask of the micrograph"),
     ] = None,
     padding_px: Annotated[
-        int | None, typer.Option(min=0, help="surrounding of particles in the images of a folder, or to cut")
+        int | None,
+        typer.Option(
+            min=0, help="width of the surrounding in images of single particles, or to cut out of micrographs"
+        ),
     ] = None,
-    pixel_size_nm: Annotated[float | None, typer.Option(min=1e-6, help="where the input does not say it")] = None,
+    pixel_size_nm: Annotated[
+        float | None, typer.Option(min=1e-6, help="pixel size of particles for which the input has none")
+    ] = None,
     classifier: Classifier = None,
     shift: Annotated[
-        float, typer.Option(min=0, max=1, help="how far to shift to natural proportions; 0: as the model states")
+        float,
+        typer.Option(min=0, max=1, help="strength of the shift to the natural class shares; 0: output of the model"),
     ] = 1.0,
     deployment_prior: Annotated[
-        str | None, typer.Option(help='proportions to shift to instead, as "Full=0.97,Empty=0.02,Uncertain=0.01"')
+        str | None, typer.Option(help='class shares to shift to instead, such as "Full=0.97,Empty=0.02,Uncertain=0.01"')
     ] = None,
     abstain_below: Annotated[
-        float, typer.Option(min=0, max=1, help="flag particles whose class is less probable than this")
+        float, typer.Option(min=0, max=1, help="flag particles whose predicted class is less probable than this")
     ] = 0.0,
     features: Annotated[bool, typer.Option(help="add the measured features to the table")] = True,
     as_json: AsJson = False,
 ) -> None:
-    """Classify particles and write a CSV: a row a particle, with class, probabilities and how sure they are."""
+    """Classify particles and write a CSV: one row per particle with class, probabilities, entropy and disagreement."""
     from concurrent.futures import ThreadPoolExecutor
     from functools import partial
 
@@ -87,27 +95,28 @@ def predict(
 
     from lipnet.core import files
     from lipnet.deployment.model_files import read_models
-    from lipnet.deployment.predict import join, notes, predict_part, prior_of, summarise
+    from lipnet.deployment.predict import join, notes, predict_batch, prior_of, summarise
     from lipnet.sources import rows
     from lipnet.sources.unlabelled import open_unlabelled
 
     if deployment_prior is not None and shift == 0:
-        raise typer.BadParameter("with --shift 0 nothing is shifted to it", param_hint="--deployment-prior")
+        raise typer.BadParameter("has no effect with --shift 0", param_hint="--deployment-prior")
     shares = None if deployment_prior is None else _shares(deployment_prior)
     models = read_models(model, classifier)
     description = models[0].description
     prior = None if shares is None else prior_of(shares, description.classes)
     opened = open_unlabelled(source, masks, padding_px, _given(description), description.micrographs)
-    work = partial(predict_part, read=opened.read, models=models, pixel_size_nm=pixel_size_nm, with_features=features)
-    # Threads: one part is measured in Python while the networks, outside it, look at others.
+    work = partial(predict_batch, read=opened.read, models=models, pixel_size_nm=pixel_size_nm, with_features=features)
+    # In threads: Python measures the features of one batch while ONNX Runtime runs the models on another.
     with ThreadPoolExecutor(THREADS) as pool:
-        parts = list(tqdm(pool.map(work, opened.tasks), "lipnet predict", len(opened.tasks), delay=1, file=sys.stderr))
-    rejected = [*opened.rejected, *(row for part in parts for row in part.rejected)]
-    if not any(len(part.known) for part in parts):
+        n_tasks = len(opened.tasks)
+        batches = list(tqdm(pool.map(work, opened.tasks), "lipnet predict", n_tasks, delay=1, file=sys.stderr))
+    rejected = [*opened.rejected, *(row for batch in batches for row in batch.rejected)]
+    if not any(len(batch.known) for batch in batches):
         raise InputError(f"{source}: no particle can be used\n{rows.summarise(rejected)}")
-    table = join(parts, models, prior, shift, abstain_below)
+    table = join(batches, models, prior, shift, abstain_below)
     files.write_table(to, table)
-    summary = summarise(table, rejected, models, notes(parts, description))
+    summary = summarise(table, rejected, models, notes(batches, description))
     print(json.dumps(summary, indent=2) if as_json else _in_words(summary, to))
     if rejected:
         found = len(table) + len(rejected)
@@ -121,13 +130,13 @@ def _shares(text: str) -> dict[str, float]:
     except ValueError:
         shares = {}
     if len(shares) < len(pairs):
-        message = f"'{text}': write Class=share for every class once, separated by commas"
+        message = f"'{text}': give Class=share once for every class, separated by commas"
         raise typer.BadParameter(message, param_hint="--deployment-prior")
     return shares
 
 
 def _given(description: "Description") -> list[str]:
-    """Features that the input must bring, because they are not measured."""
+    """Features that the input must contain, because they cannot be measured."""
     return [name for item in description.inputs.values() for name in getattr(item, "given", [])]
 
 
@@ -135,7 +144,7 @@ def _in_words(summary: dict[str, Any], to: Path) -> str:
     counts = ", ".join(f"{name} {count}" for name, count in summary["classes"].items())
     lines = [
         f"{to}: {summary['particles']} particles by {len(summary['models'])} x {summary['classifier']}: {counts}; "
-        f"{summary['abstained']} below the limit",
+        f"{summary['abstained']} below the abstention limit",
         *(f"note: {note}" for note in summary["notes"]),
     ]
     return "\n".join(lines)
@@ -148,7 +157,7 @@ def export(
     run: Annotated[Path, typer.Option(help="folder of the pipeline, with params.yaml")] = Path(),
     as_json: AsJson = False,
 ) -> None:
-    """Write the trained networks and SVMs of a problem as ONNX files, with a card that says what they are."""
+    """Write the trained networks and SVMs of a problem as ONNX files, with a card that describes them."""
     from tqdm import tqdm
 
     from lipnet.core import files
@@ -174,11 +183,12 @@ def explain(
     problem: Annotated[str, typer.Argument(help="problem of params.yaml")],
     to: Annotated[Path, typer.Option(help="folder to write")],
     particle: Annotated[
-        list[str] | None, typer.Option(help="id of a particle of fold 0; may be repeated; by default one a class")
+        list[str] | None,
+        typer.Option(help="id of a particle; may be repeated; default: one particle per class of fold 0"),
     ] = None,
     run: Annotated[Path, typer.Option(help="folder of the pipeline, with params.yaml")] = Path(),
 ) -> None:
-    """Draw what the network of fold 0 looks at, and which particle features it agrees with."""
+    """Draw maps of what the network of fold 0 responds to, and its agreement with particle features."""
     from lipnet.deployment.explain_files import explain_particles
 
     explain_particles(run, problem, particle or [], to)
@@ -188,15 +198,15 @@ def explain(
 @app.command()
 def report(
     problem: Annotated[str, typer.Argument(help="problem of params.yaml")],
-    to: Annotated[Path, typer.Option(help="HTML file to write; label_errors.csv is written beside it")],
+    to: Annotated[Path, typer.Option(help="HTML file to write; label_errors.csv is written into the same folder")],
     run: Annotated[Path, typer.Option(help="folder of the pipeline, with params.yaml")] = Path(),
 ) -> None:
-    """Write a page that shows how good the classifiers of a problem are, and which labels are likely wrong."""
+    """Write a page with the measures of all classifiers of a problem, and a table of likely label errors."""
     from lipnet.core import files
-    from lipnet.deployment.report import make
+    from lipnet.deployment.report import make_report
     from lipnet.deployment.runs import read_evidence, read_run
 
-    page, errors = make(read_run(run, problem), read_evidence(run, problem))
+    page, errors = make_report(read_run(run, problem), read_evidence(run, problem))
     beside = to.with_name("label_errors.csv")
     files.write_text(to, page)
     files.write_table(beside, errors)
@@ -205,7 +215,7 @@ def report(
 
 @app.command()
 def info(model: ModelPath, classifier: Classifier = None, as_json: AsJson = False) -> None:
-    """Say what a model is: problem, classes, inputs, origin."""
+    """Show the description of models: problem, classes, inputs, origin."""
     from lipnet.deployment.model_files import read_models
 
     models = [(one.name, one.description) for one in read_models(model, classifier)]

@@ -1,4 +1,4 @@
-"""The command lipnet: what a user gets, and what every wrong input ends in: one message and an exit code."""
+"""The command lipnet: its output, and the message and exit code for every wrong input."""
 
 import json
 import shutil
@@ -16,7 +16,7 @@ from PIL import Image
 
 from lipnet import cli
 from lipnet.deployment import export
-from lipnet.deployment.runs import Run
+from lipnet.deployment.runs import PipelineRun
 from tests.deployment.finished_run import PROBLEM, make_run
 from tests.deployment.onnx_models import IMAGE, description, features_of, write
 
@@ -26,13 +26,13 @@ Command = Callable[..., tuple[int, str, str]]
 
 @pytest.fixture
 def lipnet(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Command:
-    """Run a command line; gives exit code, stdout and stderr."""
+    """Function that runs a command line and returns exit code, stdout and stderr."""
 
     def run(*words: Any) -> tuple[int, str, str]:
         monkeypatch.setattr(sys, "argv", ["lipnet", *map(str, words)])
         with pytest.raises(SystemExit) as end:
             cli.main()
-        if isinstance(end.value.code, str):  # Python itself prints it to stderr and exits with 1
+        if isinstance(end.value.code, str):  # Python prints such a message to stderr and exits with code 1
             print(end.value.code, file=sys.stderr)
         printed = capsys.readouterr()
         return 1 if isinstance(end.value.code, str) else int(end.value.code or 0), printed.out, printed.err
@@ -58,13 +58,13 @@ def images(tmp_path: Path) -> Path:
 def test_predict_writes_a_row_for_every_image(lipnet: Command, models: Path, images: Path, tmp_path: Path) -> None:
     code, out, err = lipnet("predict", models, images, "--to", tmp_path / "new" / "out.csv", "--abstain-below", 0.9)
     assert (code, err) == (0, "")
-    assert "3 particles by 2 x cnn: Bright 2, Dark 1; 1 below the limit" in out
+    assert "3 particles by 2 x cnn: Bright 2, Dark 1; 1 below the abstention limit" in out
     table = pd.read_csv(tmp_path / "new" / "out.csv")
     assert table["id"].tolist() == list(LEVELS)
     assert table["class"].tolist() == ["Bright", "Dark", "Bright"]
     assert table["abstain"].tolist() == [0, 0, 1]
-    of_bright = 1 / (1 + np.exp(20 - 40 * 128 / 255 - np.array([0, 2])))  # what each model says of the grey image
-    assert_allclose(table["disagreement"], [0, 0, of_bright.std()], atol=1e-5)
+    p_bright = 1 / (1 + np.exp(20 - 40 * 128 / 255 - np.array([0, 2])))  # of each model, for the grey image
+    assert_allclose(table["disagreement"], [0, 0, p_bright.std()], atol=1e-5)
     assert "area_px2" in table
 
 
@@ -90,7 +90,9 @@ def test_probabilities_are_shifted_to_the_natural_or_a_given_prior(
     lipnet: Command, images: Path, tmp_path: Path, options: list[Any], share: float
 ) -> None:
     said = description(natural_prior=[0.1, 0.9])
-    model = write(tmp_path / "m.onnx", said, weights=(0.0, 0.0), biases=(0.0, 0.0))  # it never knows
+    model = write(
+        tmp_path / "m.onnx", said, weights=(0.0, 0.0), biases=(0.0, 0.0)
+    )  # both classes always get the same probability
     assert lipnet("predict", model, images, "--to", tmp_path / "out.csv", *options)[0] == 0
     assert_allclose(pd.read_csv(tmp_path / "out.csv")["p_Bright"], share, atol=1e-6)
 
@@ -109,7 +111,7 @@ def test_a_table_and_a_micrograph_are_read_too(lipnet: Command, models: Path, im
     assert code == 0 and pd.read_csv(tmp_path / "out.csv")["id"].tolist() == ["dark.png:1"]
 
 
-def test_features_that_a_model_needs_are_taken_from_the_table(lipnet: Command, images: Path, tmp_path: Path) -> None:
+def test_features_that_a_model_needs_are_read_from_the_table(lipnet: Command, images: Path, tmp_path: Path) -> None:
     said = description(classifier="svm", inputs=features_of("density", given=["density"]))
     model = write(tmp_path / "svm.onnx", said)
     (images / "particles.csv").write_text("id,image,density\na,dark.png,1\nb,dark.png,0\n")
@@ -117,7 +119,7 @@ def test_features_that_a_model_needs_are_taken_from_the_table(lipnet: Command, i
     assert pd.read_csv(tmp_path / "out.csv")["class"].tolist() == ["Bright", "Dark"]
 
 
-def test_what_can_be_read_is_classified_and_the_rest_named_with_exit_code_1(
+def test_readable_particles_are_classified_and_the_others_are_listed_with_exit_code_1(
     lipnet: Command, models: Path, images: Path, tmp_path: Path
 ) -> None:
     (images / "text.png").write_text("no image")
@@ -146,7 +148,7 @@ def _emptied(_: Path, images: Path) -> None:
     images.mkdir()
 
 
-def _as_it_is(_: Path, __: Path) -> None:
+def _unchanged(_: Path, __: Path) -> None:
     pass
 
 
@@ -157,13 +159,13 @@ def _as_it_is(_: Path, __: Path) -> None:
         (_wrong_metadata, "models images", "metadata: classifier: Field required"),
         (_only_text, "models images", "no particle can be used"),
         (_emptied, "models images", "holds no particles.csv and no PNG"),
-        (_as_it_is, "none images", "no such file or folder; `lipnet export` writes one"),
-        (_as_it_is, "images images", "holds no .onnx file"),
-        (_as_it_is, "images/dark.png images", "damaged or not an ONNX file"),
-        (_as_it_is, "models none", "none: no such file or folder"),
-        (_as_it_is, "models models/cnn_fold0.onnx", "give a folder of images"),
-        (_as_it_is, "models images --deployment-prior Full=1,Empty=2", "give a share to each of Bright, Dark"),
-        (_as_it_is, "models images --classifier svm", "choose a classifier with --classifier; there are cnn"),
+        (_unchanged, "none images", "no such file or folder; `lipnet export` writes model files"),
+        (_unchanged, "images images", "contains no .onnx file"),
+        (_unchanged, "images/dark.png images", "damaged or not an ONNX file"),
+        (_unchanged, "models none", "none: no such file or folder"),
+        (_unchanged, "models models/cnn_fold0.onnx", "give a folder of images"),
+        (_unchanged, "models images --deployment-prior Full=1,Empty=2", "give a share to each of Bright, Dark"),
+        (_unchanged, "models images --classifier svm", "choose a classifier with --classifier; available: cnn"),
     ],
 )
 def test_a_wrong_input_ends_in_one_message_and_exit_code_1(
@@ -184,7 +186,7 @@ def test_a_wrong_input_ends_in_one_message_and_exit_code_1(
     assert not Path("out.csv").exists()
 
 
-def test_a_place_that_cannot_be_written_ends_in_one_message(lipnet: Command, models: Path, images: Path) -> None:
+def test_an_output_that_cannot_be_written_ends_in_one_message(lipnet: Command, models: Path, images: Path) -> None:
     code, _, err = lipnet("predict", models, images, "--to", images)
     assert code == 1 and err.startswith("lipnet: ") and "a folder is where a file is needed" in err
 
@@ -208,7 +210,7 @@ def test_a_wrong_command_line_ends_in_exit_code_2(lipnet: Command, words: list[s
     assert code == 2 and "Usage:" in err
 
 
-def test_info_says_what_a_model_is(lipnet: Command, models: Path) -> None:
+def test_info_shows_the_description_of_a_model(lipnet: Command, models: Path) -> None:
     code, out, _ = lipnet("info", models)
     assert code == 0 and "cnn_fold1.onnx: by_hand, fold 1, for brightness" in out
     assert "image: image [4, 4, 1]" in out and "50.00%, 50.00%" in out
@@ -219,7 +221,7 @@ def test_info_says_what_a_model_is(lipnet: Command, models: Path) -> None:
 def test_export_writes_the_models_and_their_card(
     lipnet: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def two_files(run: Run) -> Any:
+    def two_files(run: PipelineRun) -> Any:
         yield "cnn_fold0.onnx", run.problem.encode()
         yield "svm_fold0.onnx", b"svm"
 
@@ -232,12 +234,12 @@ def test_export_writes_the_models_and_their_card(
     assert (to / "card.md").read_text().startswith(f"# {PROBLEM}: tiny and SVMs")
 
 
-def test_export_of_what_is_no_run_ends_in_one_message(lipnet: Command, tmp_path: Path) -> None:
+def test_export_of_a_folder_without_a_run_ends_in_one_message(lipnet: Command, tmp_path: Path) -> None:
     code, _, err = lipnet("export", PROBLEM, "--run", tmp_path, "--to", tmp_path / "to")
     assert code == 1 and "params.yaml: no such file" in err
 
 
-def test_without_the_libraries_of_training_export_says_what_to_install(
+def test_without_the_libraries_of_training_export_names_the_package_to_install(
     lipnet: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(sys.modules, "lipnet.deployment.runs", None)

@@ -1,4 +1,4 @@
-"""The report of a pull request: what changed between two commits of a small repository, and nothing else."""
+"""The report of a pull request: the changes between two commits of a small repository, and nothing else."""
 
 import json
 import os
@@ -31,7 +31,7 @@ def _write(folder: Path, f1: float, seed: int, recall: float | None) -> None:
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A repository whose last commit differs from its first in one score, one parameter, a count and two pictures."""
+    """A repository with two commits that differ in one score, one parameter, one count and two pictures."""
     folder = tmp_path_factory.mktemp("a project")
     (folder / "metrics").mkdir()
     _write(folder, 0.8, 1, 0.5)
@@ -57,7 +57,7 @@ def _report(folder: Path, base: str, **environment: str) -> subprocess.Completed
     return subprocess.run(command, cwd=folder, env={**kept, **environment}, capture_output=True, text=True, check=False)
 
 
-def test_what_changed_is_reported_and_nothing_else(folder: Path) -> None:
+def test_only_changes_are_reported(folder: Path) -> None:
     done = _report(folder, "base")
     assert done.returncode == 0, done.stderr
     assert "| encapsulation | cnn | macro_f1 | 0.8 | 0.85 | +0.0500 | +1.0 |" in done.stdout
@@ -68,7 +68,7 @@ def test_what_changed_is_reported_and_nothing_else(folder: Path) -> None:
         assert unchanged not in done.stdout
 
 
-def test_measures_of_a_class_are_folded_away_and_what_became_undefined_is_left_empty(folder: Path) -> None:
+def test_measures_of_a_class_are_in_a_folded_table_and_undefined_values_are_empty(folder: Path) -> None:
     whole, folded = _report(folder, "base").stdout.split("<details><summary>by class</summary>")
     assert "Full" not in whole
     assert "| encapsulation | cnn | Full tpr | 0.5 |  |  |  |" in folded
@@ -80,7 +80,7 @@ def test_against_itself_nothing_changed(folder: Path) -> None:
     assert "|" not in report
 
 
-def test_pictures_are_linked_to_the_commit_where_a_reviewer_reads_them(folder: Path) -> None:
+def test_pictures_are_linked_to_the_commit_on_the_server(folder: Path) -> None:
     place = {"GITHUB_SERVER_URL": "https://example.invalid", "GITHUB_REPOSITORY": "a/b", "GITHUB_SHA": "123"}
     assert "(https://example.invalid/a/b/blob/123/changed.png)" in _report(folder, "base", **place).stdout
 

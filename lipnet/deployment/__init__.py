@@ -1,4 +1,4 @@
-"""What is done with a finished run: export, prediction of new particles, report, explanations.
+"""Use of a finished run: export of models, prediction of new particles, report, explanation of networks.
 
-Imports every other package. Only the command line (``lipnet.cli``) imports it.
+This package may import every other package. Only the command line (``lipnet.cli``) and benchmarks import it.
 """

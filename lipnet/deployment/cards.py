@@ -1,17 +1,24 @@
-"""The card of an exported run: what its models are, what they learnt from, how good they are, and what they are not."""
+"""The card of an exported run: models, training data, settings, measures and limits."""
 
+from collections.abc import Mapping
 from typing import Any
 
 from lipnet.core.settings import pick
-from lipnet.deployment.runs import Run
+from lipnet.deployment import measures
+from lipnet.deployment.runs import PipelineRun
+from lipnet.evaluation.formatting import markdown_table, mean_with_sd
 
 SECTIONS = ("seed", "source", "crop", "split", "balance", "augment", "train_cnn", "train_svm", "features", "decide")
-MEASURES = ("macro_f1", "balanced_accuracy", "mcc", "log_loss", "average_precision")
-OF_CLASS = {"tpr": "recall", "ppv": "precision", "f1": "F1"}
+NONE_OF_CLASS = {"particles": 0, "groups": 0}  # counts of a class that has no particles
 
 
-def card_of(run: Run, files: list[str]) -> dict[str, Any]:
-    """All that the card says, ready for JSON."""
+def card_of(run: PipelineRun, files: list[str]) -> dict[str, Any]:
+    """Content of the card, ready for JSON.
+
+    Args:
+        run: the exported run.
+        files: names of the model files.
+    """
     architecture = pick(run.params, "model")
     return {
         "problem": run.problem,
@@ -25,88 +32,97 @@ def card_of(run: Run, files: list[str]) -> dict[str, Any]:
         },
         "metrics": run.metrics,
         "provenance": run.provenance.model_dump(),
-        "limits": _limits(run),
+        "limits": limits_of(run),
     }
 
 
-def _limits(run: Run) -> list[str]:
+def limits_of(run: PipelineRun) -> list[str]:
+    """Limits of the models of a run, one sentence or two each."""
     sizes_nm = run.table["pixel_size_nm"].dropna()
-    seen = f"{sizes_nm.min():.3g} to {sizes_nm.max():.3g} nm" if len(sizes_nm) else "an unknown size"
+    pixels = f"{sizes_nm.min():.3g} to {sizes_nm.max():.3g} nm across" if len(sizes_nm) else "of unknown size"
     limits = [
-        "Every particle gets one of the classes above, whatever it shows: there is no 'none of these'.",
-        "The measures are those of single models on particles that they were not trained on; the mean of all folds, "
-        "which `lipnet predict` uses, was not measured.",
-        "The spread over folds is that of models that share most of their training particles, so it is too small.",
-        f"Pixels of the training particles were {seen} across; images are not resampled to another pixel size.",
-        "Other microscopes, defocus, staining or ways to find particles were not tried: check on some of your own.",
+        "Every particle gets one of the classes above, even if it belongs to none of them.",
+        "The measures are of single models on particles that they were not trained on. `lipnet predict` uses the mean "
+        "of the models of all folds, which was not measured.",
+        "The standard deviation over folds is too small, because the models of the folds share most of their training "
+        "particles.",
+        f"Pixels of the training particles were {pixels}; images are not resampled to another pixel size.",
+        "Other microscopes, defocus values, stains and methods of particle picking were not tested: check the models "
+        "on some of your own particles.",
     ]
     if pick(run.params, "source", "kind") == "artificial":
-        limits.insert(0, "Trained on artificial particles only: nothing is known of how it does on real ones.")
+        limits.insert(0, "Trained on artificial particles only: the performance on real particles is unknown.")
     return limits
 
 
 def to_markdown(card: dict[str, Any]) -> str:
     """The card as a page of Markdown."""
-    source = card["provenance"]
-    lines = [
+    return "\n".join([*_heading(card), *_data(card), *_measures(card), *_limits(card), *_origin(card)])
+
+
+def mean_and_sd(measure: Mapping[str, float | None]) -> str:
+    """Mean and standard deviation of a measure over folds as text, from an entry of metrics.json."""
+    return mean_with_sd(measure["mean"], measure["sd"])
+
+
+def _heading(card: dict[str, Any]) -> list[str]:
+    return [
         f"# {card['problem']}: {card['architecture']} and SVMs",
         "",
         f"Classes: {', '.join(card['classes'])}. Use: `lipnet predict FOLDER INPUT --to out.csv`.",
         "",
+    ]
+
+
+def _data(card: dict[str, Any]) -> list[str]:
+    counts = card["data"]
+    of_classes = [(name, counts["classes"].get(name, NONE_OF_CLASS)) for name in card["classes"]]
+    rows = [[name, str(of_class["particles"]), str(of_class["groups"])] for name, of_class in of_classes]
+    return [
         "## Data",
         "",
-        f"{card['data']['particles']} particles in {card['data']['groups']} groups.",
+        f"{counts['particles']} particles in {counts['groups']} groups.",
         "",
-        *_table(
-            ["class", "particles", "groups"],
-            [[name, str(of_class["particles"]), str(of_class["groups"])] for name, of_class in _classes(card)],
-        ),
+        *markdown_table(["class", "particles", "groups"], rows),
         "",
+    ]
+
+
+def _measures(card: dict[str, Any]) -> list[str]:
+    overall, of_class = measures.HEADLINE_OVERALL, measures.HEADLINE_OF_CLASS
+    rows = [[name, *(mean_and_sd(scores[key]) for key in overall)] for name, scores in card["metrics"].items()]
+    rows_of_classes = [
+        [name, label, *(mean_and_sd(scores[label][key]) for key in of_class)]
+        for name, scores in card["metrics"].items()
+        for label in card["classes"]
+    ]
+    return [
         "## Measures",
         "",
-        "Mean ± standard deviation over folds, each on particles that its model was not trained on. `cnn` is the",
-        "network's largest probability; `lipnet predict` shifts to natural proportions, as rules with `shift: 1.0` do.",
+        "Mean ± standard deviation over folds; each fold was measured on particles that its model was not trained on.",
+        "`cnn` predicts the class with the largest probability of the network. `lipnet predict` first shifts the",
+        "probabilities to the natural class shares, as decision rules with `shift: 1.0` do.",
         "",
-        *_table(
-            ["classifier", *(name.replace("_", " ") for name in MEASURES)],
-            [[name, *(_spread(of[key]) for key in MEASURES)] for name, of in card["metrics"].items()],
-        ),
+        *markdown_table(["classifier", *map(measures.words, overall)], rows),
         "",
-        *_table(
-            ["classifier", "class", *OF_CLASS.values()],
-            [
-                [name, label, *(_spread(of[label][key]) for key in OF_CLASS)]
-                for name, of in card["metrics"].items()
-                for label in card["classes"]
-            ],
-        ),
+        *markdown_table(["classifier", "class", *map(measures.words, of_class)], rows_of_classes),
         "",
-        "## Limits",
-        "",
-        *(f"- {limit}" for limit in card["limits"]),
-        "",
+    ]
+
+
+def _limits(card: dict[str, Any]) -> list[str]:
+    return ["## Limits", "", *(f"- {limit}" for limit in card["limits"]), ""]
+
+
+def _origin(card: dict[str, Any]) -> list[str]:
+    origin = card["provenance"]
+    return [
         "## Origin",
         "",
-        f"- git revision: {source['git_revision'] or 'unknown'}",
-        f"- MD5 of the packed particles: {source['data_md5'] or 'unknown'}",
-        f"- libraries: {', '.join(f'{name} {number}' for name, number in source['versions'].items())}",
+        f"- git revision: {origin['git_revision'] or 'unknown'}",
+        f"- MD5 of the packed particles: {origin['data_md5'] or 'unknown'}",
+        f"- libraries: {', '.join(f'{name} {number}' for name, number in origin['versions'].items())}",
         f"- files: {', '.join(card['files'])}",
         "- settings: in card.json",
         "",
     ]
-    return "\n".join(lines)
-
-
-def _classes(card: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
-    return [(name, card["data"]["classes"].get(name, {"particles": 0, "groups": 0})) for name in card["classes"]]
-
-
-def _spread(measure: dict[str, float | None]) -> str:
-    mean, sd = measure["mean"], measure["sd"]
-    if mean is None:
-        return "undefined"
-    return f"{mean:.3f}" if sd is None else f"{mean:.3f} ± {sd:.3f}"
-
-
-def _table(names: list[str], rows: list[list[str]]) -> list[str]:
-    return [f"| {' | '.join(row)} |" for row in (names, ["---"] * len(names), *rows)]

@@ -1,20 +1,18 @@
-"""What a trained network looks at in an image, and which particle features it has come to measure (thesis, 4.4 and 10).
+"""Maps of the pixels that a trained network responds to (thesis, sections 4.4 and 10).
 
-Signals are carried back from a unit to the pixels layer by layer, in NumPy, by a table of layer types. So the three
-rules differ where they differ on paper, at ReLUs, and every piece can be tested as the transpose of what it undoes.
+Signals are propagated back from a unit to the pixels, layer by layer, in NumPy; a table holds one function per type of
+layer. So the three rules differ only at ReLUs, as in the papers, and tests can compare every function with the
+transpose of its layer.
 """
 
 from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, get_args
 
 import numpy as np
-import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
 from lipnet.classifiers.networks.filters import CHUNK
 from lipnet.classifiers.networks.training import predict
-from lipnet.evaluation.comparison import holm
 from lipnet.samples.crops import to_grey
 
 if TYPE_CHECKING:
@@ -26,12 +24,12 @@ RULES: tuple[Rule, ...] = get_args(Rule)
 
 
 class Excitation(NamedTuple):
-    """The images that excite the filters of a layer most, strongest first.
+    """The images that activate the filters of a layer most, strongest first.
 
     Attributes:
-        rows: of the images, shape (filters, k).
-        places: row and column, in the layer's map, where the image excites the filter most, shape (filters, k, 2).
-        values: the activations there, shape (filters, k).
+        rows: indices of the images, shape (filters, k).
+        places: row and column, in the map of the layer, of the largest activation, shape (filters, k, 2).
+        values: the largest activations, shape (filters, k).
     """
 
     rows: NDArray[np.int64]
@@ -40,13 +38,13 @@ class Excitation(NamedTuple):
 
 
 class Patches(NamedTuple):
-    """What excites filters most, and what of it does.
+    """Image patches that activate filters most, and the pixels in them that cause the activation.
 
     Attributes:
-        filters: their numbers, shape (filters,), ascending.
-        patches: receptive fields in the images that excite each most, strongest first, shape (filters, k, side_px,
-            side_px), grey levels 0 to 255, NaN beyond the image.
-        reconstructions: the filter carried back from there, same shape.
+        filters: numbers of the filters, shape (filters,), ascending.
+        patches: receptive fields in the images that activate each filter most, strongest first, shape (filters, k,
+            side_px, side_px), grey levels 0 to 255, NaN outside the image.
+        reconstructions: maps of ``backproject`` in the same receptive fields, same shape.
     """
 
     filters: NDArray[np.int64]
@@ -55,24 +53,25 @@ class Patches(NamedTuple):
 
 
 def backproject(model: "keras.Model", crops: NDArray[np.uint8], layer: str, unit: int, rule: Rule) -> Floats:
-    """Carry one unit or filter back to the pixels, from where it is most active in each image.
+    """Propagate one unit or filter back to the pixels, from the place of its largest activation in each image.
 
-    Max-pooling passes a signal to where the maximum was, the switches of Zeiler and Fergus (2014); convolutions and
-    dense layers are transposed. At ReLUs ``gradient`` passes what was positive on the way forth, ``deconvnet`` (Zeiler
-    and Fergus) what is positive on the way back, and ``guided`` (Springenberg et al. 2015) what is both.
+    Max-pooling passes a signal to the place of the maximum (the switches of Zeiler and Fergus 2014); convolutions and
+    dense layers are transposed. At ReLUs, ``gradient`` passes signals where the forward input was positive,
+    ``deconvnet`` (Zeiler and Fergus 2014) passes positive signals, and ``guided`` (Springenberg et al. 2015) passes
+    positive signals where the forward input was positive.
 
     Args:
         model: a LipNet.
         crops: shape (n, size_px, size_px).
-        layer: name of the layer whose output is meant; any but the softmax.
+        layer: name of the layer of the unit; any layer below the softmax.
         unit: index of the unit, or of the filter of a convolution.
-        rule: which of the three.
+        rule: one of the three rules for ReLUs.
 
     Returns:
-        shape (n, size_px, size_px); what is carried back is 1 at the unit, so that this is activation per grey level.
+        Shape (n, size_px, size_px). The signal at the unit is 1, so the map is activation per grey level.
 
     Raises:
-        ValueError: no such layer, or the softmax.
+        ValueError: there is no such layer below the softmax.
     """
     values = forward(model, crops)
     output = values[_position(model, layer) + 1]
@@ -83,7 +82,7 @@ def backproject(model: "keras.Model", crops: NDArray[np.uint8], layer: str, unit
 
 
 def forward(model: "keras.Model", crops: NDArray[np.uint8]) -> list[Floats]:
-    """What enters each layer, in order, and last what leaves the network.
+    """Inputs of all layers, in order, followed by the output of the network.
 
     Args:
         model: a LipNet of L layers.
@@ -101,33 +100,33 @@ def forward(model: "keras.Model", crops: NDArray[np.uint8]) -> list[Floats]:
 
 
 def chain(model: "keras.Model") -> list[Any]:
-    """The layers of a network, each of which feeds the next one alone.
+    """Layers of a network in which each layer feeds only the next one.
 
     Raises:
-        ValueError: it is no chain, as networks with bridges, joined features or a masked average are not.
+        ValueError: the network is not such a chain; it has skip connections, joined features or a masked average.
     """
     layers = [layer for layer in model.layers if type(layer).__name__ != "InputLayer"]
     others = sorted({type(layer).__name__ for layer in layers} - {*_LINEAR, "Activation"})
     if others:
-        raise ValueError(f"only networks that are a chain of layers are explained; this one has {', '.join(others)}")
+        raise ValueError(f"only networks that are a chain of layers can be explained; this one has {', '.join(others)}")
     return layers
 
 
 def backward(model: "keras.Model", values: list[Floats], layer: str, signal: Floats, rule: Rule) -> Floats:
-    """Carry a signal at the output of a layer back to the pixels.
+    """Propagate a signal at the output of a layer back to the pixels.
 
     Args:
         model: a LipNet.
-        values: of ``forward``; they say where maxima were and what was positive.
+        values: result of ``forward`` for n images; used for the places of maxima and the signs at ReLUs.
         layer: name of the layer.
-        signal: shape of its output for n images.
-        rule: what ReLUs let pass, as in ``backproject``.
+        signal: an array of the shape of the layer's output for n images.
+        rule: rule for ReLUs, as in ``backproject``.
 
     Returns:
-        shape (n, size_px, size_px).
+        Shape (n, size_px, size_px).
 
     Raises:
-        ValueError: no such layer, or the softmax.
+        ValueError: there is no such layer below the softmax.
     """
     position = _position(model, layer)
     for step, before in zip(chain(model)[position::-1], values[position::-1], strict=True):
@@ -138,21 +137,21 @@ def backward(model: "keras.Model", values: list[Floats], layer: str, signal: Flo
 def _position(model: "keras.Model", layer: str) -> int:
     names = [step.name for step in chain(model)]
     if layer not in names[:-1]:
-        raise ValueError(f"'{layer}' is not a layer below the softmax; these are: {', '.join(names[:-1])}")
+        raise ValueError(f"'{layer}' is not a layer below the softmax; available: {', '.join(names[:-1])}")
     return names.index(layer)
 
 
 def transposed(layer: "keras.layers.Layer", before: Floats, signal: Floats, rule: Rule) -> Floats:
-    """Carry a signal at the output of one layer to its input; linear but for what a rule clips.
+    """Propagate a signal from the output of one layer to its input; linear, except where a rule clips.
 
     Args:
-        layer: of a type that ``networks.build`` uses, but the softmax.
-        before: its input.
-        signal: shape of its output.
+        layer: a layer of a type that ``architecture.build`` uses, other than the softmax.
+        before: input of the layer.
+        signal: an array of the shape of the layer's output.
         rule: as in ``backproject``.
 
     Returns:
-        shape of ``before``.
+        An array of the shape of ``before``.
     """
     kind = type(layer).__name__
     return _RELU[rule](before, signal) if kind == "Activation" else _LINEAR[kind](layer, before, signal)
@@ -169,7 +168,7 @@ def _through_convolution(layer: Any, before: Floats, signal: Floats) -> Floats:
     kernel, step = np.asarray(layer.kernel), layer.strides[0]
     side = len(kernel)
     shape = np.array(before.shape[1:3])
-    reached = (np.array(signal.shape[1:3]) - 1) * step + 1  # from the first to the last place of the kernel
+    reached = (np.array(signal.shape[1:3]) - 1) * step + 1  # pixels from the first to the last position of the kernel
     whole = np.zeros((len(before), *np.maximum(reached + side - 1, shape), before.shape[-1]))
     for row, column in np.ndindex(side, side):
         places = np.s_[:, row : row + reached[0] : step, column : column + reached[1] : step]
@@ -179,14 +178,14 @@ def _through_convolution(layer: Any, before: Floats, signal: Floats) -> Floats:
 
 
 def _padding(length: int, side: int, step: int) -> int:
-    # Zeros that a convolution with padding "same" puts before the first pixel; an odd one out comes after the last.
+    # Zeros before the first pixel in a convolution with padding "same"; if their total is odd, one more is at the end.
     return max((-(-length // step) - 1) * step + side - length, 0) // 2
 
 
 def _to_maxima(layer: Any, before: Floats, signal: Floats) -> Floats:
     side = layer.pool_size[0]
     n, height, width, channels = signal.shape
-    covered = before[:, : height * side, : width * side]  # what is left over at the end is in no window
+    covered = before[:, : height * side, : width * side]  # pixels left over at the end are in no window
     windows = covered.reshape(n, height, side, width, side, channels).transpose(0, 1, 3, 5, 2, 4)
     windows = windows.reshape(n, height, width, channels, side**2)
     switches = np.arange(side**2) == windows.argmax(axis=-1)[..., None]
@@ -222,17 +221,17 @@ _LINEAR: dict[str, Callable[[Any, Floats, Floats], Floats]] = {
 
 
 def occlusion(model: "keras.Model", crop: NDArray[np.uint8], label: int, reach_px: int, grey: int = 128) -> Floats:
-    """How much less probable a class becomes when a grey square hides a place (Zeiler and Fergus 2014).
+    """Drop of the probability of a class when a grey square covers a part of the image (Zeiler and Fergus 2014).
 
     Args:
         model: a LipNet.
         crop: shape (size_px, size_px).
         label: index of the class.
-        reach_px: from the centre of the square to its edge; its side is 2 reach_px + 1.
-        grey: of the square, 0 to 255.
+        reach_px: distance from the centre of the square to its edge; its side is 2 reach_px + 1.
+        grey: grey level of the square, 0 to 255.
 
     Returns:
-        shape (size_px, size_px): probability without minus probability with the square centred there.
+        Shape (size_px, size_px): probability without the square minus probability with the square centred at the pixel.
     """
     along = np.arange(len(crop))
     hidden = np.abs(along[:, None] - along) <= reach_px
@@ -243,15 +242,15 @@ def occlusion(model: "keras.Model", crop: NDArray[np.uint8], label: int, reach_p
 
 
 def receptive_field(model: "keras.Model", layer: str, place: tuple[int, int]) -> tuple[slice, slice]:
-    """Rows and columns of the image that a place in a layer's map depends on, for some weights and image.
+    """Rows and columns of the image that a place in the map of a layer can depend on.
 
     Args:
         model: a LipNet.
         layer: name of a layer whose output is a map, such as ``conv1_1_relu``.
-        place: row and column in it.
+        place: row and column in the map.
 
     Raises:
-        ValueError: no such layer, or its output is no map.
+        ValueError: there is no such layer below the softmax, or its output is not a map.
     """
     position = _position_of_map(model, layer)
     rows, columns = (_span(chain(model)[position::-1], axis, at) for axis, at in enumerate(place, start=1))
@@ -261,7 +260,7 @@ def receptive_field(model: "keras.Model", layer: str, place: tuple[int, int]) ->
 def _position_of_map(model: "keras.Model", layer: str) -> int:
     position = _position(model, layer)
     if len(chain(model)[position].output.shape) != 4:
-        raise ValueError(f"the output of '{layer}' is no map: it has no rows and columns")
+        raise ValueError(f"the output of '{layer}' is not a map: it has no rows and columns")
     return position
 
 
@@ -275,21 +274,21 @@ def _span(layers: list[Any], axis: int, at: int) -> slice:
             low, high = low * step - before, (high - 1) * step - before + side
         elif kind == "MaxPooling2D":
             low, high = low * layer.pool_size[0], high * layer.pool_size[0]
-        low, high = max(low, 0), min(high, shape[axis])  # what lies beyond is padding, on which no pixel has a bearing
+        low, high = max(low, 0), min(high, shape[axis])  # outside is padding, which depends on no pixel
     return slice(low, high)
 
 
 def most_exciting(model: "keras.Model", crops: NDArray[np.uint8], layer: str, k: int) -> Excitation:
-    """Find the k images, and the place in each, that excite every filter of a layer most.
+    """Find the k images that activate each filter of a layer most, and the place of the activation in each image.
 
     Args:
         model: a LipNet.
         crops: shape (n, size_px, size_px), n >= k.
         layer: name of a layer whose output is a map, such as ``conv1_1_relu``.
-        k: how many.
+        k: number of images per filter.
 
     Raises:
-        ValueError: no such layer, or its output is no map.
+        ValueError: there is no such layer below the softmax, or its output is not a map.
     """
     width = chain(model)[_position_of_map(model, layer)].output.shape[2]
     peaks, places = [], []
@@ -305,7 +304,7 @@ def most_exciting(model: "keras.Model", crops: NDArray[np.uint8], layer: str, k:
 
 
 def rule_for(model: "keras.Model") -> Rule:
-    """The deconvolutional network where max-pooling leaves switches, else guided backpropagation, which needs none."""
+    """Deconvolutional network for networks with max-pooling, else guided backpropagation, which needs no switches."""
     pooled = any(type(layer).__name__ == "MaxPooling2D" for layer in chain(model))
     return "deconvnet" if pooled else "guided"
 
@@ -313,18 +312,18 @@ def rule_for(model: "keras.Model") -> Rule:
 def excited_patches(
     model: "keras.Model", crops: NDArray[np.uint8], layer: str, n_filters: int, k: int, rule: Rule
 ) -> Patches:
-    """Show what excites filters most, and what of it does, as Figure 2 of Zeiler and Fergus (2014).
+    """Find the patches that activate filters most, with reconstructions, as in Figure 2 of Zeiler and Fergus (2014).
 
     Args:
         model: a LipNet.
         crops: shape (n, size_px, size_px), n >= k.
         layer: name of a layer whose output is a map, such as ``conv1_1_relu``.
-        n_filters: at most so many filters, those that any image excites most.
-        k: how many images for each.
+        n_filters: maximum number of filters; those with the largest activations are selected.
+        k: number of images per filter.
         rule: as in ``backproject``.
 
     Raises:
-        ValueError: no such layer, or its output is no map.
+        ValueError: there is no such layer below the softmax, or its output is not a map.
     """
     found = most_exciting(model, crops, layer, k)
     filters = np.sort(np.argsort(-found.values[:, 0], stable=True)[:n_filters])
@@ -343,7 +342,7 @@ def excited_patches(
 
 def _tile(image: NDArray[Any], field: tuple[slice, slice], side_px: int) -> Floats:
     part = image[field]
-    # What the first row or column of the image cuts off is missing there, so that middles of fields line up.
+    # A field that the edge of the image cuts off is padded at that edge, so that the centres of all fields line up.
     height, width = part.shape
     top, left = (side_px - length if span.start == 0 else 0 for length, span in zip(part.shape, field, strict=True))
     tile = np.full((side_px, side_px), np.nan)
@@ -352,9 +351,9 @@ def _tile(image: NDArray[Any], field: tuple[slice, slice], side_px: int) -> Floa
 
 
 def embedding(model: "keras.Model", crops: NDArray[np.uint8]) -> Floats:
-    """What the last layer sees of each image, shape (n, units); a linear map and softmax make probabilities of it.
+    """Input of the last layer for each image, shape (n, units); a linear map and softmax turn it into probabilities.
 
-    For a network whose maps of classes are averaged, the maps below are averaged instead, which is the same.
+    A network that averages maps of classes has no such layer; its maps below are averaged instead, which is equivalent.
 
     Args:
         model: a LipNet.
@@ -369,41 +368,6 @@ def _outputs(model: "keras.Model", crops: NDArray[np.uint8], layer: str) -> Iter
     import keras
 
     part = keras.Model(model.inputs[0], chain(model)[_position(model, layer)].output)
-    part.compile(run_eagerly=True)  # for so few calls, tracing costs more than it saves
+    part.compile(run_eagerly=True)  # there are few calls, so tracing would cost more time than it saves
     for start in range(0, len(crops), CHUNK):
         yield part.predict_on_batch(to_grey(crops[start : start + CHUNK]))
-
-
-def agreement(units: Floats, features: pd.DataFrame) -> pd.DataFrame:
-    """Correlate units of a network with hand-crafted features: what the network has come to measure, and what it adds.
-
-    Args:
-        units: shape (n, units), such as an ``embedding``; n >= 3.
-        features: n rows, a column a feature.
-
-    Returns:
-        A row a pair: feature, unit, spearman (rank correlation), p_holm: two-sided p-value by Student's t, after Holm's
-        correction over all pairs. It takes particles as independent, which those of one micrograph are not quite. Both
-        are NaN where a unit or a feature is constant or a feature has missing values.
-    """
-    n = len(units)
-    rho = _standardised(features.to_numpy(np.float64)).T @ _standardised(units.astype(np.float64)) / n
-    rho = np.clip(rho, -1, 1).ravel()  # rounding goes beyond
-    with np.errstate(divide="ignore"):  # a correlation of 1 has a p-value of 0
-        t = np.abs(rho) * np.sqrt((n - 2) / (1 - rho**2))
-    pairs = pd.MultiIndex.from_product([features.columns, range(units.shape[1])], names=["feature", "unit"])
-    table = pd.DataFrame({"spearman": rho, "p_holm": holm(2 * stats.t.sf(t, n - 2))}, index=pairs)
-    return table.reset_index()
-
-
-def _standardised(values: Floats) -> Floats:
-    ranks = stats.rankdata(values, axis=0, nan_policy="propagate")
-    centred = ranks - ranks.mean(axis=0)
-    deviation = centred.std(axis=0)
-    return centred / np.where(deviation > 0, deviation, np.nan)
-
-
-def strongest(table: pd.DataFrame, of: Literal["feature", "unit"]) -> pd.DataFrame:
-    """Of every feature or unit, the pair of ``agreement`` with the largest absolute correlation, strongest first."""
-    ordered = table.dropna().sort_values("spearman", key=np.abs, ascending=False, kind="stable")
-    return ordered.drop_duplicates(of).reset_index(drop=True)

@@ -1,4 +1,4 @@
-"""Explains the network of one fold from the files of a run: pictures and tables into a folder."""
+"""Explain the network of one fold of a run: write pictures and tables into a folder."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -16,7 +16,9 @@ from lipnet.core.errors import InputError
 from lipnet.core.problems import classes_of
 from lipnet.core.settings import read_params
 from lipnet.deployment import explain
+from lipnet.deployment.agreement import agreement, strongest
 from lipnet.deployment.explain_plots import agreement_map, attention_maps, exciting_patches
+from lipnet.deployment.model_files import NETWORK
 from lipnet.plots import figure, networks
 from lipnet.samples import crops
 from lipnet.samples.feature_names import NOT_FEATURES
@@ -26,43 +28,29 @@ if TYPE_CHECKING:
 
 Crops = NDArray[np.uint8]
 FOLD = 0
-REACH_PX = 2  # the occluding square is 5 px wide, less than a fifth of a crop
-FILTERS, PATCHES = 12, 8  # at most so many filters of a convolution are shown, with so many patches each
-CHANNELS = 16
+REACH_PX = 2  # the occluding square is 5 px wide, less than a fifth of the width of a crop
+FILTERS, PATCHES = 12, 8  # maximum number of filters shown per convolution, and number of patches per filter
+CHANNELS = 16  # maximum number of activation maps shown per layer
 
 
 def explain_particles(run: Path, problem: str, ids: Sequence[str], to: Path) -> None:
-    """Explain the network of fold 0 of a problem by particles that it was not trained on.
+    """Explain the network of fold 0 of a problem, and its predictions for some particles.
 
     Args:
         run: folder of the pipeline, with ``params.yaml`` and ``data``.
-        problem: name, as in ``params.yaml``.
-        ids: particles to explain, of any fold; none for the first of each class of the test fold.
+        problem: name of the problem in ``params.yaml``.
+        ids: particles to explain, of any fold; if empty, the first particle of each class in the test fold.
         to: folder for ``particles.png``, ``activations.png``, ``kernels.png``, ``filters_CONVOLUTION.png``,
             ``agreement.png``, ``agreement_by_feature.csv`` and ``agreement_by_unit.csv``.
 
     Raises:
-        InputError: no such problem or particle, a file is missing or damaged, the files are of different runs, or the
-            network is dead.
+        InputError: the problem or a particle is unknown, a file is missing or damaged, the files are of different runs,
+            or the network is dead.
     """
     classes = classes_of(read_params(run / "params.yaml"), problem)
-    models, table = run / "data/models" / problem / "cnn", run / "data/particles" / f"{problem}.csv"
-    cut = run / "data/crops" / f"{problem}.npz"
-    model = filters.load(models / "architecture.json", models / f"fold{FOLD}.weights.h5")
-    try:
-        explain.chain(model)
-    except ValueError as error:
-        raise InputError(f"{models}: {error}") from None
-    images = crops.of_size(files.read_arrays(cut), model.input_shape[1])
-    particles = files.read_table(table)
-    assigned = files.read_table(run / "data/folds" / f"{problem}.csv")["repeat0"]
-    if not len(images) == len(particles) == len(assigned):
-        raise InputError(
-            f"{cut}: holds {len(images)} crops, the table {len(particles)} particles and the folds {len(assigned)}; "
-            "run `dvc repro`"
-        )
-    if model.output_shape[1] != len(classes):
-        raise InputError(f"{models}: a network of {model.output_shape[1]} classes, not {len(classes)}; run `dvc repro`")
+    models, table = run / "data/models" / problem / NETWORK, run / "data/particles" / f"{problem}.csv"
+    model = _load(models, classes)
+    images, particles, assigned = _read(run, problem, model.input_shape[1])
     test = np.flatnonzero(assigned == FOLD)
     rows = _rows(particles, ids, table) if ids else _first_of_each_class(particles["label"], test)
 
@@ -70,21 +58,47 @@ def explain_particles(run: Path, problem: str, ids: Sequence[str], to: Path) -> 
     for name, picture in _of_filters(model, images[rows[0]], images[test]):
         figure.save(picture, to / f"{name}.png")
     features = particles.loc[test].drop(columns=list(NOT_FEATURES), errors="ignore")
-    agreement = explain.agreement(explain.embedding(model, images[test]), features)
-    if agreement["spearman"].isna().all():
+    correlations = agreement(explain.embedding(model, images[test]), features)
+    if correlations["spearman"].isna().all():
         raise InputError(
-            f"{models}: the network is dead, no unit before its last layer varies; train it with another seed"
+            f"{models}: the network is dead: no unit before its last layer varies; train it with another seed"
         )
-    figure.save(agreement_map(agreement, f"Agreement with features on {len(test)} particles"), to / "agreement.png")
-    files.write_table(to / "agreement_by_feature.csv", explain.strongest(agreement, "feature"))
-    files.write_table(to / "agreement_by_unit.csv", explain.strongest(agreement, "unit"))
+    title = f"Agreement with features on {len(test)} particles"
+    figure.save(agreement_map(correlations, title), to / "agreement.png")
+    files.write_table(to / "agreement_by_feature.csv", strongest(correlations, "feature"))
+    files.write_table(to / "agreement_by_unit.csv", strongest(correlations, "unit"))
+
+
+def _load(models: Path, classes: Sequence[str]) -> "keras.Model":
+    model = filters.load(models / "architecture.json", models / f"fold{FOLD}.weights.h5")
+    try:
+        explain.chain(model)
+    except ValueError as error:
+        raise InputError(f"{models}: {error}") from None
+    if model.output_shape[1] != len(classes):
+        raise InputError(f"{models}: a network of {model.output_shape[1]} classes, not {len(classes)}; run `dvc repro`")
+    return model
+
+
+def _read(run: Path, problem: str, size_px: int) -> tuple[Crops, pd.DataFrame, pd.Series]:
+    """Crops, particle table, and fold of each particle in the first repeat."""
+    crops_path = run / "data/crops" / f"{problem}.npz"
+    images = crops.of_size(files.read_arrays(crops_path), size_px)
+    particles = files.read_table(run / "data/particles" / f"{problem}.csv")
+    assigned = files.read_table(run / "data/folds" / f"{problem}.csv")["repeat0"]
+    if not len(images) == len(particles) == len(assigned):
+        raise InputError(
+            f"{crops_path}: holds {len(images)} crops, but the table has {len(particles)} particles and the folds "
+            f"{len(assigned)}; run `dvc repro`"
+        )
+    return images, particles, assigned
 
 
 def _rows(particles: pd.DataFrame, ids: Sequence[str], table: Path) -> NDArray[np.int64]:
     row_of = {name: row for row, name in enumerate(particles["id"])}
     unknown = [name for name in ids if name not in row_of]
     if unknown:
-        raise InputError(f"{table}: no particle '{unknown[0]}'; ids are such as '{particles['id'][0]}'")
+        raise InputError(f"{table}: no particle '{unknown[0]}'; an example of an id is '{particles['id'][0]}'")
     return np.array([row_of[name] for name in ids])
 
 
@@ -94,19 +108,19 @@ def _first_of_each_class(labels: pd.Series, test: NDArray[np.int64]) -> NDArray[
 
 def _attention(model: "keras.Model", images: Crops, particles: pd.DataFrame, classes: Sequence[str]) -> Figure:
     probabilities = predict(model, images)
-    named = probabilities.argmax(axis=1).tolist()
+    predicted = probabilities.argmax(axis=1).tolist()
     logits = model.layers[-2].name
     maps = {
-        "occlusion": np.stack([explain.occlusion(model, *one, REACH_PX) for one in zip(images, named, strict=True)])
+        "occlusion": np.stack([explain.occlusion(model, *one, REACH_PX) for one in zip(images, predicted, strict=True)])
     }
     for rule in explain.RULES:
         of_each = [explain.backproject(model, images, logits, label, rule) for label in range(len(classes))]
-        maps[rule] = np.stack(of_each)[named, range(len(images))]
+        maps[rule] = np.stack(of_each)[predicted, range(len(images))]
     labels = [
         f"{name}, {label}\n{classes[index]} {row[index]:.2f}"
-        for name, label, index, row in zip(particles["id"], particles["label"], named, probabilities, strict=True)
+        for name, label, index, row in zip(particles["id"], particles["label"], predicted, probabilities, strict=True)
     ]
-    return attention_maps(images, labels, maps, "What speaks for the class that the network named")
+    return attention_maps(images, labels, maps, "Evidence for the predicted class")
 
 
 def _of_filters(model: "keras.Model", image: Crops, test: Crops) -> Iterator[tuple[str, Figure]]:

@@ -1,4 +1,4 @@
-"""Pictures of what a network looks at, of what excites its filters, and of the features it agrees with."""
+"""Pictures of maps of attention, of patches that activate filters, and of agreement with features."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -11,30 +11,32 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-from lipnet.deployment.explain import Patches, strongest
+from lipnet.deployment.agreement import strongest
+from lipnet.deployment.explain import Patches
 from lipnet.plots.networks import GAP, TITLE_IN, WIDTH_IN, mosaic
 
 Floats = NDArray[np.floating[Any]]
 
-BOTH_WAYS = matplotlib.colormaps["seismic"].resampled(257).with_extremes(bad=GAP)  # odd: one colour is 0
+# An odd number of colours, so that 0 has a colour of its own.
+BOTH_WAYS = matplotlib.colormaps["seismic"].resampled(257).with_extremes(bad=GAP)
 GREYS = matplotlib.colormaps["gray"].with_extremes(bad="white")
 GAP_PX = 2
-LEVEL = 0.05
-ROW_IN = 0.18  # of the heat map: a line of text
+LEVEL = 0.05  # of significance
+ROW_IN = 0.18  # height of a row of the heat map: a line of text
 
 
 def attention_maps(crops: NDArray[np.uint8], labels: Sequence[str], maps: Mapping[str, Floats], title: str) -> Figure:
-    """Particles and what the network looks at in them, a row each.
+    """Draw particles and their maps of attention, one row per particle.
 
-    Occlusion is red where hiding a place makes the class less probable. The other maps are red where the class asks for
-    brighter pixels and blue where it asks for darker ones. Colours span, in each map, the largest absolute value, which
-    stands above it.
+    Occlusion maps are red where covering a place makes the class less probable. The other maps are red where brighter
+    pixels speak for the class, and blue where darker pixels do. The colours of each map range up to its largest
+    absolute value, which is written above the map.
 
     Args:
         crops: shape (n, size_px, size_px).
-        labels: of the n particles.
-        maps: name -> shape (n, size_px, size_px), of ``explain.occlusion`` or ``explain.backproject``.
-        title: above the picture.
+        labels: text above each of the n particles.
+        maps: name -> maps of ``explain.occlusion`` or ``explain.backproject``, shape (n, size_px, size_px).
+        title: title of the picture.
     """
     tile_in = WIDTH_IN / (1 + len(maps))
     figure = Figure(figsize=(WIDTH_IN, (tile_in + TITLE_IN) * len(crops) + TITLE_IN), layout="constrained")
@@ -58,11 +60,13 @@ def _both_ways(ax: Axes, values: Floats) -> AxesImage:
 
 
 def exciting_patches(found: Patches, title: str) -> Figure:
-    """What excites filters most, a row each, and beside it what of it does (Zeiler and Fergus 2014, Figure 2).
+    """Draw the patches that activate filters most, and their reconstructions (Zeiler and Fergus 2014, Figure 2).
+
+    Each filter has one row. Each reconstruction is scaled to its own largest absolute value.
 
     Args:
-        found: of ``explain.excited_patches``; each reconstruction is scaled to its own largest absolute value.
-        title: above the picture.
+        found: result of ``explain.excited_patches``.
+        title: title of the picture.
     """
     n, k, side_px, _ = found.patches.shape
     most = np.nanmax(np.abs(found.reconstructions), axis=(2, 3), keepdims=True)
@@ -76,21 +80,21 @@ def exciting_patches(found: Patches, title: str) -> Figure:
     left.set(title=f"the {k} strongest patches, strongest first", ylabel="filter", xticks=[])
     left.set_yticks(GAP_PX / 2 + (np.arange(n) + 0.5) * step, [str(number) for number in found.filters])
     left.spines[:].set_visible(False)
-    right.set(title="what in them excites the filter")
+    right.set(title="pixels that activate the filter")
     right.set_axis_off()
     figure.suptitle(title, parse_math=False)
     return figure
 
 
 def agreement_map(table: pd.DataFrame, title: str) -> Figure:
-    """Rank correlations of features with the units that agree with them most.
+    """Draw a heat map of the rank correlations of features with the units that agree with them most.
 
-    Of features numbered ``name_00``, ``name_01`` ..., the one with the strongest correlation stands for all. Pairs
-    whose correlation is not shown to differ from 0 are grey.
+    Of features numbered ``name_00``, ``name_01`` ..., only the one with the strongest correlation is shown. Pairs whose
+    correlation is not significant are grey.
 
     Args:
-        table: of ``explain.agreement``, with a correlation that is defined.
-        title: above the picture.
+        table: result of ``agreement.agreement``, with at least one defined correlation.
+        title: title of the picture.
     """
     best = strongest(table, "feature")
     best = best[~best["feature"].str.replace(r"_\d+$", "", regex=True).duplicated()]

@@ -1,6 +1,6 @@
-"""Model files: ONNX graphs that carry, as metadata, all that their use needs, and are checked before they are believed.
+"""Model files: ONNX graphs whose metadata describe how to use them; every file is checked when it is read.
 
-A file may come from anybody. ONNX Runtime runs no code from it, and what its metadata say is compared with its graph.
+Model files are untrusted input. ONNX Runtime runs no code from them, and the metadata are compared with the graph.
 """
 
 from collections.abc import Iterable, Sequence
@@ -20,17 +20,18 @@ from lipnet.samples.features import FeatureSettings
 from lipnet.sources.micrographs import MicrographSettings
 
 METADATA_KEY = "lipnet"
-PROBABILITIES = "probabilities"  # the output of every model
+NETWORK = "cnn"  # name of the network among the classifiers
+PROBABILITIES = "probabilities"  # name of the output of every model
 SUFFIX = ".onnx"
-MAX_BYTES = 2**30  # a LipNet takes 7 MB
-AT_ONCE = 64  # particles of a batch: what every convolution makes of them fits into the cache of a core
+MAX_BYTES = 2**30  # limit of the file size; a LipNet takes 7 MB
+BATCH = 64  # particles per batch; the activations of such a batch fit into the cache of a core
 
 Name = Annotated[str, Field(pattern=f"^{PROBLEM_NAME.pattern}$", max_length=100)]
 Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class ImageInput(Settings):
-    """Crops of particles, float32, shape (n, size_px, size_px, n_channels), grey levels in [0, 1]; see ``crops``."""
+    """Crops of particles: float32, shape (n, size_px, size_px, n_channels), grey levels in [0, 1]; see ``crops``."""
 
     kind: Literal["image"] = "image"
     size_px: int = Field(ge=1, le=1024)
@@ -40,21 +41,21 @@ class ImageInput(Settings):
 
     @property
     def crop(self) -> CropSettings:
-        """How crops for this input are cut."""
+        """Settings that cut crops for this input."""
         return CropSettings(mode=self.mode, scale=self.scale, field_px=self.field_px, sizes_px=[self.size_px])
 
     @property
     def tensor(self) -> tuple[str, list[int]]:
-        """Type and shape, without the first axis, of the tensor in the graph."""
+        """Type of the tensor in the graph, and its shape without the first axis."""
         return "tensor(float)", [self.size_px, self.size_px, len(CHANNELS[self.mode])]
 
 
 class FeatureInput(Settings):
-    """Features of particles, unscaled, float64, shape (n, len(names)).
+    """Features of particles: unscaled, float64, shape (n, len(names)).
 
     Attributes:
         names: columns of the particle table, in order.
-        given: those of them that came with the training particles and cannot be measured.
+        given: the names of features that came with the training particles and cannot be measured.
     """
 
     kind: Literal["features"] = "features"
@@ -63,17 +64,17 @@ class FeatureInput(Settings):
 
     @property
     def tensor(self) -> tuple[str, list[int]]:
-        """Type and shape, without the first axis, of the tensor in the graph."""
+        """Type of the tensor in the graph, and its shape without the first axis."""
         return "tensor(double)", [len(self.names)]
 
 
 class Provenance(Settings):
-    """Where a model comes from; None where it is not known.
+    """Origin of a model; None means unknown.
 
     Attributes:
-        git_revision: of the code that exported it, with ``-dirty`` where files differed from it.
-        data_md5: of the packed particles that it was trained on, as in dvc.lock.
-        versions: of the libraries.
+        git_revision: revision of the code that exported the model; ``-dirty`` is appended if files were modified.
+        data_md5: MD5 of the packed training particles, as in dvc.lock.
+        versions: library -> version.
     """
 
     git_revision: str | None
@@ -82,24 +83,25 @@ class Provenance(Settings):
 
 
 class Description(Settings):
-    """What a model file says of itself, as JSON under the metadata key ``lipnet``.
+    """Description of a model, stored in its file as JSON under the metadata key ``lipnet``.
 
     Attributes:
         format: version of this record.
         classifier: cnn, or the name of the SVM.
-        architecture: the network's row in params.yaml, or svm.
-        problem: that it was trained for.
-        fold: of the cross-validation, counted over repeats; its test particles were never seen in training.
-        classes: the K class names, in order of the output.
-        inputs: what the graph takes, by name.
-        measures: how features are measured.
-        micrographs: how particles were, or would have been, cut from whole images.
-        pixel_size_nm: least and greatest pixel size of the training particles. No image is resampled to another one.
-        label_smoothing: of the labels in training; the output states it too.
-        floor: probabilities are raised to it once label smoothing is undone.
-        training_prior: share of each class that training gave, which the output states; shape (K,).
-        natural_prior: share of each class among the training particles, shape (K,).
-        provenance: where the model comes from.
+        architecture: name of the network in params.yaml, or svm.
+        problem: problem that the model was trained for.
+        fold: fold of the cross-validation, counted over repeats; the model was not trained on its test particles.
+        classes: the K class names, in the order of the output.
+        inputs: name of an input of the graph -> its description.
+        measures: settings for measuring features.
+        micrographs: settings for cutting particles from whole images.
+        pixel_size_nm: smallest and largest pixel size of the training particles. Images are never resampled to
+            another pixel size.
+        label_smoothing: label smoothing in training; it is contained in the output probabilities.
+        floor: lower limit of probabilities, applied after label smoothing is undone.
+        training_prior: class shares that the output probabilities are for, shape (K,); set by balancing in training.
+        natural_prior: class shares among the training particles, shape (K,).
+        provenance: origin of the model.
     """
 
     format: Literal[1] = 1
@@ -130,47 +132,52 @@ class Description(Settings):
 
 @dataclass(frozen=True)
 class Model:
-    """A checked model file: its name, what it says of itself, and its session in ONNX Runtime."""
+    """A checked model file: its name, its description, and its session in ONNX Runtime."""
 
     name: str
     description: Description
     session: Any
 
     def probabilities(self, feeds: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
-        """What the model states of n particles, shape (n, K).
+        """Probabilities of n particles as the model computes them, shape (n, K).
 
         Args:
-            feeds: an array for each of its inputs, with n rows.
+            feeds: name of an input -> array with n rows.
 
         Raises:
-            InputError: what comes out are no probabilities.
+            InputError: the output of the model is not probabilities.
         """
         n = len(next(iter(feeds.values())))
         parts = [
-            self.session.run([PROBABILITIES], {name: values[start : start + AT_ONCE] for name, values in feeds.items()})
-            for start in range(0, n, AT_ONCE)
+            self.session.run([PROBABILITIES], {name: values[start : start + BATCH] for name, values in feeds.items()})
+            for start in range(0, n, BATCH)
         ]
-        stated = np.concatenate([part for [part] in parts]).astype(np.float64)
-        if not (np.isfinite(stated).all() and (stated >= 0).all() and np.allclose(stated.sum(axis=1), 1, atol=1e-3)):
+        probabilities = np.concatenate([part for [part] in parts]).astype(np.float64)
+        if not (
+            np.isfinite(probabilities).all()
+            and (probabilities >= 0).all()
+            and np.allclose(probabilities.sum(axis=1), 1, atol=1e-3)
+        ):
             raise InputError(f"{self.name}: the model's output is not probabilities; export it again")
-        return stated
+        return probabilities
 
 
 def read_models(path: Path, classifier: str | None) -> list[Model]:
-    """The models of one classifier, in order of their folds.
+    """Read the models of one classifier, in the order of their folds.
 
     Args:
         path: an ONNX file, or a folder that ``lipnet export`` wrote.
-        classifier: which of the folder; None: the network, or else the only one.
+        classifier: name of the classifier; None selects the network, or the only classifier if there is no network.
 
     Raises:
-        InputError: there is no such file, one is not a model of lipnet, or they do not belong together.
+        InputError: the path does not exist, a file is not a model of lipnet, the classifier is ambiguous or unknown, or
+            the models do not belong together.
     """
     models = [_read(file) for file in _files(path)]
     names = {model.description.classifier for model in models}
-    wanted = classifier or ("cnn" if "cnn" in names else min(names))
-    if wanted not in names or (classifier is None and wanted != "cnn" and len(names) > 1):
-        raise InputError(f"{path}: choose a classifier with --classifier; there are {', '.join(sorted(names))}")
+    wanted = classifier or (NETWORK if NETWORK in names else min(names))
+    if wanted not in names or (classifier is None and wanted != NETWORK and len(names) > 1):
+        raise InputError(f"{path}: choose a classifier with --classifier; available: {', '.join(sorted(names))}")
     chosen = [model for model in models if model.description.classifier == wanted]
     _check_alike(chosen)
     return sorted(chosen, key=lambda model: model.description.fold)
@@ -180,10 +187,10 @@ def _files(path: Path) -> list[Path]:
     if path.is_file():
         return [path]
     if not path.is_dir():
-        raise InputError(f"{path}: no such file or folder; `lipnet export` writes one")
+        raise InputError(f"{path}: no such file or folder; `lipnet export` writes model files")
     found = sorted(path.glob(f"*{SUFFIX}"))
     if not found:
-        raise InputError(f"{path}: holds no {SUFFIX} file; make some from a trained run with `lipnet export`")
+        raise InputError(f"{path}: contains no {SUFFIX} file; export models of a trained run with `lipnet export`")
     return found
 
 
@@ -191,19 +198,21 @@ def _read(path: Path) -> Model:
     import onnxruntime  # type: ignore[import-untyped]
 
     if path.stat().st_size > MAX_BYTES:
-        raise InputError(f"{path}: larger than {MAX_BYTES} bytes, which no model of lipnet is")
+        raise InputError(f"{path}: larger than {MAX_BYTES} bytes; no model of lipnet is that large")
     options = onnxruntime.SessionOptions()
-    options.log_severity_level = 4  # what it has to say comes as an exception too
-    options.intra_op_num_threads = 1  # batches run beside each other; and on busy cores two threads wait for each other
+    options.log_severity_level = 4  # errors are raised as exceptions as well
+    options.intra_op_num_threads = (
+        1  # batches run in parallel; two threads of one batch would wait for each other on busy cores
+    )
     try:
-        # As bytes: a path would let the graph name other files to be read.
+        # Pass bytes: a graph that is loaded by its path could read other files.
         session = onnxruntime.InferenceSession(path.read_bytes(), options, providers=["CPUExecutionProvider"])
-    except Exception as error:  # ONNX Runtime does not document what it throws at a damaged file
+    except Exception as error:  # ONNX Runtime does not document the exceptions for damaged files
         reason = str(error).splitlines()[0]
         raise InputError(f"{path}: damaged or not an ONNX file ({reason}); export it again") from None
     text = session.get_modelmeta().custom_metadata_map.get(METADATA_KEY)
     if text is None:
-        raise InputError(f"{path}: not written by `lipnet export`: it does not say what its classes and inputs are")
+        raise InputError(f"{path}: not written by `lipnet export`: its metadata do not describe classes and inputs")
     try:
         description = Description.model_validate_json(text)
     except ValidationError as error:
@@ -215,31 +224,33 @@ def _read(path: Path) -> Model:
 
 
 def _check_graph(path: Path, session: Any, description: Description) -> None:
-    said = {name: item.tensor for name, item in description.inputs.items()}
-    said_out = {PROBABILITIES: [len(description.classes)]}
-    found = {item.name: (item.type, item.shape[1:]) for item in session.get_inputs()}
-    found_out = {item.name: item.shape[1:] for item in session.get_outputs() if item.name == PROBABILITIES}
-    for which, ours, theirs in (("input", said, found), ("output", said_out, found_out)):
-        if ours != theirs:
-            raise InputError(f"{path}: metadata promise {which} {ours}, the graph has {theirs}; export it again")
+    inputs = {name: item.tensor for name, item in description.inputs.items()}
+    outputs = {PROBABILITIES: [len(description.classes)]}
+    inputs_found = {item.name: (item.type, item.shape[1:]) for item in session.get_inputs()}
+    outputs_found = {item.name: item.shape[1:] for item in session.get_outputs() if item.name == PROBABILITIES}
+    for kind, described, found in (("input", inputs, inputs_found), ("output", outputs, outputs_found)):
+        if described != found:
+            raise InputError(
+                f"{path}: the metadata describe {kind} {described}, the graph has {found}; export it again"
+            )
 
 
 def _check_alike(models: Sequence[Model]) -> None:
-    different = {"fold", "training_prior", "natural_prior", "pixel_size_nm", "provenance"}
-    alike = [model.description.model_dump(exclude=different) for model in models]
-    for model, one in zip(models, alike, strict=True):
-        keys = [key for key, value in one.items() if value != alike[0][key]]
+    may_differ = {"fold", "training_prior", "natural_prior", "pixel_size_nm", "provenance"}
+    descriptions = [model.description.model_dump(exclude=may_differ) for model in models]
+    for model, description in zip(models, descriptions, strict=True):
+        keys = [key for key, value in description.items() if value != descriptions[0][key]]
         if keys:
             raise InputError(
-                f"{model.name} and {models[0].name} differ in {', '.join(keys)}; put models of different runs into "
-                "folders of their own"
+                f"{model.name} and {models[0].name} differ in {', '.join(keys)}; put the models of each run "
+                "into a separate folder"
             )
     if len({model.description.fold for model in models}) < len(models):
-        raise InputError(f"{models[0].name}: another file holds the same fold; remove one")
+        raise InputError(f"{models[0].name}: another file is of the same fold; remove one")
 
 
 def priors(models: Iterable[Model]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Training and natural prior of each model, both of shape (n_models, K)."""
+    """Training priors and natural priors of the models, each of shape (n_models, K)."""
     pairs = [(model.description.training_prior, model.description.natural_prior) for model in models]
     training, natural = zip(*pairs, strict=True)
     return np.array(training), np.array(natural)

@@ -1,8 +1,8 @@
-"""The report of a run: one HTML page that needs nothing beside it, and the table of likely label errors for the expert.
+"""The report of a run: one self-contained HTML page, and the table of likely label errors for the expert.
 
-Tables and pictures are made anew from the out-of-fold predictions, so page and run cannot disagree. What users' files
-put into names is escaped by the template; a Content-Security-Policy lets the page load nothing and run no script
-but its own.
+All tables and pictures are computed from the out-of-fold predictions, so the page always agrees with the run. The
+template escapes names from users' files. A Content-Security-Policy stops the page from loading anything and from
+running scripts other than its own.
 """
 
 import base64
@@ -22,33 +22,34 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 
 from lipnet.core.settings import pick
-from lipnet.deployment.cards import card_of
-from lipnet.deployment.runs import Evidence, Run
+from lipnet.deployment import measures
+from lipnet.deployment.cards import NONE_OF_CLASS, limits_of, mean_and_sd
+from lipnet.deployment.predict import entropy
+from lipnet.deployment.runs import Evidence, PipelineRun
 from lipnet.evaluation import label_errors, metrics
 from lipnet.evaluation.predictions import Predictions
 from lipnet.plots.learning import learning_curves
-from lipnet.plots.scores import LABELS, class_measures, reliability_diagrams
+from lipnet.plots.scores import class_measures, reliability_diagrams
 from lipnet.samples.particles import Grey, Mask
 
-GALLERY = 24  # particles
-MOST_ERRORS = 100  # likely label errors in the page; the table beside it has all
-FEW = 50  # particles of a class, below which its numbers are called noise
-SIDE_PX = 120  # of a crop in the page
+GALLERY = 24  # particles in a gallery
+MOST_ERRORS = 100  # likely label errors on the page; the table beside the page has all
+FEW = 50  # a class with fewer particles is listed among the limits
+SIDE_PX = 120  # longer side of a particle image on the page
 OUTLINE = (230, 159, 0)  # orange of Okabe and Ito
-MEASURES = ("macro_f1", "balanced_accuracy", "mcc", "log_loss", "average_precision")
-OF_CLASS = {"tpr": "recall", "ppv": "precision", "f1": "F1"}
-LEADING = "macro_f1"  # by which the best classifier is the best
+LEADING = "macro_f1"  # the best classifier has the largest mean of this measure
+SPREAD = "Mean ± standard deviation over folds. Click a heading to sort by it."
 ERROR_COLUMNS = ["id", "label", "suggested", "p_label", "p_suggested", "note", "reviewer"]
 
 
-def make(run: Run, evidence: Evidence) -> tuple[str, pd.DataFrame]:
-    """The page, and the table of likely label errors with columns ``ERROR_COLUMNS``, the most suspect first.
+def make_report(run: PipelineRun, evidence: Evidence) -> tuple[str, pd.DataFrame]:
+    """Make the page, and the table of likely label errors with columns ``ERROR_COLUMNS``, most suspect first.
 
-    Column label holds the label as it is: saved unchanged as corrections.csv, the table changes nothing. Earlier
-    corrections follow the suspects, so that they are not lost where the table takes the place of the file.
+    Column label holds the present label. So the table changes nothing if it is saved unchanged as corrections.csv.
+    Earlier corrections follow the suspects, so that they are kept if the table replaces corrections.csv.
 
     Raises:
-        InputError: no classifier states natural proportions, or predictions and particles are of different runs.
+        InputError: no classifier predicts at natural class shares, or predictions and particles are of different runs.
     """
     folds = _folds(evidence.predictions)
     summary = {name: metrics.summary(folds[folds["classifier"] == name], run.classes) for name in evidence.predictions}
@@ -58,12 +59,12 @@ def make(run: Run, evidence: Evidence) -> tuple[str, pd.DataFrame]:
     mistakes, uncertain = _galleries(evidence.predictions[best])
     content = {
         **_origin(run),
-        **_words(run, evidence.predictions[best], summary, best, len(errors)),
+        **_summary(run, evidence.predictions[best], summary, best, len(errors)),
         **_tables(run, summary, best),
         "matrices": [_matrix(name, item) for name, item in evidence.predictions.items()],
         "pictures": _pictures(run, evidence, folds),
-        "mistakes": [_tile(item, evidence, row_of) for item in mistakes],
-        "uncertain": [_tile(item, evidence, row_of) for item in uncertain],
+        "mistakes": [_gallery_item(item, evidence, row_of) for item in mistakes],
+        "uncertain": [_gallery_item(item, evidence, row_of) for item in uncertain],
         "best": best,
         "errors": [_suspect(item, evidence, row_of) for item in errors.head(MOST_ERRORS).to_dict("records")],
         "n_likely": len(errors),
@@ -79,7 +80,7 @@ def _render(content: Mapping[str, Any]) -> str:
     own: dict[str, Any] = {}
     for name, file in {"style": "report.css", "script": "report.js"}.items():
         source = loader.get_source(environment, file)[0].rstrip("\n")
-        own[name] = Markup(source)  # ours: escaped, it would be neither style nor script
+        own[name] = Markup(source)  # not escaped: our own style and script
         own[f"{name}_hash"] = f"sha256-{base64.b64encode(sha256(source.encode()).digest()).decode()}"
     return environment.get_template("report.html.j2").render(**content, **own)
 
@@ -92,18 +93,11 @@ def _mean(measure: Mapping[str, float | None]) -> float:
     return -np.inf if measure["mean"] is None else measure["mean"]
 
 
-def _spread(measure: Mapping[str, float | None]) -> str:
-    mean, sd = measure["mean"], measure["sd"]
-    if mean is None:
-        return "undefined"
-    return f"{mean:.3f}" if sd is None else f"{mean:.3f} ± {sd:.3f}"
-
-
 def _listed(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"the mean of {', '.join(names[:-1])} and {names[-1]}"
 
 
-def _origin(run: Run) -> dict[str, Any]:
+def _origin(run: PipelineRun) -> dict[str, Any]:
     origin = run.provenance
     return {
         "problem": run.problem,
@@ -115,112 +109,139 @@ def _origin(run: Run) -> dict[str, Any]:
     }
 
 
-def _words(run: Run, best_said: Predictions, summary: Mapping[str, Any], best: str, n_errors: int) -> dict[str, Any]:
-    n_folds = len(np.unique(best_said.fold))
-    n_repeats = len(np.unique(best_said.repeat))
+def _summary(
+    run: PipelineRun, best_predictions: Predictions, summary: Mapping[str, Any], best: str, n_errors: int
+) -> dict[str, Any]:
+    n_folds = len(np.unique(best_predictions.fold))
+    n_repeats = len(np.unique(best_predictions.repeat))
+    n_particles, n_groups = f"{len(run.table):,}", f"{run.counts['groups']:,}"
     times = f"{n_folds} folds" + (f", repeated {n_repeats} times" if n_repeats > 1 else "")
     leading = summary[best][LEADING]
-    others = [name for name in summary if name != best and _mean(summary[name][LEADING]) > -np.inf]
     sentences = [
-        f"{len(run.table):,} particles in {run.counts['groups']:,} groups were sorted into {len(run.classes)} classes "
-        f"({', '.join(run.classes)}) by {len(summary)} classifiers and decision rules. Each particle was judged by "
-        f"models that had not seen it: cross-validation over {times}.",
-        f"The best by macro F1 is {best} with {_spread(leading)} (mean and standard deviation over folds).",
+        f"{n_particles} particles in {n_groups} groups were sorted into {len(run.classes)} classes "
+        f"({', '.join(run.classes)}) by {len(summary)} classifiers and decision rules. Each particle was classified by "
+        f"models that were not trained on it: cross-validation over {times}.",
+        f"The best classifier by macro F1 is {best} with {mean_and_sd(leading)} (mean and standard deviation over "
+        "folds).",
+        *_second(summary, best),
     ]
-    if others and leading["sd"] is not None:
-        second = max(others, key=lambda name: _mean(summary[name][LEADING]))
-        gap = _mean(leading) - _mean(summary[second][LEADING])
-        word = "less than" if gap < leading["sd"] else "more than"
-        sentences.append(
-            f"Next comes {second} with {_spread(summary[second][LEADING])}; it is {gap:.3f} behind, {word} one "
-            "standard deviation over folds."
-        )
-    share = f"{n_errors / len(run.table):.1%} of all"
     return {
         "summary": sentences,
         "numbers": [
-            ("particles", f"{len(run.table):,}", f"in {run.counts['groups']:,} groups"),
+            ("particles", n_particles, f"in {n_groups} groups"),
             ("classes", len(run.classes), ""),
             ("folds", n_folds, f"x {n_repeats}" if n_repeats > 1 else ""),
             (f"macro F1 of {best}", *_two(leading)),
-            ("likely label errors", n_errors, share),
+            ("likely label errors", n_errors, f"{n_errors / len(run.table):.1%} of all"),
         ],
         "limits": _limits(run),
     }
 
 
+def _second(summary: Mapping[str, Any], best: str) -> list[str]:
+    """A sentence on the second best classifier, if there is one and the spread of the best is defined."""
+    leading = summary[best][LEADING]
+    others = [name for name in summary if name != best and _mean(summary[name][LEADING]) > -np.inf]
+    if not others or leading["sd"] is None:
+        return []
+    second = max(others, key=lambda name: _mean(summary[name][LEADING]))
+    gap = _mean(leading) - _mean(summary[second][LEADING])
+    word = "less than" if gap < leading["sd"] else "more than"
+    return [
+        f"The second best is {second} with {mean_and_sd(summary[second][LEADING])}; it is {gap:.3f} behind, {word} one "
+        "standard deviation over folds."
+    ]
+
+
 def _two(measure: Mapping[str, float | None]) -> tuple[str, str]:
-    number, _, spread = _spread(measure).partition(" ")
+    number, _, spread = mean_and_sd(measure).partition(" ")
     return number, spread
 
 
-def _limits(run: Run) -> list[str]:
-    few = [name for name, of in run.counts["classes"].items() if of["particles"] < FEW]
-    noise = [f"Fewer than {FEW} particles are of class {', '.join(few)}: numbers of each fold are mostly chance there."]
+def _limits(run: PipelineRun) -> list[str]:
+    few = [name for name, of_class in run.counts["classes"].items() if of_class["particles"] < FEW]
+    noise = (
+        f"Fewer than {FEW} particles are of class {', '.join(few)}: measures of single folds are mostly chance there."
+    )
     return [
-        "A difference smaller than the spread is no difference; metrics/comparison.md has tests and intervals.",
-        "The best classifier was picked by the same folds that measure it, so its number is a little too good.",
-        *(noise if few else []),
-        *card_of(run, [])["limits"],
+        "A difference smaller than the standard deviation is not evidence of a difference; metrics/comparison.md has "
+        "tests and intervals.",
+        "The best classifier was selected on the same folds that measure it, so its measures are slightly too good.",
+        *([noise] if few else []),
+        *limits_of(run),
     ]
 
 
 def _cell(text: str, value: Any = None) -> dict[str, Any]:
+    """A cell of a table, with the value to sort by."""
     return {"text": text, "value": text if value is None else value}
 
 
 def _number(measure: Mapping[str, float | None]) -> dict[str, Any]:
-    return _cell(_spread(measure), "" if measure["mean"] is None else measure["mean"])
+    return _cell(mean_and_sd(measure), "" if measure["mean"] is None else measure["mean"])
 
 
-def _tables(run: Run, summary: Mapping[str, Any], best: str) -> dict[str, Any]:
-    overall = [
-        {"cells": [_cell(name), *(_number(of[key]) for key in MEASURES)], "best": name == best}
-        for name, of in summary.items()
-    ]
-    by_class = [
-        {"cells": [_cell(name), _cell(label), *(_number(of[label][key]) for key in OF_CLASS)], "best": name == best}
-        for name, of in summary.items()
-        for label in run.classes
-    ]
-    held = {name: run.counts["classes"].get(name, {"particles": 0, "groups": 0}) for name in run.classes}
-    counts = [
-        {"cells": [_cell(name), *(_cell(f"{of[key]:,}", of[key]) for key in ("particles", "groups"))], "best": False}
-        for name, of in held.items()
-    ]
-    spread = "Mean ± standard deviation over folds. A press on a heading sorts by it."
+def _tables(run: PipelineRun, summary: Mapping[str, Any], best: str) -> dict[str, Any]:
     return {
-        "measures": {
-            "name": "Measures of all classifiers",
-            "caption": f"{spread} Log loss: lower is better; all others: higher.",
-            "columns": ["classifier", *(LABELS.get(name, name.replace("_", " ")) for name in MEASURES)],
-            "texts": 1,
-            "rows": overall,
-        },
-        "class_measures": {
-            "name": "Measures of each class",
-            "caption": f"{spread} Undefined: the classifier never named the class.",
-            "columns": ["classifier", "class", *OF_CLASS.values()],
-            "texts": 2,
-            "rows": by_class,
-        },
-        "counts": {
-            "name": "Particles of each class",
-            "caption": "Particles that were used. Groups stay whole: none is learnt from and tested at once.",
-            "columns": ["class", "particles", "groups"],
-            "texts": 1,
-            "rows": counts,
-        },
+        "measures": _table_of_measures(summary, best),
+        "class_measures": _table_of_class_measures(run.classes, summary, best),
+        "counts": _table_of_counts(run),
     }
 
 
-def _matrix(name: str, said: Predictions) -> dict[str, Any]:
-    counts, shares = metrics.mean_confusion(said)
+def _table_of_measures(summary: Mapping[str, Any], best: str) -> dict[str, Any]:
+    keys = measures.HEADLINE_OVERALL
+    lower = ", ".join(measures.words(key) for key in keys if key in measures.LOWER_IS_BETTER).capitalize()
+    return {
+        "name": "Measures of all classifiers",
+        "caption": f"{SPREAD} {lower}: lower is better. All others: higher is better.",
+        "columns": ["classifier", *map(measures.words, keys)],
+        "texts": 1,
+        "rows": [
+            {"cells": [_cell(name), *(_number(scores[key]) for key in keys)], "best": name == best}
+            for name, scores in summary.items()
+        ],
+    }
+
+
+def _table_of_class_measures(classes: Sequence[str], summary: Mapping[str, Any], best: str) -> dict[str, Any]:
+    keys = measures.HEADLINE_OF_CLASS
+    return {
+        "name": "Measures of each class",
+        "caption": f"{SPREAD} Undefined: the classifier never predicted the class.",
+        "columns": ["classifier", "class", *map(measures.words, keys)],
+        "texts": 2,
+        "rows": [
+            {"cells": [_cell(name), _cell(label), *(_number(scores[label][key]) for key in keys)], "best": name == best}
+            for name, scores in summary.items()
+            for label in classes
+        ],
+    }
+
+
+def _table_of_counts(run: PipelineRun) -> dict[str, Any]:
+    keys = ("particles", "groups")
+    counts = {name: run.counts["classes"].get(name, NONE_OF_CLASS) for name in run.classes}
+    return {
+        "name": "Particles of each class",
+        "caption": "Particles that were used. All particles of a group are in the same fold, so no group is used for "
+        "training and for testing of the same model.",
+        "columns": ["class", *keys],
+        "texts": 1,
+        "rows": [
+            {"cells": [_cell(name), *(_cell(f"{of_class[key]:,}", of_class[key]) for key in keys)], "best": False}
+            for name, of_class in counts.items()
+        ],
+    }
+
+
+def _matrix(name: str, predictions: Predictions) -> dict[str, Any]:
+    counts, shares = metrics.mean_confusion(predictions)
     return {
         "name": name,
         "rows": [
             {"name": label, "cells": [_shaded(*pair) for pair in zip(counts[row], shares[row], strict=True)]}
-            for row, label in enumerate(said.classes)
+            for row, label in enumerate(predictions.classes)
         ],
     }
 
@@ -234,30 +255,30 @@ def _shaded(count: float, share: float) -> dict[str, Any]:
     }
 
 
-def _pictures(run: Run, evidence: Evidence, folds: pd.DataFrame) -> list[dict[str, str]]:
+def _pictures(run: PipelineRun, evidence: Evidence, folds: pd.DataFrame) -> list[dict[str, str]]:
     predictions, classes = evidence.predictions, run.classes
     bins = {name: metrics.calibration_bins(item.true, item.probabilities) for name, item in predictions.items()}
     drawn = [
         (
             "Measures of each class",
             class_measures(folds, classes, list(predictions), run.problem),
-            "Bars are means over folds, whiskers one standard deviation.",
+            "Bars: means over folds. Whiskers: one standard deviation.",
             "Bars of recall, precision and other measures for each class and classifier, with whiskers; "
             "the numbers are in the tables above.",
         ),
         (
             "Learning curves",
             learning_curves(evidence.history, run.problem),
-            "Training loss and accuracy of the network, a line a fold, on balanced and augmented particles; they say "
-            "that training went well, not how good the network is.",
+            "Training loss and accuracy of the network, one line per fold, on balanced and augmented particles. They "
+            "show whether training converged, not how good the network is.",
             "Lines of training loss and training accuracy against the epoch for each fold.",
         ),
         (
             "Reliability",
             reliability_diagrams(bins, classes, run.problem),
-            "On the diagonal, probabilities are what they say; below it, they are too high. Dots grow with the "
-            "number of particles.",
-            "Observed share against stated probability for each class and classifier, beside a diagonal.",
+            "On the diagonal, predicted probabilities equal observed shares; below it, probabilities are too high. "
+            "Larger dots stand for more particles.",
+            "Observed share against predicted probability for each class and classifier, with a diagonal.",
         ),
     ]
     return [
@@ -276,29 +297,29 @@ def _uri(kind: str, content: bytes) -> str:
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
-def _galleries(said: Predictions) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
-    """The surest mistakes and the least certain particles of the first repeat."""
-    first = np.flatnonzero(said.repeat == said.repeat.min())
-    stated = said.probabilities[first]
-    named = stated[np.arange(len(first)), said.predicted[first]]
-    wrong = np.flatnonzero(said.predicted[first] != said.true[first])
-    entropy = -(stated * np.log(np.maximum(stated, np.finfo(float).tiny))).sum(axis=1)
-    surest = wrong[np.argsort(-named[wrong], kind="stable")][:GALLERY]
-    vaguest = np.argsort(-entropy, kind="stable")[:GALLERY]
+def _galleries(predictions: Predictions) -> tuple[list[dict[str, Any]], list[dict[str, Any]]]:
+    """The most confident mistakes and the most uncertain particles of the first repeat."""
+    first = np.flatnonzero(predictions.repeat == predictions.repeat.min())
+    probabilities = predictions.probabilities[first]
+    predicted, true = predictions.predicted[first], predictions.true[first]
+    of_predicted = probabilities[np.arange(len(first)), predicted]
+    wrong = np.flatnonzero(predicted != true)
+    most_confident = wrong[np.argsort(-of_predicted[wrong], kind="stable")][:GALLERY]
+    most_uncertain = np.argsort(-entropy(probabilities), kind="stable")[:GALLERY]
     items = [
         {
-            "id": str(said.ids[row]),
-            "label": said.classes[said.true[row]],
-            "predicted": said.classes[said.predicted[row]],
-            "stated": f"{probability:.2f}",
+            "id": str(predictions.ids[row]),
+            "label": predictions.classes[predictions.true[row]],
+            "predicted": predictions.classes[predictions.predicted[row]],
+            "probability": f"{probability:.2f}",
         }
-        for row, probability in zip(first, named, strict=True)
+        for row, probability in zip(first, of_predicted, strict=True)
     ]
-    return [items[number] for number in surest], [items[number] for number in vaguest]
+    return [items[number] for number in most_confident], [items[number] for number in most_uncertain]
 
 
-def _errors(run: Run, predictions: Mapping[str, Predictions]) -> pd.DataFrame:
-    """Likely label errors with the first columns of ``ERROR_COLUMNS``."""
+def _errors(run: PipelineRun, predictions: Mapping[str, Predictions]) -> pd.DataFrame:
+    """Likely label errors, with the first five of ``ERROR_COLUMNS``."""
     used = [predictions[name] for name in label_errors.voters(predictions)]
     ids, labels, probabilities = label_errors.mean_probabilities(used)
     ranked = label_errors.rank(labels, probabilities)
@@ -323,14 +344,14 @@ def _with_earlier(errors: pd.DataFrame, corrected: pd.DataFrame) -> pd.DataFrame
     return table.assign(note=[notes.get(name, "") for name in table["id"]], reviewer="")[ERROR_COLUMNS]
 
 
-def _tile(item: dict[str, Any], evidence: Evidence, row_of: Mapping[str, int]) -> dict[str, Any]:
+def _gallery_item(item: dict[str, Any], evidence: Evidence, row_of: Mapping[str, int]) -> dict[str, Any]:
     return {**item, "crop": _crop(evidence.images[row_of[item["id"]]])}
 
 
 def _suspect(item: Mapping[Any, Any], evidence: Evidence, row_of: Mapping[str, int]) -> dict[str, Any]:
     image, mask = evidence.images[row_of[item["id"]]], evidence.masks[row_of[item["id"]]]
-    stated = {name: f"{item[name]:.3f}" for name in ("p_label", "p_suggested")}
-    return {**item, **stated, "crop": _crop(image), "mask": _outlined(image, mask)}
+    probabilities = {name: f"{item[name]:.3f}" for name in ("p_label", "p_suggested")}
+    return {**item, **probabilities, "crop": _crop(image), "mask": _outlined(image, mask)}
 
 
 def _crop(image: Grey) -> str:
@@ -350,7 +371,7 @@ def _eight_bit(image: Grey) -> NDArray[np.uint8]:
 
 
 def _sized(image: NDArray[np.uint8]) -> Image.Image:
-    """The image with its longer side of ``SIDE_PX``; small ones show their pixels."""
+    """The image with a longer side of ``SIDE_PX``; pixels of enlarged images stay sharp."""
     scale = SIDE_PX / max(image.shape)
     size = (max(1, round(image.shape[1] * scale)), max(1, round(image.shape[0] * scale)))
     how = Image.Resampling.NEAREST if scale > 1 else Image.Resampling.BOX

@@ -1,4 +1,4 @@
-"""What a finished run of the pipeline left on disk for one problem, read for those who pass it on."""
+"""Read what a finished run of the pipeline wrote for one problem: the input of export, explanation and report."""
 
 import json
 import subprocess
@@ -14,34 +14,35 @@ from numpy.typing import NDArray
 
 from lipnet.core import dvc_lock, files
 from lipnet.core.errors import InputError
-from lipnet.core.problems import classes_of, encode
 from lipnet.core.recipes import with_recipe
-from lipnet.core.settings import parse, pick, read_params
-from lipnet.deployment.model_files import Provenance
+from lipnet.core.settings import read_params
+from lipnet.deployment.model_files import NETWORK, Provenance
 from lipnet.evaluation import prediction_files
-from lipnet.evaluation.predictions import Predictions
-from lipnet.samples import balance, particles
-from lipnet.samples.balance import LossSettings
+from lipnet.evaluation.predictions import PRIOR, Predictions
+from lipnet.samples import particles
+from lipnet.samples.balance import natural_prior
 from lipnet.samples.particles import Grey, Mask
+from lipnet.samples.tables import Fold, read_folds, read_particles
 
 LIBRARIES = ("keras", "numpy", "onnx", "scikit-learn", "tensorflow", "tf2onnx")
 
 
 @dataclass(frozen=True)
-class Run:
-    """The outputs of one problem.
+class PipelineRun:
+    """The outputs of a finished run of the pipeline for one problem.
 
     Attributes:
-        problem: its name.
-        classes: its K classes.
-        params: params.yaml with its recipe.
-        models: folder with cnn/ and svm/<name>/.
-        table: the particle table, a row a particle.
-        training_priors: what balancing gave the network of each fold, shape (n_folds, K); folds count over repeats.
-        natural_priors: of the training rows of each fold, shape (n_folds, K).
-        counts: what ingest counted.
-        metrics: classifier -> measure -> mean and sd over folds.
-        provenance: where all this comes from.
+        problem: name of the problem.
+        classes: the K class names.
+        params: params.yaml, with its recipe applied.
+        models: folder that holds cnn/ and svm/<name>/.
+        table: the particle table, one row per particle.
+        training_priors: class shares that the probabilities of the network of each fold are for, shape (n_folds, K);
+            folds are counted over all repeats.
+        natural_priors: class shares among the training particles of each fold, shape (n_folds, K).
+        counts: numbers of particles and groups, as counted by the stage ingest.
+        metrics: classifier -> measure -> mean and standard deviation over folds.
+        provenance: revision of the code, hash of the data, versions of the libraries.
     """
 
     problem: str
@@ -58,14 +59,14 @@ class Run:
 
 @dataclass(frozen=True)
 class Evidence:
-    """What a report needs beside the run.
+    """The inputs of a report that are not part of ``PipelineRun``.
 
     Attributes:
         predictions: classifier -> out-of-fold predictions.
-        history: of the learning curves (see plots.learning).
+        history: training history of the network (columns: see ``plots.learning``).
         images: grey levels of each particle, in the order of the particle table.
-        masks: their masks.
-        corrected: earlier corrections: columns id, before, label.
+        masks: mask of each particle, in the same order.
+        corrected: labels that were corrected earlier: columns id, before, label.
     """
 
     predictions: Mapping[str, Predictions]
@@ -75,37 +76,32 @@ class Evidence:
     corrected: pd.DataFrame
 
 
-def read_run(root: Path, problem: str) -> Run:
-    """Read the run of a problem.
+def read_run(root: Path, problem: str) -> PipelineRun:
+    """Read the finished run of a problem.
 
     Args:
         root: the folder that holds params.yaml.
         problem: a problem of the run.
 
     Raises:
-        InputError: the problem is unknown, or a file is missing; the message says which stage writes it.
+        InputError: the problem is unknown, or a file is missing or damaged; the message names the file.
     """
     params = with_recipe(read_params(root / "params.yaml"))
-    classes = classes_of(params, problem)
-    table = files.read_table(root / f"data/particles/{problem}.csv")
-    labels = encode(table["label"], classes)
-    trained = _training_rows(files.read_table(root / f"data/folds/{problem}.csv"))
-    training_sets = balance.from_arrays(files.read_arrays(root / f"data/training_sets/{problem}.npz"))
-    loss = parse(LossSettings, pick(params, "train_cnn", "loss"), "train_cnn.loss")
+    data = read_particles(params, problem, root / f"data/particles/{problem}.csv")
+    folds = read_folds(root / f"data/folds/{problem}.csv")
+    n_classes = len(data.classes)
     metrics = read_json(root / "metrics/metrics.json")
     if problem not in metrics:
         where = root / "metrics/metrics.json"
-        raise InputError(f"{where}: holds nothing of '{problem}'; list it in `problems` and run `dvc repro`")
-    return Run(
+        raise InputError(f"{where}: no metrics of '{problem}'; list it in `problems` and run `dvc repro`")
+    return PipelineRun(
         problem=problem,
-        classes=classes,
+        classes=data.classes,
         params=params,
         models=root / "data/models" / problem,
-        table=table,
-        training_priors=np.array(
-            [balance.stated_prior(loss, balance.sampled_prior(one, labels)) for one in training_sets]
-        ),
-        natural_priors=np.array([balance.natural_prior(labels[rows], len(classes)) for rows in trained]),
+        table=data.table,
+        training_priors=_training_priors(root / f"data/priors/{problem}/{NETWORK}.csv", folds, data.classes),
+        natural_priors=np.array([natural_prior(data.labels[fold.train], n_classes) for fold in folds]),
         counts=read_json(root / f"metrics/ingest/{problem}/counts.json"),
         metrics=metrics[problem],
         provenance=Provenance(
@@ -116,17 +112,31 @@ def read_run(root: Path, problem: str) -> Run:
     )
 
 
+def _training_priors(path: Path, folds: Sequence[Fold], classes: Sequence[str]) -> NDArray[np.float64]:
+    """Training priors of the network, shape (n_folds, K), from the table that the stage train_cnn wrote."""
+    columns = [PRIOR + name for name in classes]
+    table = files.read_table(path)
+    missing = [name for name in ("classifier", "repeat", "fold", *columns) if name not in table]
+    if missing:
+        raise InputError(f"{path}: column {missing[0]} is missing; run `dvc repro`")
+    network = table[table["classifier"] == NETWORK].set_index(["repeat", "fold"])
+    places = [(fold.repeat, fold.fold) for fold in folds]
+    if sorted(network.index) != places:
+        raise InputError(f"{path}: the priors of '{NETWORK}' are not those of the folds of the run; run `dvc repro`")
+    return network.sort_index()[columns].to_numpy(dtype=np.float64)
+
+
 def read_predictions(root: Path, problem: str) -> dict[str, Predictions]:
     """Out-of-fold predictions of all classifiers and decision rules of a problem, by name.
 
     Raises:
-        InputError: as ``prediction_files.read``.
+        InputError: as for ``prediction_files.read``.
     """
     return prediction_files.read([root / "data/predictions" / problem, root / "data/decisions" / problem])
 
 
 def read_evidence(root: Path, problem: str) -> Evidence:
-    """What a report needs beside the run.
+    """Read the inputs of a report that are not part of ``PipelineRun``.
 
     Raises:
         InputError: a file is missing or damaged; the message says what to do.
@@ -134,21 +144,21 @@ def read_evidence(root: Path, problem: str) -> Evidence:
     packed = root / f"data/particles/{problem}.npz"
     stores = [particles.from_arrays(block, str(packed)) for block in files.read_blocks(packed)]
     corrected = root / f"plots/particles/{problem}/corrected_labels.csv"
-    none = pd.DataFrame({"id": [], "before": [], "label": []}, dtype=str)
+    no_corrections = pd.DataFrame({"id": [], "before": [], "label": []}, dtype=str)  # older runs lack the table
     return Evidence(
         predictions=read_predictions(root, problem),
-        history=files.read_table(root / f"plots/learning/{problem}.csv"),
+        history=files.read_table(root / f"data/history/{problem}.csv"),
         images=[store.image(index) for store in stores for index in range(len(store))],
         masks=[store.mask(index) for store in stores for index in range(len(store))],
-        corrected=files.read_table(corrected) if corrected.exists() else none,  # older runs have no such table
+        corrected=files.read_table(corrected) if corrected.exists() else no_corrections,
     )
 
 
 def read_text(path: Path) -> str:
-    """A text file that a stage wrote.
+    """Content of a text file that a stage wrote.
 
     Raises:
-        InputError: it is missing or not text.
+        InputError: the file is missing or is not UTF-8 text.
     """
     try:
         return path.read_text(encoding="utf-8")
@@ -159,10 +169,10 @@ def read_text(path: Path) -> str:
 
 
 def read_json(path: Path) -> dict[str, Any]:
-    """A JSON object that a stage wrote.
+    """Content of a JSON file that a stage wrote, which must hold an object.
 
     Raises:
-        InputError: it is missing or damaged.
+        InputError: the file is missing or damaged.
     """
     text = read_text(path)
     try:
@@ -172,12 +182,6 @@ def read_json(path: Path) -> dict[str, Any]:
     if not isinstance(content, dict):
         raise InputError(f"{path}: expected a JSON object; delete it and run `dvc repro`")
     return content
-
-
-def _training_rows(folds: pd.DataFrame) -> list[NDArray[np.int64]]:
-    """Training rows of every fold of every repeat, as the stages after split number them."""
-    assignments = folds.drop(columns="id").to_numpy().T
-    return [np.flatnonzero(assigned != fold) for assigned in assignments for fold in range(assigned.max() + 1)]
 
 
 def _git_revision(root: Path) -> str | None:

@@ -1,4 +1,4 @@
-"""Sampling of GPUs, with a script in the place of nvidia-smi."""
+"""Sampling of GPUs, with a script that replaces nvidia-smi."""
 
 import os
 import time

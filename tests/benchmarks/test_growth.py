@@ -1,11 +1,13 @@
-"""What the growth benchmark runs and how it counts."""
+"""Commands and arithmetic of the growth benchmark."""
 
 from pathlib import Path
 
+import pandas as pd
 import pytest
 
-from benchmarks.growth import _rows, stage_commands, write_params
+from benchmarks.growth import _copy_network, _rows, stage_commands, write_params
 from benchmarks.measure import Usage
+from lipnet.core import files
 from lipnet.core.settings import read_params
 
 
@@ -30,3 +32,14 @@ def test_a_further_particle_costs_the_difference_from_the_size_before() -> None:
         ["crop", "1000", "9.0", "4.0", "4.00", "0.50", ""],
         ["crop", "3000", "9.0", "5.0", "1.67", "0.70", "0.50"],
     ]
+
+
+def test_copies_of_the_network_stand_for_svms_that_are_not_trained(tmp_path: Path) -> None:
+    predictions, priors = tmp_path / "predictions/p", tmp_path / "priors/p"
+    files.write_text(predictions / "cnn/cnn.csv", "id\na\n")
+    table = pd.DataFrame({"classifier": ["cnn", "cnn_views"], "fold": 0, "prior_A": [0.25, 0.75]})
+    files.write_table(priors / "cnn.csv", table)
+    _copy_network(tmp_path, "p", ["svm", "size_only"])
+    assert (predictions / "svm/size_only.csv").read_text() == "id\na\n"
+    expected = pd.DataFrame({"classifier": ["svm", "size_only"], "fold": 0, "prior_A": 0.25})
+    pd.testing.assert_frame_equal(files.read_table(priors / "svm.csv"), expected)

@@ -1,4 +1,4 @@
-"""Planted label errors: as many as asked for, all wrong, the same for the same seed; and they are counted rightly."""
+"""Planted label errors: their number, that all are wrong and reproducible, and the count of those found."""
 
 import numpy as np
 import pandas as pd
@@ -18,11 +18,11 @@ def test_flipped_labels_are_wrong_and_drawn_from_the_seed() -> None:
     assert flipped.equals(flip(particles, CLASSES, 0.05, 7)) and not flipped.equals(flip(particles, CLASSES, 0.05, 8))
 
 
-def test_what_is_found_is_counted() -> None:
+def test_errors_that_are_found_are_counted() -> None:
     true = np.repeat([0, 1, 2], 20)
     labels = true.copy()
     labels[[3, 30]] = [1, 2]
-    stated = np.eye(3)[true] * 0.85 + 0.05
+    probabilities = np.eye(3)[true] * 0.85 + 0.05
     ids = np.array([f"p{n}" for n in range(60)])
-    said = Predictions(CLASSES, ids, np.zeros(60, int), np.zeros(60, int), labels, true, stated)
-    assert measure({"svm": said}, {"p3", "p9"}) == [["svm", "1 of 2", "0.50", "2", "1"]]
+    predictions = Predictions(CLASSES, ids, np.zeros(60, int), np.zeros(60, int), labels, true, probabilities)
+    assert measure({"svm": predictions}, {"p3", "p9"}) == [["svm", "1 of 2", "0.50", "2", "1"]]

@@ -1,4 +1,4 @@
-"""Time and memory of a command with its children."""
+"""Time and memory of a command with its child processes."""
 
 import subprocess
 import sys

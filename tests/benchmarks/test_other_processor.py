@@ -1,9 +1,9 @@
-"""How far the means of another run are from the committed ones."""
+"""Differences between the means of another run and the committed ones."""
 
 from benchmarks.other_processor import Difference, _row, differences
 
 
-def test_every_mean_of_every_class_is_compared_and_the_farthest_is_named() -> None:
+def test_all_means_of_all_classes_are_compared_and_the_largest_change_is_found() -> None:
     def metrics(f1: float, recall: float | None) -> dict[str, object]:
         classifier = {"macro_f1": {"mean": f1, "sd": 0.05}, "Full": {"tpr": {"mean": recall, "sd": 0.1}}}
         return {"encapsulation": {"cnn": classifier, "svm": {"macro_f1": {"mean": 0.5, "sd": None}}}}

@@ -1,4 +1,4 @@
-"""verify: it names the first stage that differs, and tells a stale dvc.lock from a run that is not reproducible."""
+"""verify finds the first stage that differs, and distinguishes a stale dvc.lock from a run that is not reproducible."""
 
 from copy import deepcopy
 from typing import Any
@@ -29,7 +29,7 @@ def test_equal_locks_do_not_differ() -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "said"),
+    ("found", "message"),
     [
         (
             _changed("ingest@a", "outs", [{"path": "b", "md5": "9"}, {"path": "e", "md5": "5"}]),
@@ -46,11 +46,11 @@ def test_equal_locks_do_not_differ() -> None:
         ({**LOCK, "crop@b": LOCK["crop@a"]}, "crop@b is not in dvc.lock"),
     ],
 )
-def test_the_first_difference_is_named(found: dict[str, Any], said: str) -> None:
-    assert str(first_difference(LOCK, found, ORDER)).startswith(said)
+def test_the_first_difference_is_named(found: dict[str, Any], message: str) -> None:
+    assert str(first_difference(LOCK, found, ORDER)).startswith(message)
 
 
-def test_of_two_differences_the_one_that_runs_first_is_named() -> None:
+def test_of_two_differences_the_first_in_order_is_named() -> None:
     found = _changed("compare", "outs", [])
     found["ingest@a"]["outs"] = []
     assert str(first_difference(LOCK, found, ORDER)).startswith("ingest@a")

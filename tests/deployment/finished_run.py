@@ -1,4 +1,4 @@
-"""What a finished run leaves on disk, with numbers that can be checked by hand."""
+"""Write the files of a finished run, with numbers that can be checked by hand."""
 
 import json
 from pathlib import Path
@@ -10,7 +10,6 @@ import yaml
 
 from lipnet.core import files
 from lipnet.core.settings import read_params
-from lipnet.samples import balance
 
 ROOT = Path(__file__).parents[2]
 PROBLEM, CLASSES = "vesicles", ["Dense", "Clear"]
@@ -21,7 +20,7 @@ MEASURES = {"macro_f1": 0.8, "balanced_accuracy": 0.7, "mcc": 0.6, "log_loss": 0
 
 
 def make_run(folder: Path, **changes: Any) -> Path:
-    """A run of eight particles in two folds, without its models; ``changes`` are made to params.yaml."""
+    """Write a run of eight particles in two folds, without models; ``changes`` replace sections of params.yaml."""
     params = read_params(ROOT / "params.yaml")
     params |= {"problems": [PROBLEM], "classes": {PROBLEM: CLASSES}, "model": "tiny"}
     params["networks"] = {"tiny": {"size_px": 8, "blocks": [[2]], "halve": "pool", "top": "dense", "dense_units": 3}}
@@ -32,7 +31,8 @@ def make_run(folder: Path, **changes: Any) -> Path:
     files.write_table(folder / f"data/particles/{PROBLEM}.csv", particle_table())
     folds = pd.DataFrame({"id": particle_table()["id"], "repeat0": FOLDS})
     files.write_table(folder / f"data/folds/{PROBLEM}.csv", folds)
-    files.write_arrays(folder / f"data/training_sets/{PROBLEM}.npz", balance.to_arrays(training_sets()))
+    files.write_table(folder / f"data/priors/{PROBLEM}/cnn.csv", priors())
+    files.write_table(folder / f"data/history/{PROBLEM}.csv", history())
     of_class = {
         name: {"particles": n, "groups": 2} for name, n in zip(CLASSES, np.bincount(LABELS).tolist(), strict=True)
     }
@@ -62,18 +62,24 @@ def particle_table() -> pd.DataFrame:
     )
 
 
-def training_sets() -> list[balance.TrainingSet]:
-    """Oversampled: as many of the rare class as of the other; and in the second fold, the rare class weighs double."""
-    return [
-        balance.TrainingSet(
-            rows=np.array([*np.flatnonzero((fold != FOLDS) & (LABELS == 0)), *[6 if fold else 7] * 3]),
-            synthetic={8: np.empty((0, 8, 8), np.uint8)},
-            synthetic_labels=np.empty(0, np.int64),
-            class_weights=np.array([1.0, 1.0 + fold]),
-            drop_fraction=0.0,
-        )
-        for fold in (0, 1)
-    ]
+def priors() -> pd.DataFrame:
+    """Priors of the network, and of an SVM on its embedding. In the second fold, the rare class has weight 2."""
+    return pd.DataFrame(
+        {
+            "classifier": ["cnn", "cnn", "head", "head"],
+            "repeat": 0,
+            "fold": [0, 1, 0, 1],
+            "label_smoothing": [0.1, 0.1, 0.0, 0.0],
+            "prior_Dense": [0.5, 1 / 3, 0.75, 0.75],
+            "prior_Clear": [0.5, 2 / 3, 0.25, 0.25],
+        }
+    )
+
+
+def history() -> pd.DataFrame:
+    """Training history of two epochs in each fold."""
+    table = pd.DataFrame({"fold": [0, 0, 1, 1], "phase": "training", "epoch": [1, 2, 1, 2]})
+    return table.assign(loss=[0.9, 0.5, 0.8, 0.4], accuracy=0.5, validation_loss=np.nan)
 
 
 def metrics() -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""Model files with known answers, made by hand: the mean of the input decides, by a softmax with given weights."""
+"""Hand-made model files with known output: the softmax of given weights times the mean of the input."""
 
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ MEASURES = {
     "radial_reach": 1.0,
 }
 IMAGE = {"kind": "image", "size_px": 4, "mode": "surrounding", "scale": "fit", "field_px": 64}
-WEIGHTS, BIASES = (20.0, -20.0), (-10.0, 10.0)  # Bright where the mean grey level is above one half, else Dark
+WEIGHTS, BIASES = (20.0, -20.0), (-10.0, 10.0)  # Bright if the mean grey level is above one half, else Dark
 
 
 def description(**changes: Any) -> Description:
@@ -76,7 +76,7 @@ def write(
     weights: Any = WEIGHTS,
     biases: Any = BIASES,
 ) -> Path:
-    """Save a model; ``metadata`` replaces the description, and an empty text leaves it out."""
+    """Save a model. ``metadata`` replaces the description; an empty text omits it."""
     said = said or description()
     model = graph(said, weights, biases)
     text = said.model_dump_json() if metadata is None else metadata

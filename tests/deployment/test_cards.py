@@ -1,4 +1,4 @@
-"""The card of a run: every number that a reader of the models needs, and what the models are not."""
+"""The card of a run: numbers and limits that users of the models need."""
 
 import json
 from pathlib import Path
@@ -19,7 +19,7 @@ def test_the_card_is_json_and_holds_data_settings_measures_and_origin(tmp_path: 
     assert card["provenance"]["data_md5"] == "abc"
 
 
-def test_the_page_shows_means_with_their_spread_and_says_what_is_undefined(tmp_path: Path) -> None:
+def test_the_page_shows_means_with_standard_deviations_and_marks_undefined_ones(tmp_path: Path) -> None:
     page = to_markdown(card_of(read_run(make_run(tmp_path), PROBLEM), ["cnn_fold0.onnx"]))
     assert "| Dense | 6 | 2 |" in page
     assert "| svm | 0.800 ± 0.010 | 0.700 ± 0.010 | 0.600 ± 0.010 | 0.500 ± 0.010 | 0.900 ± 0.010 |" in page
@@ -28,13 +28,13 @@ def test_the_page_shows_means_with_their_spread_and_says_what_is_undefined(tmp_p
     assert "Pixels of the training particles were 1.5 to 2 nm across" in page
 
 
-def test_a_class_without_particles_counts_none(tmp_path: Path) -> None:
+def test_a_class_without_particles_has_counts_of_0(tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path), PROBLEM)
     del run.counts["classes"]["Clear"]
     assert "| Clear | 0 | 0 |" in to_markdown(card_of(run, []))
 
 
-def test_a_run_on_artificial_particles_says_so_first(tmp_path: Path) -> None:
+def test_artificial_particles_are_the_first_limit(tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path), PROBLEM)
     assert "artificial" not in " ".join(card_of(run, [])["limits"])
     run.params["source"]["kind"] = "artificial"

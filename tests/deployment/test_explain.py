@@ -1,4 +1,4 @@
-"""Maps of what a network looks at: transposes of probed matrices, planted patterns, and an independent autograd."""
+"""Maps of attention compared with transposed matrices, planted patterns and automatic differentiation."""
 
 from pathlib import Path
 from typing import Any, cast
@@ -14,10 +14,10 @@ from scipy import stats
 
 from lipnet.classifiers.networks.architecture import NetworkSettings, RegularisationSettings, build
 from lipnet.classifiers.networks.training import predict
+from lipnet.deployment.agreement import agreement, strongest
 from lipnet.deployment.explain import (
     RULES,
     Rule,
-    agreement,
     backproject,
     backward,
     chain,
@@ -28,12 +28,11 @@ from lipnet.deployment.explain import (
     occlusion,
     receptive_field,
     rule_for,
-    strongest,
     transposed,
 )
 
 ROWS = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())["networks"]
-THESIS = ("lipnet1", "lipnet2", "lipnet4", "lipnet4c", "lipnet6")  # chains of layers; the others are refused
+THESIS = ("lipnet1", "lipnet2", "lipnet4", "lipnet4c", "lipnet6")  # chains of layers; other networks are refused
 NETWORKS = {name: ROWS[name] for name in THESIS}
 PLAIN = {"dropout_block": 0.25, "dropout_dense": 0.5, "dropout_decay": 1.0, "weight_decay": 0.0, "batch_norm": False}
 POOL = {"size_px": 8, "blocks": [[2]], "halve": "pool", "top": "dense", "dense_units": 3}
@@ -48,7 +47,7 @@ def _network(row: dict[str, Any], mid_grey: float = 0.0, **regularisation: Any) 
 
 
 def _random_weights(model: keras.Model) -> keras.Model:
-    """Biases and normalisations that are not 0 and 1, so that an error in them shows."""
+    """Set biases and normalisations to values other than 0 and 1, so that the tests find errors in them."""
     rng = np.random.default_rng(1)
     for weight in model.weights:
         if weight.path.endswith(("bias", "beta", "moving_mean")):
@@ -59,7 +58,7 @@ def _random_weights(model: keras.Model) -> keras.Model:
 
 
 def _small_integers(model: keras.Model, low: int = -3) -> keras.Model:
-    """Weights with which float32 is exact."""
+    """Set weights for which float32 arithmetic is exact."""
     rng = np.random.default_rng(2)
     for weight in model.weights:
         if "dropout" not in weight.path:
@@ -72,7 +71,7 @@ def _crops(n: int, size_px: int) -> NDArray[np.uint8]:
 
 
 def _probed(model: keras.Model, layer: str, size_px: int) -> NDArray[np.float64]:
-    """The matrix from pixels to the outputs of a layer: its answers to every unit image, less that to black."""
+    """Matrix from pixels to outputs of a layer: outputs for every unit image, minus the output for a black image."""
     pixels = np.concatenate([np.zeros((1, size_px**2)), np.eye(size_px**2)]).reshape(-1, size_px, size_px, 1)
     part = keras.Model(model.inputs[0], model.get_layer(layer).output)
     answers = part.predict_on_batch(pixels).reshape(len(pixels), -1).astype(np.float64)
@@ -81,7 +80,7 @@ def _probed(model: keras.Model, layer: str, size_px: int) -> NDArray[np.float64]
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("layer", ["conv1_1", "stride1_relu", "conv2_1", "stride2", "average"])
-def test_a_linear_network_is_carried_back_by_its_transpose(rule: Rule, layer: str) -> None:
+def test_signals_in_a_linear_network_are_propagated_by_its_transpose(rule: Rule, layer: str) -> None:
     model = _small_integers(_network(STRIDE), low=1)  # all weights positive: every ReLU passes everything
     crops = _crops(2, 9)
     matrix = _probed(model, layer, 9)
@@ -105,7 +104,7 @@ def test_switches_put_values_where_the_maxima_were() -> None:
     assert_array_equal(transposed(pool, before, signal, "deconvnet"), expected)
 
 
-def test_rules_differ_in_what_relus_let_pass() -> None:
+def test_rules_differ_at_relus() -> None:
     relu = keras.layers.Activation("relu")
     before, signal = np.array([[-1.0, -1.0, 2.0, 2.0]]), np.array([[-3.0, 4.0, -5.0, 6.0]])
     found = {rule: transposed(relu, before, signal, rule)[0].tolist() for rule in RULES}
@@ -114,8 +113,8 @@ def test_rules_differ_in_what_relus_let_pass() -> None:
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 @pytest.mark.parametrize("name", NETWORKS)
-def test_every_piece_of_every_network_is_adjoint_to_what_it_undoes(name: str, batch_norm: bool) -> None:
-    """<f(x + u) - f(x), y> = <u, f^T(y)>, with x such that no maximum and no sign changes."""
+def test_the_function_of_every_layer_is_adjoint_to_the_layer(name: str, batch_norm: bool) -> None:
+    """<f(x + u) - f(x), y> = <u, f^T(y)>; x is chosen so that u changes no maximum and no sign."""
     model = _random_weights(_network(NETWORKS[name], batch_norm=batch_norm, dropout_decay=0.9))
     rng = np.random.default_rng(4)
     for layer in chain(model)[:-1]:
@@ -179,7 +178,7 @@ def test_all_rules_are_the_gradient_where_everything_is_positive(row: dict[str, 
 
 
 def _cross_detector(row: dict[str, Any]) -> keras.Model:
-    """Filter 0 of conv1_1 is positive at whole white crosses on black only, and class 0 grows with it."""
+    """Filter 0 of conv1_1 is positive only at complete white crosses on black, and class 0 increases with it."""
     model = _network({**row, "size_px": 16, "blocks": [[2]]})
     for weight in model.weights:
         if weight.path.endswith(("stride1/kernel", "dense/kernel")):
@@ -190,13 +189,13 @@ def _cross_detector(row: dict[str, Any]) -> keras.Model:
     kernel.assign(np.stack([2 * CROSS - 1, np.zeros((3, 3))], axis=-1)[:, :, None])
     bias.assign([-4, 0])
     to_classes = model.get_layer("classes").kernel
-    weight = 1 if row["top"] == "dense" else 64  # the average is over so many places
+    weight = 1 if row["top"] == "dense" else 64  # the number of places that are averaged
     to_classes.assign(np.broadcast_to([weight, 0, 0], to_classes.shape))
     return model
 
 
 def _with_cross() -> tuple[NDArray[np.uint8], NDArray[np.bool_]]:
-    """A white cross among lines and dots, which are no crosses; and where it is."""
+    """An image of a white cross, with lines and a dot as distractors, and the mask of the cross."""
     crop, cross = np.zeros((16, 16), np.uint8), np.zeros((16, 16), bool)
     crop[2, 1:7] = crop[8:14, 2] = crop[13, 13] = 255
     cross[8:11, 9:12] = CROSS
@@ -247,7 +246,9 @@ def test_receptive_fields_are_those_that_perturbation_measures(name: str, size_p
     for weight in model.weights:
         if weight.path.endswith("kernel"):
             weight.assign(np.ones(weight.shape))
-    one_white = (255 * np.eye(side**2)).reshape(-1, side, side).astype(np.uint8)  # on black, it raises all it reaches
+    one_white = (
+        (255 * np.eye(side**2)).reshape(-1, side, side).astype(np.uint8)
+    )  # a white pixel on black increases every output that depends on it
     for layer, output in zip(chain(model), forward(model, one_white)[1:], strict=True):
         if output.ndim == 4:
             _, height, width, _ = output.shape
@@ -258,9 +259,9 @@ def test_receptive_fields_are_those_that_perturbation_measures(name: str, size_p
                 assert_array_equal(reached[..., *place], expected, err_msg=f"{layer.name} {place}")
 
 
-def test_the_images_that_excite_a_filter_most_come_with_the_place() -> None:
+def test_the_images_that_activate_a_filter_most_are_found_with_the_place() -> None:
     model = _cross_detector(POOL)
-    crops = np.zeros((300, 16, 16), np.uint8)  # more than are looked at in one go
+    crops = np.zeros((300, 16, 16), np.uint8)  # more than one batch
     for row, (top, left, grey) in {7: (2, 3, 230), 290: (10, 0, 255), 41: (0, 9, 240)}.items():
         crops[row, top : top + 3, left : left + 3] = grey * CROSS
     found = most_exciting(model, crops, "conv1_1_relu", 3)
@@ -270,7 +271,7 @@ def test_the_images_that_excite_a_filter_most_come_with_the_place() -> None:
     assert found.rows.shape == found.values.shape == (2, 3)
 
 
-def test_patches_are_receptive_fields_with_middles_in_line() -> None:
+def test_patches_are_receptive_fields_with_aligned_centres() -> None:
     model = _cross_detector(POOL)
     crops = np.zeros((2, 16, 16), np.uint8)
     crops[0, 10:13, 1:4] = 255 * CROSS
@@ -281,14 +282,14 @@ def test_patches_are_receptive_fields_with_middles_in_line() -> None:
     assert_array_equal(found.reconstructions, [[2 * CROSS - 1, 2 * CROSS - 1]])
     model.get_layer("conv1_1").kernel.assign(np.ones((3, 3, 1, 2)))
     crops[:] = 0
-    crops[0, 0, 0] = crops[1, 15, 15] = 10  # a corner excites as much as its neighbours do: the first place counts
+    crops[0, 0, 0] = crops[1, 15, 15] = 10  # a corner activates as much as its neighbours: the first place is used
     model.get_layer("conv1_1").bias.assign([0, 0])
     at_corner, at_end = excited_patches(model, crops, "conv1_1_relu", 2, 2, "gradient").patches[1]
     assert_array_equal(at_corner, [[np.nan] * 3, [np.nan, 10, 0], [np.nan, 0, 0]])
     assert_array_equal(at_end, [[0, 0, 0], [0, 0, 0], [0, 0, 10]])
 
 
-def test_switches_are_used_where_there_are_any() -> None:
+def test_switches_are_used_if_there_is_max_pooling() -> None:
     assert {name: rule_for(_network(row)) for name, row in NETWORKS.items()} == {
         **dict.fromkeys(["lipnet1", "lipnet2", "lipnet4", "lipnet6"], "deconvnet"),
         "lipnet4c": "guided",
@@ -308,15 +309,15 @@ def test_probabilities_are_the_softmax_of_a_linear_map_of_the_embedding(name: st
 def test_an_unknown_layer_and_the_softmax_are_refused() -> None:
     model = _network(POOL)
     for layer in ("conv9_9", "probabilities"):
-        with pytest.raises(ValueError, match=f"'{layer}' is not a layer below the softmax; these are: centred, conv1"):
+        with pytest.raises(ValueError, match=f"'{layer}' is not a layer below the softmax; available: centred, conv1"):
             backproject(model, _crops(1, 8), layer, 0, "guided")
 
 
-def test_a_layer_without_a_map_has_no_places() -> None:
+def test_a_layer_without_a_map_is_refused() -> None:
     model = _network(POOL)
-    with pytest.raises(ValueError, match="the output of 'dense' is no map"):
+    with pytest.raises(ValueError, match="the output of 'dense' is not a map"):
         receptive_field(model, "dense", (0, 0))
-    with pytest.raises(ValueError, match="the output of 'dense' is no map"):
+    with pytest.raises(ValueError, match="the output of 'dense' is not a map"):
         most_exciting(model, _crops(2, 8), "dense", 1)
 
 
@@ -348,13 +349,13 @@ def test_correlations_are_spearmans() -> None:
     )  # second of the nine pairs that are defined
 
 
-def test_noise_agrees_with_nothing() -> None:
+def test_noise_has_no_significant_agreement() -> None:
     rng = np.random.default_rng(7)
     table = agreement(rng.normal(size=(100, 50)), pd.DataFrame(rng.normal(size=(100, 20))))
     assert table["p_holm"].min() > 0.05
 
 
-def test_the_strongest_pair_of_each_feature_and_unit_is_named_with_its_sign() -> None:
+def test_the_strongest_pair_of_each_feature_and_unit_is_found_with_its_sign() -> None:
     table = agreement(*_features())
     of_feature = strongest(table, "feature")
     assert of_feature[["feature", "unit"]].to_numpy().tolist()[:2] == [["area", 1], ["width", 2]]
@@ -364,7 +365,7 @@ def test_the_strongest_pair_of_each_feature_and_unit_is_named_with_its_sign() ->
     assert of_unit["unit"].tolist()[:2] == [1, 2] and set(of_unit["unit"]) == {0, 1, 2}
 
 
-def test_a_network_that_is_no_chain_is_refused() -> None:
+def test_a_network_that_is_not_a_chain_is_refused() -> None:
     row = NetworkSettings(size_px=8, blocks=[[4, 4]], halve="stride", top="average", residual=True)
-    with pytest.raises(ValueError, match="only networks that are a chain of layers are explained; this one has Add"):
+    with pytest.raises(ValueError, match="only networks that are a chain of layers can be explained; this one has Add"):
         chain(_network(row))

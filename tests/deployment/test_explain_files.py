@@ -1,4 +1,4 @@
-"""From the files of a run to a folder of explanations, and what is said where the files do not fit."""
+"""Explanations from the files of a run, and messages where the files do not fit together."""
 
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from lipnet.core import files
 from lipnet.core.errors import InputError
 from lipnet.deployment.explain_files import explain_particles
 
-# Keras writes weights through an interface of NumPy that is going away.
+# Keras writes weights through a deprecated interface of NumPy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 N = 40
@@ -24,7 +24,7 @@ ROW = {"size_px": 8, "blocks": [[3], [4]], "halve": "stride", "top": "average"}
 def _run(
     run: Path, n_folds: int = N, dead: bool = False, classes: str = "[Empty, Full]", row: dict[str, Any] = ROW
 ) -> Path:
-    """A run of one network: fold 0 tests on the second half."""
+    """A run of one network; the second half of the particles is the test set of fold 0."""
     (run / "params.yaml").write_text(f"classes: {{filling: {classes}}}")
     keras.utils.set_random_seed(0)
     model = build(NetworkSettings.model_validate(row), 2, RegularisationSettings.model_validate(PLAIN), 0.5)
@@ -55,8 +55,8 @@ def test_a_folder_of_pictures_and_tables_is_written(tmp_path: Path) -> None:
         *("agreement_by_feature.csv", "agreement_by_unit.csv"),
     }
     by_feature = pd.read_csv(tmp_path / "out" / "agreement_by_feature.csv")
-    assert by_feature["feature"].tolist() == ["brightness"]  # neither the label nor what tells how the image was cut
-    assert abs(by_feature["spearman"][0]) > 0.7  # brighter images excite random units more or less
+    assert by_feature["feature"].tolist() == ["brightness"]  # neither the label nor the settings of the crop
+    assert abs(by_feature["spearman"][0]) > 0.7  # the units of a random network depend on the brightness
     assert set(pd.read_csv(tmp_path / "out" / "agreement_by_unit.csv")["unit"]) <= set(range(4))
 
 
@@ -86,12 +86,16 @@ def test_particles_can_be_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path)
 @pytest.mark.parametrize(
     ("changes", "ids", "message"),
     [
-        ({"n_folds": 39}, [], r"filling.npz: holds 40 crops, the table 40 particles and the folds 39; run `dvc repro`"),
+        (
+            {"n_folds": 39},
+            [],
+            r"filling.npz: holds 40 crops, but the table has 40 particles and the folds 39; run `dvc repro`",
+        ),
         ({"classes": "[Empty, Full, Uncertain]"}, [], "cnn: a network of 2 classes, not 3; run `dvc repro`"),
-        ({}, ["p1", "q1"], r"filling.csv: no particle 'q1'; ids are such as 'p0'"),
+        ({}, ["p1", "q1"], r"filling.csv: no particle 'q1'; an example of an id is 'p0'"),
     ],
 )
-def test_what_does_not_fit_is_refused_with_the_cure(
+def test_files_that_do_not_fit_together_are_refused_with_the_remedy(
     changes: dict[str, Any], ids: list[str], message: str, tmp_path: Path
 ) -> None:
     with pytest.raises(InputError, match=message):
@@ -99,8 +103,8 @@ def test_what_does_not_fit_is_refused_with_the_cure(
     assert not (tmp_path / "out").exists()
 
 
-def test_a_dead_network_is_called_dead(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="the network is dead, no unit before its last layer varies"):
+def test_a_dead_network_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="the network is dead: no unit before its last layer varies"):
         explain_particles(_run(tmp_path, dead=True), "filling", [], tmp_path / "out")
 
 
@@ -113,6 +117,6 @@ def test_a_dead_network_is_called_dead(tmp_path: Path) -> None:
     ],
     ids=["resnet", "fcn"],
 )
-def test_a_network_that_is_no_chain_of_layers_is_refused(row: dict[str, Any], tmp_path: Path) -> None:
-    with pytest.raises(InputError, match="only networks that are a chain of layers are explained; this one has"):
+def test_a_network_that_is_not_a_chain_of_layers_is_refused(row: dict[str, Any], tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="only networks that are a chain of layers can be explained; this one has"):
         explain_particles(_run(tmp_path, row=row), "filling", [], tmp_path / "out")

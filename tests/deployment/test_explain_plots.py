@@ -1,4 +1,4 @@
-"""Pictures of explanations: what stands in each tile, its colours and scales, and which rows a heat map has."""
+"""Pictures of explanations: contents, colours and scales of tiles, and rows of the heat map."""
 
 from pathlib import Path
 from typing import Any
@@ -76,7 +76,7 @@ def test_maps_are_white_at_zero_red_above_and_blue_below_up_to_the_largest() -> 
     assert blue[2] == 1 and blue[0] < 0.1
 
 
-def test_patches_stand_beside_their_reconstructions_each_scaled_for_itself() -> None:
+def test_patches_are_shown_with_reconstructions_that_are_scaled_one_by_one() -> None:
     left, right = _patches().axes
     step = TILE_PX + GAP_PX
     zoom = TILE_PX // 4
@@ -84,13 +84,13 @@ def test_patches_stand_beside_their_reconstructions_each_scaled_for_itself() -> 
     assert left.get_yticks().tolist() == [GAP_PX / 2 + step / 2, GAP_PX / 2 + 1.5 * step]
     assert _colour(left, step + GAP_PX, 2 * step + GAP_PX) == (1, 1, 1)
     assert _colour(left, GAP_PX + zoom, GAP_PX) == (0, 0, 0)
-    assert _colour(left, GAP_PX, GAP_PX) == (1, 1, 1)  # beyond the image
-    assert _colour(right, GAP_PX, step + GAP_PX) == (0, 0, 0.3)  # darkest blue, small as it is
+    assert _colour(left, GAP_PX, GAP_PX) == (1, 1, 1)  # outside the image
+    assert _colour(right, GAP_PX, step + GAP_PX) == (0, 0, 0.3)  # the darkest blue, although the value is small
     assert _colour(right, 2 * step - 1, step - 1) == (0.5, 0, 0)
     assert _colour(right, GAP_PX, GAP_PX) == (1, 1, 1)
 
 
-def test_a_family_of_features_is_its_strongest_and_what_is_not_shown_to_differ_is_grey() -> None:
+def test_numbered_features_are_shown_by_the_strongest_and_insignificant_pairs_are_grey() -> None:
     ax = _agreement().axes[0]
     assert [label.get_text() for label in ax.get_yticklabels()] == ["profile_00", "area"]
     assert [label.get_text() for label in ax.get_xticklabels()] == ["0", "7"]
@@ -99,7 +99,7 @@ def test_a_family_of_features_is_its_strongest_and_what_is_not_shown_to_differ_i
     assert ax.images[0].get_clim() == (-1, 1)
 
 
-def test_all_is_grey_where_nothing_is_shown() -> None:
+def test_everything_is_grey_if_nothing_is_significant() -> None:
     ax = agreement_map(_table().assign(p_holm=1.0), "lamellarity").axes[0]
     assert np.ma.getmaskarray(ax.images[0].get_array()).all()
 

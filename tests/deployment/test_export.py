@@ -1,8 +1,10 @@
-"""Exported files say what the trained models say, on 1,000 particles, in Python and in another language."""
+"""Exported files predict the same as the trained models, for 1,000 particles, in Python and in Node."""
 
 import json
+import os
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterator
 from functools import cache
 from itertools import combinations
@@ -24,15 +26,16 @@ from lipnet.classifiers.networks.architecture import NetworkSettings, Regularisa
 from lipnet.classifiers.svm import SvmResult, SvmSettings, SvmTask, train_fold
 from lipnet.core.errors import InputError
 from lipnet.core.settings import read_params
-from lipnet.deployment import export, predict
+from lipnet.deployment import export
 from lipnet.deployment.export import SvmCard, load_on_tensorflow, network, parse_libsvm, svm
 from lipnet.deployment.model_files import Model, read_models
 from lipnet.deployment.runs import read_run
+from lipnet.samples.crops import to_grey
 from tests.deployment.finished_run import CLASSES as CLASSES_OF_RUN
 from tests.deployment.finished_run import PROBLEM, SVMS, make_run, write
 from tests.deployment.onnx_models import IMAGE, description, features_of
 
-# Keras writes weights through an interface of NumPy that is going away.
+# Keras writes weights through a deprecated interface of NumPy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 
 ROOT = Path(__file__).parents[2]
@@ -51,11 +54,11 @@ def _one_thread() -> Iterator[None]:
 
 
 def _built(row: dict[str, Any], n_classes: int = 3, **changes: Any) -> keras.Model:
-    """A network of random weights that names no class far more often than another."""
+    """A network of random weights that predicts all classes about equally often."""
     keras.utils.set_random_seed(0)
     regularisation = RegularisationSettings.model_validate(PLAIN | changes)
     model = build(NetworkSettings.model_validate(row), n_classes, regularisation, 0.5)
-    for weights in model.trainable_weights:  # bolder than at the start of training
+    for weights in model.trainable_weights:  # larger than at the start of training
         weights.assign(weights * 1.5)
     logits = np.log(training.predict(model, _pixels(row["size_px"], 100)))
     model.get_layer("classes").bias.assign(-logits.mean(axis=0))
@@ -63,7 +66,7 @@ def _built(row: dict[str, Any], n_classes: int = 3, **changes: Any) -> keras.Mod
 
 
 def _pixels(size_px: int, n: int = N) -> NDArray[np.uint8]:
-    """Noise of every contrast and brightness."""
+    """Noise images of various contrast and brightness."""
     rng = np.random.default_rng(1)
     noise = rng.normal(rng.uniform(0, 255, (n, 1, 1)), rng.uniform(1, 100, (n, 1, 1)), (n, size_px, size_px))
     return noise.clip(0, 255).astype(np.uint8)
@@ -85,28 +88,28 @@ def _opened(content: bytes, folder: Path) -> Model:
 
 @cache
 def _exported(name: str) -> tuple[bytes, NDArray[np.uint8], NDArray[np.float64]]:
-    """A network as a file, 1,000 crops, and what Keras says of them."""
+    """The ONNX file of a network, 1,000 crops, and the probabilities of Keras."""
     row = NETWORKS[name]
     model, pixels = _built(row), _pixels(row["size_px"])
     return network(model, _of_network(row["size_px"])), pixels, training.predict(model, pixels)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_a_network_says_in_onnx_runtime_what_it_says_in_keras(name: str, tmp_path: Path) -> None:
+def test_a_network_predicts_the_same_in_onnx_runtime_and_in_keras(name: str, tmp_path: Path) -> None:
     content, pixels, expected = _exported(name)
     exported = _opened(content, tmp_path)
-    stated = exported.probabilities({"image": predict.to_grey(pixels)})
-    assert_allclose(stated, expected, rtol=0, atol=1e-5)
+    probabilities = exported.probabilities({"image": to_grey(pixels)})
+    assert_allclose(probabilities, expected, rtol=0, atol=1e-5)
     assert np.bincount(expected.argmax(axis=1)).min() > N / 20
-    assert_array_equal(stated.argmax(axis=1), expected.argmax(axis=1))
+    assert_array_equal(probabilities.argmax(axis=1), expected.argmax(axis=1))
 
 
-def test_batch_norm_and_decaying_dropout_are_exported_as_at_rest(tmp_path: Path) -> None:
+def test_batch_norm_and_decaying_dropout_are_exported_for_inference(tmp_path: Path) -> None:
     row = {"size_px": 8, "blocks": [[4], [4]], "halve": "stride", "top": "dense", "dense_units": 5}
     model, pixels = _built(row, batch_norm=True, dropout_decay=0.9), _pixels(8, 50)
     exported = _opened(network(model, _of_network(8)), tmp_path)
-    stated = exported.probabilities({"image": predict.to_grey(pixels)})
-    assert_allclose(stated, training.predict(model, pixels), rtol=0, atol=1e-5)
+    probabilities = exported.probabilities({"image": to_grey(pixels)})
+    assert_allclose(probabilities, training.predict(model, pixels), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -118,18 +121,13 @@ def test_batch_norm_and_decaying_dropout_are_exported_as_at_rest(tmp_path: Path)
     ],
     ids=["resnet", "fcn"],
 )
-def test_networks_past_the_thesis_are_exported_too(row: dict[str, Any], tmp_path: Path) -> None:
+def test_networks_that_are_not_of_the_thesis_are_exported(row: dict[str, Any], tmp_path: Path) -> None:
     pixels = _pixels(row["size_px"], 60)
     pixels[::2, :9] = pixels[::2, -9:] = pixels[::2, :, :9] = pixels[::2, :, -9:] = 0  # half of them fit a bucket
     model = _built(row)
     exported = _opened(network(model, _of_network(row["size_px"])), tmp_path)
-    stated = exported.probabilities({"image": predict.to_grey(pixels)})
-    assert_allclose(stated, training.predict(model, pixels), rtol=0, atol=1e-5)
-
-
-def test_grey_levels_are_those_of_training() -> None:
-    pixels = np.arange(256, dtype=np.uint8).reshape(4, 8, 8)
-    assert_array_equal(predict.to_grey(pixels), training.to_grey(pixels))
+    probabilities = exported.probabilities({"image": to_grey(pixels)})
+    assert_allclose(probabilities, training.predict(model, pixels), rtol=0, atol=1e-5)
 
 
 def test_bytes_depend_on_the_model_alone_and_not_on_what_was_exported_before() -> None:
@@ -139,10 +137,28 @@ def test_bytes_depend_on_the_model_alone_and_not_on_what_was_exported_before() -
 
 
 def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("KERAS_BACKEND", "jax")  # is put back afterwards
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
     monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
     with pytest.raises(InputError, match="on TensorFlow, and it runs on jax"):
         load_on_tensorflow(tmp_path / "architecture.json", tmp_path / "fold0.weights.h5")
+    assert os.environ["KERAS_BACKEND"] == "jax"
+
+
+@pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs Keras on TensorFlow")
+def test_the_choice_of_the_backend_does_not_outlast_the_import(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    with pytest.raises(InputError, match="no such file"):
+        load_on_tensorflow(tmp_path / "architecture.json", tmp_path / "fold0.weights.h5")
+    assert "KERAS_BACKEND" not in os.environ
+
+
+def test_export_starts_keras_on_tensorflow_whatever_the_environment_says() -> None:
+    """In a process of its own: this process has already imported Keras."""
+    load = "from pathlib import Path; from lipnet.deployment.export import load_on_tensorflow as load"
+    code = f"{load}; load(Path('none.json'), Path('none.h5'))"
+    environment = {**os.environ, "KERAS_BACKEND": "jax"}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
+    assert "InputError" in done.stderr and "on TensorFlow" not in done.stderr
 
 
 @pytest.mark.parametrize("changes", [{"size_px": 12}, {"n_classes": 4}])
@@ -153,8 +169,8 @@ def test_a_network_that_is_not_the_one_described_is_refused(changes: dict[str, i
         network(model, _of_network(8))
 
 
-def _clouds(n_classes: int, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
-    """Overlapping clouds, one of whose features is as large as a moment in px3."""
+def _clusters(n_classes: int, n: int) -> tuple[NDArray[np.float64], NDArray[np.int64]]:
+    """Overlapping clusters; the features have very different scales, up to that of a moment in px3."""
     labels = np.arange(n) % n_classes
     rng = np.random.default_rng(2)
     return (rng.normal(size=(n, 20)) + 0.4 * rng.normal(size=(n_classes, 20))[labels]) * np.geomspace(
@@ -163,7 +179,7 @@ def _clouds(n_classes: int, n: int) -> tuple[NDArray[np.float64], NDArray[np.int
 
 
 def _trained(n_classes: int) -> tuple[SvmTask, SvmResult]:
-    features, labels = _clouds(n_classes, N + 300)
+    features, labels = _clusters(n_classes, N + 300)
     settings = {"features": {"svm": ["x"]}, "cost": 1.0, "gamma": None, "class_weights": True}
     task = SvmTask(
         features=features,
@@ -184,15 +200,15 @@ def _of_svm(task: SvmTask, n_classes: int) -> Any:
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
-def test_an_svm_says_in_onnx_runtime_what_lipnet_and_libsvm_say(n_classes: int, tmp_path: Path) -> None:
+def test_an_svm_predicts_the_same_in_onnx_runtime_in_lipnet_and_in_libsvm(n_classes: int, tmp_path: Path) -> None:
     task, result = _trained(n_classes)
     libsvm = parse_libsvm(result.model, tmp_path / "fold0.svm")
     content = svm(libsvm, SvmCard.model_validate(result.card), _of_svm(task, n_classes))
     features = task.features[task.test]
     exported = _opened(content, tmp_path)
-    assert_allclose(exported.probabilities({"features": features}), result.probabilities, rtol=0, atol=1e-5)
+    assert_allclose(exported.probabilities({"features": features}), result.output.probabilities, rtol=0, atol=1e-5)
     [votes] = exported.session.run(["label"], {"features": features})
-    assert_array_equal(votes, result.predicted)
+    assert_array_equal(votes, result.output.predicted)
     assert len(set(votes)) == n_classes
 
     (tmp_path / "fold0.svm").write_text(result.model, encoding="ascii")
@@ -204,14 +220,14 @@ def test_an_svm_says_in_onnx_runtime_what_lipnet_and_libsvm_say(n_classes: int, 
 
 
 def _decisions(content: bytes, features: NDArray[np.float64]) -> NDArray[np.float32]:
-    """What the graph holds between LIBSVM and the calibration."""
+    """Decision values of the graph, the input of the calibration."""
     model = onnx.load_from_string(content)
     model.graph.output.append(onnx.helper.make_tensor_value_info("decisions", onnx.TensorProto.FLOAT, None))
     session = onnxruntime.InferenceSession(model.SerializeToString())
     return session.run(["decisions"], {"features": features})[0]
 
 
-def test_a_model_of_libsvm_itself_leaves_out_zeros_and_is_read_alike(tmp_path: Path) -> None:
+def test_a_model_that_libsvm_wrote_without_zeros_is_read(tmp_path: Path) -> None:
     x = np.array([[0.0, 1, 0], [1, 0, 0], [1, 1, 0], [0, 0, 0]])
     trained = svmutil.svm_train([0.0, 1, 0, 1], x, "-q -g 0.5")
     svmutil.svm_save_model(str(tmp_path / "model"), trained)
@@ -236,22 +252,29 @@ def test_a_damaged_model_of_an_svm_is_named(old: str, new: str, message: str) ->
         parse_libsvm(result.model.replace(old, new), Path("fold0.svm"))
 
 
-def test_an_svm_that_has_not_seen_every_class_is_refused() -> None:
+def test_an_svm_that_was_not_trained_on_every_class_is_refused() -> None:
     task, result = _trained(2)
     libsvm = parse_libsvm(result.model, Path("fold0.svm"))
-    with pytest.raises(InputError, match="has not seen every class"):
+    with pytest.raises(InputError, match="was not trained on every class"):
         svm(libsvm, SvmCard.model_validate(result.card), _of_svm(task, 3))
 
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The script beside an installed onnxruntime-node."""
+    """A folder with the script and an installed onnxruntime-node."""
     folder = tmp_path_factory.mktemp("node")
     for file in NODE.iterdir():
         shutil.copy(file, folder)
-    install = ["npm", "install", "--ignore-scripts", "--no-audit", "--no-fund", "--silent"]  # the scripts fetch CUDA
+    install = [
+        "npm",
+        "install",
+        "--ignore-scripts",
+        "--no-audit",
+        "--no-fund",
+        "--silent",
+    ]  # the scripts of the package download CUDA
     if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("no Node here")
+        pytest.skip("Node is not installed")
     if subprocess.run(install, cwd=folder, capture_output=True, check=False).returncode:
         pytest.skip("npm cannot install onnxruntime-node")
     return folder
@@ -268,21 +291,21 @@ def _labels_in_node(node: Path, model: Path, name: str, values: NDArray[Any]) ->
 
 
 @pytest.mark.parametrize("name", NETWORKS)
-def test_node_names_the_same_class_of_every_particle_as_a_network(name: str, node: Path, tmp_path: Path) -> None:
+def test_node_predicts_the_same_class_of_every_particle_as_a_network(name: str, node: Path, tmp_path: Path) -> None:
     content, pixels, expected = _exported(name)
     (tmp_path / "model.onnx").write_bytes(content)
-    labels = _labels_in_node(node, tmp_path / "model.onnx", "image", predict.to_grey(pixels))
+    labels = _labels_in_node(node, tmp_path / "model.onnx", "image", to_grey(pixels))
     assert labels == expected.argmax(axis=1).tolist()
 
 
 @pytest.mark.parametrize("n_classes", [2, 3])
-def test_node_names_the_same_class_of_every_particle_as_an_svm(n_classes: int, node: Path, tmp_path: Path) -> None:
+def test_node_predicts_the_same_class_of_every_particle_as_an_svm(n_classes: int, node: Path, tmp_path: Path) -> None:
     task, result = _trained(n_classes)
     libsvm = parse_libsvm(result.model, tmp_path / "fold0.svm")
     content = svm(libsvm, SvmCard.model_validate(result.card), _of_svm(task, n_classes))
     (tmp_path / "model.onnx").write_bytes(content)
     labels = _labels_in_node(node, tmp_path / "model.onnx", "features", task.features[task.test])
-    assert labels == result.probabilities.argmax(axis=1).tolist()
+    assert labels == result.output.probabilities.argmax(axis=1).tolist()
 
 
 def _add_models(run: Path) -> None:
@@ -299,7 +322,7 @@ def _add_models(run: Path) -> None:
             write(path.with_suffix(".json"), json.dumps(card))
 
 
-def test_every_model_of_a_run_is_exported_with_what_its_fold_was_trained_on(tmp_path: Path) -> None:
+def test_every_model_of_a_run_is_exported_with_the_priors_of_its_fold(tmp_path: Path) -> None:
     _add_models(make_run(tmp_path / "run"))
     for name, content in export.export_run(read_run(tmp_path / "run", PROBLEM)):
         (tmp_path / name).write_bytes(content)

@@ -1,4 +1,4 @@
-"""A model file is believed only where its metadata and its graph agree; every other one is refused by name."""
+"""A model file is accepted only if its metadata and its graph agree; every other file is refused by name."""
 
 import json
 from pathlib import Path
@@ -18,17 +18,17 @@ from tests.deployment.onnx_models import IMAGE, WEIGHTS, description, features_o
 
 
 def _text(**changes: Any) -> str:
-    """Metadata that no program of ours writes."""
+    """Metadata that `lipnet export` never writes."""
     return json.dumps(json.loads(description().model_dump_json()) | changes)
 
 
-def test_a_model_states_the_probabilities_of_its_graph_in_any_number_of_batches(tmp_path: Path) -> None:
+def test_a_model_computes_the_probabilities_of_its_graph_in_any_number_of_batches(tmp_path: Path) -> None:
     [model] = read_models(write(tmp_path / "m.onnx"), None)
-    grey = np.linspace(0, 1, model_files.AT_ONCE + 5, dtype=np.float32)
+    grey = np.linspace(0, 1, model_files.BATCH + 5, dtype=np.float32)
     images = np.broadcast_to(grey[:, None, None, None], (len(grey), 4, 4, 1))
     bright = 1 / (1 + np.exp(-(40 * grey - 20)))
-    stated = model.probabilities({"image": images})
-    assert_allclose(stated, np.stack([bright, 1 - bright], axis=1), atol=1e-6)
+    probabilities = model.probabilities({"image": images})
+    assert_allclose(probabilities, np.stack([bright, 1 - bright], axis=1), atol=1e-6)
     assert model.description == description()
 
 
@@ -45,7 +45,7 @@ def test_the_only_classifier_of_a_folder_needs_no_name_and_of_several_svms_one_m
     assert read_models(tmp_path, None)[0].description.classifier == "svm"
     write(tmp_path / "b.onnx", description(classifier="size_only", inputs=features_of("height_px")))
     for wanted in (None, "forest"):
-        with pytest.raises(InputError, match="choose a classifier with --classifier; there are size_only, svm"):
+        with pytest.raises(InputError, match="choose a classifier with --classifier; available: size_only, svm"):
             read_models(tmp_path, wanted)
 
 
@@ -62,7 +62,7 @@ def test_priors_are_those_of_each_model(tmp_path: Path) -> None:
     [
         ({"problem": "other"}, "differ in problem"),
         ({"inputs": {"image": {**IMAGE, "mode": "masked"}}}, "differ in inputs"),
-        ({"fold": 0}, "another file holds the same fold"),
+        ({"fold": 0}, "another file is of the same fold"),
     ],
 )
 def test_models_that_do_not_belong_together_are_refused(tmp_path: Path, changes: Any, message: str) -> None:
@@ -93,12 +93,12 @@ def test_models_that_do_not_belong_together_are_refused(tmp_path: Path, changes:
         (_text(surprise=1), "metadata: surprise: "),
         (
             _text(inputs={"image": {**IMAGE, "size_px": 5}}),
-            "metadata promise input .*5, 5, 1.*, the graph has .*4, 4, 1",
+            "the metadata describe input .*5, 5, 1.*, the graph has .*4, 4, 1",
         ),
-        (_text(inputs={"picture": IMAGE}), "metadata promise input .*picture.*, the graph has .*image"),
+        (_text(inputs={"picture": IMAGE}), "the metadata describe input .*picture.*, the graph has .*image"),
     ],
 )
-def test_metadata_that_cannot_be_right_are_named(tmp_path: Path, metadata: str, message: str) -> None:
+def test_invalid_metadata_are_refused_by_name(tmp_path: Path, metadata: str, message: str) -> None:
     path = write(tmp_path / "m.onnx", metadata=metadata)
     with pytest.raises(InputError, match=rf"m\.onnx: .*{message}"):
         read_models(path, None)
@@ -106,7 +106,7 @@ def test_metadata_that_cannot_be_right_are_named(tmp_path: Path, metadata: str, 
 
 def test_an_output_of_another_number_of_classes_is_refused(tmp_path: Path) -> None:
     path = write(tmp_path / "m.onnx", weights=(1.0, 2.0, 3.0), biases=(0.0, 0.0, 0.0))
-    with pytest.raises(InputError, match=r"metadata promise output .*\[2\].*, the graph has .*\[3\]"):
+    with pytest.raises(InputError, match=r"the metadata describe output .*\[2\].*, the graph has .*\[3\]"):
         read_models(path, None)
 
 
@@ -117,7 +117,7 @@ def test_an_output_that_is_not_probabilities_is_refused(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("content", [b"", b"no ONNX", b"\x08\x08" * 100])
-def test_a_file_that_is_no_model_is_refused(tmp_path: Path, content: bytes) -> None:
+def test_a_file_that_is_not_a_model_is_refused(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "m.onnx").write_bytes(content)
     with pytest.raises(InputError, match=r"m\.onnx: damaged or not an ONNX file"):
         read_models(tmp_path, None)
@@ -151,7 +151,7 @@ def test_a_file_larger_than_any_model_is_not_opened(tmp_path: Path, monkeypatch:
         read_models(write(tmp_path / "m.onnx"), None)
 
 
-@pytest.mark.parametrize(("make", "message"), [(False, "no such file or folder"), (True, r"holds no \.onnx file")])
+@pytest.mark.parametrize(("make", "message"), [(False, "no such file or folder"), (True, r"contains no \.onnx file")])
 def test_a_folder_that_is_missing_or_empty_is_named(tmp_path: Path, make: bool, message: str) -> None:
     if make:
         (tmp_path / "models").mkdir()

@@ -1,4 +1,4 @@
-"""What an ensemble says of new particles: known answers of models made by hand, and no library of training."""
+"""Predictions of an ensemble for new particles, with models of known output; no library of training is imported."""
 
 import subprocess
 import sys
@@ -16,16 +16,15 @@ from numpy.typing import NDArray
 from lipnet.core.errors import InputError
 from lipnet.deployment.model_files import Model, read_models
 from lipnet.deployment.predict import (
-    Part,
+    PredictedBatch,
+    ensemble_table,
     entropy,
     join,
     notes,
-    opinions,
-    predict_part,
+    predict_batch,
     prior_of,
     shift,
     summarise,
-    to_grey,
 )
 from lipnet.evaluation import decisions
 from lipnet.samples import crops, features, particles
@@ -50,8 +49,10 @@ def _models(folder: Path, n: int = 1, **changes: Any) -> list[Model]:
     return read_models(folder, None)
 
 
-def _part(models: list[Model], *results: Any, pixel_size_nm: float | None = None, with_features: bool = False) -> Part:
-    return predict_part(None, lambda _: results, models, pixel_size_nm, with_features)
+def _batch(
+    models: list[Model], *results: Any, pixel_size_nm: float | None = None, with_features: bool = False
+) -> PredictedBatch:
+    return predict_batch(None, lambda _: results, models, pixel_size_nm, with_features)
 
 
 def _bright(grey: float, fold: int = 0) -> float:
@@ -59,16 +60,16 @@ def _bright(grey: float, fold: int = 0) -> float:
 
 
 def test_every_model_is_asked_about_every_particle(tmp_path: Path) -> None:
-    part = _part(_models(tmp_path, 2), _particle(51, "dark"), REJECTED, _particle(153, "bright"))
+    part = _batch(_models(tmp_path, 2), _particle(51, "dark"), REJECTED, _particle(153, "bright"))
     assert part.known["id"].tolist() == ["dark", "bright"]
     assert part.rejected == [REJECTED] and part.features is None
     expected = [[_bright(0.2, fold), _bright(0.6, fold)] for fold in (0, 1)]
-    assert_allclose(part.stated[:, :, 0], expected, rtol=1e-5)
+    assert_allclose(part.probabilities[:, :, 0], expected, rtol=1e-5)
 
 
 def test_a_part_without_a_usable_particle_is_empty(tmp_path: Path) -> None:
-    part = _part(_models(tmp_path, 2), REJECTED, with_features=True)
-    assert part.stated.shape == (2, 0, 2) and part.known.empty and part.rejected == [REJECTED]
+    part = _batch(_models(tmp_path, 2), REJECTED, with_features=True)
+    assert part.probabilities.shape == (2, 0, 2) and part.known.empty and part.rejected == [REJECTED]
 
 
 @pytest.mark.parametrize("mode", crops.MODES)
@@ -83,20 +84,20 @@ def test_crops_are_those_of_the_pipeline(tmp_path: Path, mode: crops.Mode, monke
         return np.array([[0.5, 0.5]])
 
     monkeypatch.setattr(Model, "probabilities", record)
-    _part(models, particle)
+    _batch(models, particle)
     settings = crops.CropSettings(mode=mode, scale="fit", field_px=64, sizes_px=[6])
-    assert_array_equal(seen[0], to_grey(crops.crop_all(particles.pack([particle]), settings, ["p"])[6]))
+    assert_array_equal(seen[0], crops.to_grey(crops.crop_all(particles.pack([particle]), settings, ["p"])[6]))
 
 
 def test_a_particle_larger_than_the_field_of_a_constant_scale_is_named(tmp_path: Path) -> None:
     models = _models(tmp_path, inputs={"image": {**IMAGE, "scale": "constant", "field_px": 13}})
     with pytest.raises(InputError, match="particle 'wide': 14 px across"):
-        _part(models, _particle(9, "wide"))
+        _batch(models, _particle(9, "wide"))
 
 
 def test_features_are_those_of_ingest_and_given_ones_take_precedence(tmp_path: Path) -> None:
     particle = _particle(100, features={"density": 7.0, "circularity": 0.25})
-    table = _part(_models(tmp_path), particle, with_features=True).features
+    table = _batch(_models(tmp_path), particle, with_features=True).features
     assert table is not None
     measured = features.measure_all(particles.pack([particle]), description().measures)
     assert table["area_px2"][0] == measured["area_px2"][0] == 42
@@ -110,8 +111,8 @@ def test_an_svm_gets_its_features_in_nm(tmp_path: Path, own: float, default: flo
     weights, biases = (1e-3, 0.0), (0.0, 0.0)
     said = description(classifier="svm", inputs=features_of("area_nm2"))
     models = read_models(write(tmp_path / "svm.onnx", said, weights=weights, biases=biases), None)
-    part = _part(models, _particle(100, pixel_size_nm=own), pixel_size_nm=default)
-    assert_allclose(part.stated[0, 0, 0], 1 / (1 + np.exp(-area / 1000)), rtol=1e-6)
+    part = _batch(models, _particle(100, pixel_size_nm=own), pixel_size_nm=default)
+    assert_allclose(part.probabilities[0, 0, 0], 1 / (1 + np.exp(-area / 1000)), rtol=1e-6)
     assert part.features is None
 
 
@@ -125,12 +126,12 @@ def test_an_svm_gets_its_features_in_nm(tmp_path: Path, own: float, default: flo
 def test_features_in_the_wrong_unit_are_refused(tmp_path: Path, name: str, size_nm: float, message: str) -> None:
     models = _models(tmp_path, classifier="svm", inputs=features_of(name))
     with pytest.raises(InputError, match=f"particle 'p' and those read with it: the model {message}"):
-        _part(models, _particle(100, pixel_size_nm=size_nm))
+        _batch(models, _particle(100, pixel_size_nm=size_nm))
 
 
 def test_the_class_is_the_most_probable_by_the_mean_of_the_models() -> None:
     stated = np.array([[[0.9, 0.1], [0.4, 0.6]], [[0.5, 0.5], [0.1, 0.9]]])
-    table = opinions(stated, ["a", "b"], ["Full", "Empty"], abstain_below=0.72)
+    table = ensemble_table(stated, ["a", "b"], ["Full", "Empty"], abstain_below=0.72)
     assert table["class"].tolist() == ["Full", "Empty"]
     assert_allclose(table[["p_Full", "p_Empty"]], [[0.7, 0.3], [0.25, 0.75]])
     assert_allclose(table["entropy"], [0.610864, 0.562335])
@@ -139,7 +140,7 @@ def test_the_class_is_the_most_probable_by_the_mean_of_the_models() -> None:
 
 
 def test_one_model_cannot_disagree_with_itself() -> None:
-    assert opinions(np.array([[[0.9, 0.1]]]), ["a"], ["Full", "Empty"], 0)["disagreement"].isna().all()
+    assert ensemble_table(np.array([[[0.9, 0.1]]]), ["a"], ["Full", "Empty"], 0)["disagreement"].isna().all()
 
 
 @given(st.lists(st.floats(0, 1), min_size=2, max_size=6).filter(lambda weights: sum(weights) > 1e-3))
@@ -176,12 +177,12 @@ def test_a_deployment_prior_takes_the_place_of_the_natural_one(tmp_path: Path) -
     [
         ({"Full": 1.0}, "give a share to each of Full, Empty"),
         ({"Full": 1.0, "Empty": 1.0, "Half": 1.0}, "names Full, Empty, Half; give a share to each of Full, Empty"),
-        ({"Full": -1.0, "Empty": 2.0}, "shares must be numbers from 0"),
+        ({"Full": -1.0, "Empty": 2.0}, "shares must be finite numbers >= 0"),
         ({"Full": 0.0, "Empty": 0.0}, "at least one of them above 0"),
-        ({"Full": np.nan, "Empty": 1.0}, "shares must be numbers from 0"),
+        ({"Full": np.nan, "Empty": 1.0}, "shares must be finite numbers >= 0"),
     ],
 )
-def test_a_deployment_prior_that_is_none_is_refused(shares: dict[str, float], message: str) -> None:
+def test_an_invalid_deployment_prior_is_refused(shares: dict[str, float], message: str) -> None:
     with pytest.raises(InputError, match=message):
         prior_of(shares, ["Full", "Empty"])
 
@@ -189,19 +190,19 @@ def test_a_deployment_prior_that_is_none_is_refused(shares: dict[str, float], me
 def test_parts_are_joined_in_order_with_their_features(tmp_path: Path) -> None:
     models = _models(tmp_path, 2)
     made = [[_particle(0, "a")], [REJECTED], [_particle(255, "b"), _particle(10, "c")]]
-    parts = [_part(models, *results, with_features=True) for results in made]
+    parts = [_batch(models, *results, with_features=True) for results in made]
     table = join(parts, models, None, 1, 0.5)
     assert table["id"].tolist() == ["a", "b", "c"]
     assert table["class"].tolist() == ["Dark", "Bright", "Dark"]
     assert list(table)[:7] == ["id", "class", "p_Bright", "p_Dark", "entropy", "disagreement", "abstain"]
     assert table["area_px2"].tolist() == [42, 42, 42]
-    bare = [_part(models, *results) for results in made]
+    bare = [_batch(models, *results) for results in made]
     pd.testing.assert_frame_equal(join(bare, models, None, 1, 0.5), table.iloc[:, :7])
 
 
 def test_the_summary_counts_every_class_and_names_what_was_rejected(tmp_path: Path) -> None:
     models = _models(tmp_path)
-    table = join([_part(models, _particle(0, "a"), _particle(128, "b"))], models, None, 1, 0.9)
+    table = join([_batch(models, _particle(0, "a"), _particle(128, "b"))], models, None, 1, 0.9)
     assert summarise(table, [REJECTED], models, ["mind"]) == {
         "problem": "brightness",
         "classifier": "cnn",
@@ -214,16 +215,16 @@ def test_the_summary_counts_every_class_and_names_what_was_rejected(tmp_path: Pa
     }
 
 
-def test_guessed_masks_and_pixels_of_another_size_are_noted(tmp_path: Path) -> None:
+def test_estimated_masks_and_other_pixel_sizes_are_noted(tmp_path: Path) -> None:
     masked = {"inputs": {"image": {**IMAGE, "mode": "masked"}}, "pixel_size_nm": (1.0, 2.0)}
     models = _models(tmp_path, **masked)
-    guessed = _part(models, _particle(0, mask_estimated=True, pixel_size_nm=2.1))
-    assert [note.partition(" particles")[0] for note in notes([guessed], models[0].description)] == ["1"]
-    unlike = _part(models, _particle(0, pixel_size_nm=2.3), _particle(0, pixel_size_nm=0.8), _particle(0))
-    assert notes([unlike], models[0].description) == [
-        "2 particles have pixels unlike those of training (1 to 2 nm); images are not resampled"
+    estimated = _batch(models, _particle(0, mask_estimated=True, pixel_size_nm=2.1))
+    assert [note.partition(" particles")[0] for note in notes([estimated], models[0].description)] == ["1"]
+    outside = _batch(models, _particle(0, pixel_size_nm=2.3), _particle(0, pixel_size_nm=0.8), _particle(0))
+    assert notes([outside], models[0].description) == [
+        "2 particles have other pixel sizes than the training particles (1 to 2 nm); images are not resampled"
     ]
-    assert notes([guessed], description(pixel_size_nm=(1.0, 2.0))) == []
+    assert notes([estimated], description(pixel_size_nm=(1.0, 2.0))) == []
 
 
 def test_prediction_imports_no_library_of_training() -> None:

@@ -1,4 +1,4 @@
-"""The report: what it says of a small run, that names do no harm, and how it behaves in a browser."""
+"""The report: its content for a small run, escaping of names, and its behaviour in a browser."""
 
 import importlib.util
 import os
@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from lipnet.core import files
-from lipnet.deployment.report import make
+from lipnet.deployment.report import make_report
 from lipnet.deployment.runs import read_evidence, read_run
 from lipnet.samples import particles
 from lipnet.samples.particles import Particle
@@ -26,7 +26,7 @@ FLAGS += " --disable-component-update --disable-sync"
 
 @pytest.fixture(scope="module")
 def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The report of eight particles, one of which is called like a script and one wrongly labelled."""
+    """The report of eight particles; the id of one is a script, and one has a wrong label."""
     run = make_run(tmp_path_factory.mktemp("run"))
     table_path = run / f"data/particles/{PROBLEM}.csv"
     table = files.read_table(table_path)
@@ -38,30 +38,26 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     some = [Particle(name, "Dense", "g", grey, mask) for name in table["id"]]
     files.write_blocks(run / f"data/particles/{PROBLEM}.npz", [particles.to_arrays(particles.pack(some))])
     for name, wrong in {"svm": [0], "cnn": [0, 6], "cnn_shifted": [0]}.items():
-        folder = "decisions" if name == "cnn_shifted" else f"predictions/{name}"
-        folder = f"data/{folder.split('/')[0]}/{PROBLEM}/{name}.csv"
-        files.write_table(run / folder, _predictions(table["id"], wrong))
-    history = pd.DataFrame({"fold": [0, 0, 1, 1], "phase": "training", "epoch": [1, 2, 1, 2]})
-    history = history.assign(loss=[0.9, 0.5, 0.8, 0.4], accuracy=0.5, validation_loss=np.nan)
-    files.write_table(run / f"plots/learning/{PROBLEM}.csv", history)
+        folder = "decisions" if name == "cnn_shifted" else "predictions"
+        files.write_table(run / f"data/{folder}/{PROBLEM}/{name}.csv", _predictions(table["id"], wrong))
     corrected = pd.DataFrame({"id": ["p7"], "before": ["Dense"], "label": ["Clear"]})
     files.write_table(run / f"plots/particles/{PROBLEM}/corrected_labels.csv", corrected)
-    text, errors = make(read_run(run, PROBLEM), read_evidence(run, PROBLEM))
+    text, errors = make_report(read_run(run, PROBLEM), read_evidence(run, PROBLEM))
     files.write_text(run / "report.html", text)
     files.write_table(run / "label_errors.csv", errors)
     return run / "report.html"
 
 
 def _predictions(ids: pd.Series, wrong: list[int]) -> pd.DataFrame:
-    named = LABELS.copy()
-    named[wrong] = 1 - named[wrong]
-    sure = np.where(np.arange(2) == named[:, None], 0.95, 0.05)
+    predicted = LABELS.copy()
+    predicted[wrong] = 1 - predicted[wrong]
+    p = np.where(np.arange(2) == predicted[:, None], 0.95, 0.05)
     names = np.array(CLASSES)
-    table = pd.DataFrame({"id": ids, "repeat": 0, "fold": FOLDS, "label": names[LABELS], "predicted": names[named]})
-    return table.assign(p_Dense=sure[:, 0], p_Clear=sure[:, 1])
+    table = pd.DataFrame({"id": ids, "repeat": 0, "fold": FOLDS, "label": names[LABELS], "predicted": names[predicted]})
+    return table.assign(p_Dense=p[:, 0], p_Clear=p[:, 1])
 
 
-def test_the_page_says_what_was_measured(page: Path) -> None:
+def test_the_page_summarises_the_run(page: Path) -> None:
     text = page.read_text()
     assert "8 particles in 4 groups were sorted into 2 classes (Dense, Clear) by 3 classifiers" in text
     assert "cross-validation over 2 folds" in text
@@ -75,7 +71,7 @@ def test_names_cannot_become_markup_and_nothing_is_loaded(page: Path) -> None:
     assert "http:" not in text and "https:" not in text
 
 
-def test_the_table_for_the_expert_changes_nothing_if_saved_as_it_is(page: Path) -> None:
+def test_the_table_of_label_errors_changes_nothing_if_it_is_saved_unchanged(page: Path) -> None:
     table = pd.read_csv(page.with_name("label_errors.csv"), keep_default_na=False)
     assert table["id"].tolist() == [EVIL, "p7"]
     assert table["label"].tolist() == ["Dense", "Clear"] and table["suggested"][0] == "Clear"
@@ -99,15 +95,15 @@ def browser(tmp_path: Path) -> Iterator[Any]:
 
 
 @pytest.mark.parametrize("width", [390, 1280])
-def test_it_renders_offline_without_errors_and_fits_the_window(browser: Any, page: Path, width: int) -> None:
-    tab, said, asked = browser.new_page(), [], []
-    tab.on("console", lambda message: said.append(message.text))
-    tab.on("pageerror", lambda error: said.append(str(error)))
-    tab.on("request", lambda request: asked.append(request.url))
+def test_the_page_renders_offline_without_errors_and_fits_the_window(browser: Any, page: Path, width: int) -> None:
+    tab, messages, requests = browser.new_page(), [], []
+    tab.on("console", lambda message: messages.append(message.text))
+    tab.on("pageerror", lambda error: messages.append(str(error)))
+    tab.on("request", lambda request: requests.append(request.url))
     tab.set_viewport_size({"width": width, "height": 900})
     tab.goto(page.as_uri())
-    assert said == []
-    assert [url for url in asked if not url.startswith(("file:", "data:"))] == []
+    assert messages == []
+    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
     assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
     assert tab.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
 
@@ -126,7 +122,7 @@ def test_tables_sort_by_mouse_and_by_keyboard(browser: Any, page: Path) -> None:
     assert heading.get_attribute("aria-sort") == "descending" and tab.evaluate(column) == up[::-1]
 
 
-def test_it_is_fit_for_accessibility(browser: Any, page: Path) -> None:
+def test_the_page_is_accessible(browser: Any, page: Path) -> None:
     tab = browser.new_page()
     tab.goto(page.as_uri())
     assert tab.evaluate("[...document.images].every((image) => image.alt)")
@@ -134,7 +130,9 @@ def test_it_is_fit_for_accessibility(browser: Any, page: Path) -> None:
     tab.keyboard.press("Tab")
     assert tab.evaluate("document.activeElement.className") == "skip"
     assert tab.evaluate("document.querySelectorAll('[tabindex]:not([aria-label])').length") == 0
-    axe = os.environ.get("AXE_CORE")  # axe.min.js of the npm package axe-core, which is not part of this repository
+    axe = os.environ.get(
+        "AXE_CORE"
+    )  # path of axe.min.js of the npm package axe-core, which is not part of this repository
     if axe:
         tab.evaluate(Path(axe).read_text())
         found = tab.evaluate(

@@ -1,4 +1,4 @@
-"""Damaged tables and predictions that lack something are refused by name."""
+"""Damaged tables and incomplete predictions are refused; the message names the file."""
 
 from pathlib import Path
 from typing import Any
@@ -9,7 +9,8 @@ import pytest
 
 from lipnet.core import files
 from lipnet.core.errors import InputError
-from lipnet.evaluation.predictions import FoldPredictions, Predictions, check_alike, from_table, to_table
+from lipnet.evaluation.predictions import FoldOutput, Predictions, check_alike, from_table, to_table
+from lipnet.samples.tables import Fold, Particles
 
 TABLE = pd.DataFrame({"id": ["a", "b", "c"], "area": [1.25, 2.5, 3.75], "label": ["Full", "Empty", "Größe"]})
 
@@ -35,13 +36,14 @@ def test_a_truncated_or_damaged_table_is_refused_by_name(tmp_path: Path, damage:
         files.read_table(path)
 
 
-def _predictions(folds: list[int]) -> Predictions:
-    rows = np.arange(6)
-    parts = [
-        FoldPredictions(0, fold, rows[rows % 3 == fold], np.zeros(2, np.int64), np.full((2, 2), 0.5)) for fold in folds
-    ]
-    table = to_table(parts, np.array([f"p{row}" for row in rows]), rows % 2, ["Full", "Empty"])
-    return from_table(table, "x.csv")
+def _predictions(numbers: list[int]) -> Predictions:
+    """Predictions of some folds of a cross-validation of six particles over three folds."""
+    rows, classes = np.arange(6), ["Full", "Empty"]
+    table = pd.DataFrame({"id": [f"p{row}" for row in rows]})
+    data = Particles("problem", table, classes, rows % 2, rows)
+    folds = [Fold(number, 0, number, rows[rows % 3 != number], rows[rows % 3 == number]) for number in numbers]
+    outputs = [FoldOutput(np.zeros(2, np.int64), np.full((2, 2), 0.5), np.array([0.5, 0.5])) for _ in numbers]
+    return from_table(to_table(folds, outputs, data), "x.csv")
 
 
 def test_the_same_folds_are_alike() -> None:
@@ -49,6 +51,6 @@ def test_the_same_folds_are_alike() -> None:
 
 
 @pytest.mark.parametrize("left", [[0, 1], [1, 2], [0, 2]])
-def test_a_lost_fold_is_noticed_beside_the_other_classifiers(left: list[int]) -> None:
+def test_a_missing_fold_of_one_classifier_is_found_by_comparison_with_another(left: list[int]) -> None:
     with pytest.raises(InputError, match=r"a\.csv and b\.csv: .*same particles in the same folds"):
         check_alike({"a.csv": _predictions([0, 1, 2]), "b.csv": _predictions(left)})

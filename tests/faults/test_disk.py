@@ -1,4 +1,4 @@
-"""A disk that is full, read-only or in the way: one message that names the file, and the old file is still there."""
+"""Failures of writing: one message that names the file, and the old file is kept."""
 
 import errno
 import os
@@ -39,13 +39,13 @@ def small_disk(tmp_path: Path) -> Iterator[Path]:
     folder = tmp_path / "small disk"
     folder.mkdir()
     if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=64k", "none", folder], capture_output=True).returncode:
-        pytest.skip("mounting a small disk is not allowed here")
+        pytest.skip("mounting a file system is not permitted")
     yield folder
     subprocess.run(["umount", folder], check=True)
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_full_disk_is_named_and_the_old_file_stays(small_disk: Path, name: str) -> None:
+def test_on_a_full_disk_the_file_is_named_and_the_old_file_is_kept(small_disk: Path, name: str) -> None:
     path = small_disk / "out.bin"
     path.write_bytes(b"old")
     with pytest.raises(InputError, match=r"out\.bin: cannot be written: the disk is full; make room"):
@@ -55,7 +55,7 @@ def test_a_full_disk_is_named_and_the_old_file_stays(small_disk: Path, name: str
 
 
 @pytest.mark.parametrize("name", WRITERS)
-def test_a_file_that_may_not_grow_is_named_and_the_old_file_stays(tmp_path: Path, name: str) -> None:
+def test_at_the_limit_of_file_sizes_the_file_is_named_and_the_old_file_is_kept(tmp_path: Path, name: str) -> None:
     path = tmp_path / "out.bin"
     path.write_bytes(b"old")
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
@@ -69,39 +69,39 @@ def test_a_file_that_may_not_grow_is_named_and_the_old_file_stays(tmp_path: Path
     assert list(tmp_path.iterdir()) == [path]
 
 
-def test_a_read_only_disk_is_named(small_disk: Path) -> None:
+def test_on_a_read_only_disk_the_file_is_named(small_disk: Path) -> None:
     subprocess.run(["mount", "-o", "remount,ro", small_disk], check=True)
     with pytest.raises(InputError, match=r"t\.csv: cannot be written: the disk is read-only"):
         files.write_text(small_disk / "tables/t.csv", "x")
 
 
-def test_a_file_where_the_folder_should_be_is_named(tmp_path: Path) -> None:
+def test_a_file_in_the_place_of_a_folder_is_named(tmp_path: Path) -> None:
     (tmp_path / "folder").write_text("in the way")
     with pytest.raises(InputError, match=r"t\.csv: cannot be written: a file is where a folder is needed"):
         files.write_text(tmp_path / "folder/t.csv", "x")
 
 
-def test_a_folder_where_the_file_should_be_is_named(tmp_path: Path) -> None:
+def test_a_folder_in_the_place_of_a_file_is_named(tmp_path: Path) -> None:
     (tmp_path / "t.csv").mkdir()
     with pytest.raises(InputError, match=r"t\.csv: cannot be written: a folder is where a file is needed"):
         files.write_text(tmp_path / "t.csv", "x")
 
 
-@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write everywhere")
+@pytest.mark.skipif(os.name == "nt" or os.geteuid() == 0, reason="root may write to every folder")
 def test_a_folder_without_permission_is_named(tmp_path: Path) -> None:
     tmp_path.chmod(0o500)
     with pytest.raises(InputError, match=r"t\.csv: cannot be written: permission is missing"):
         files.write_text(tmp_path / "t.csv", "x")
 
 
-def test_what_a_killed_process_left_half_written_goes_with_the_next_write(tmp_path: Path) -> None:
+def test_the_next_write_deletes_the_partly_written_file_of_a_killed_process(tmp_path: Path) -> None:
     (tmp_path / "t.csv.99999.part").write_text("half")
-    (tmp_path / "t.csv.other").write_text("of somebody else")
+    (tmp_path / "t.csv.other").write_text("of another process")
     files.write_text(tmp_path / "t.csv", "x")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["t.csv", "t.csv.other"]
 
 
-def test_a_refusal_outside_the_writers_ends_a_stage_in_one_message(
+def test_a_write_error_outside_the_writers_ends_a_stage_with_one_message(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def main(_params: Any, _arguments: Any) -> None:

@@ -1,4 +1,4 @@
-"""A small graph of one real stage under DVC: damage, interruption, two at once, clocks, odd folders."""
+"""DVC with a small graph of one real stage: damaged files, interruption, parallel runs, clocks, unusual paths."""
 
 import os
 import shutil
@@ -18,7 +18,7 @@ NOWHERE = "/proc/nonexistent"
 
 
 def dvc(folder: Path, *words: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    # No home, no locale. With PYTHONUTF8=0 beside it DVC itself stops in folders with such names.
+    # Without a home folder and a locale. With PYTHONUTF8=0 as well, DVC itself fails in folders with such names.
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     plain = {"PATH": path, "HOME": NOWHERE, "LC_ALL": "C"}
     return subprocess.run(
@@ -33,7 +33,7 @@ def ran(done: subprocess.CompletedProcess[str]) -> list[str]:
 
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A project of two stages, split and one that reads what it wrote, run once."""
+    """A project that ran once, with two stages: split, and a stage that copies the folds."""
     folder = tmp_path_factory.mktemp("ä b")
     for name in ("lipnet", "stages"):
         shutil.copytree(ROOT / name, folder / name, ignore=shutil.ignore_patterns("__pycache__"))
@@ -82,14 +82,14 @@ def _change(project: Path, **values: object) -> None:
     (project / "params.yaml").write_text(yaml.safe_dump(params | values, allow_unicode=True), encoding="utf-8")
 
 
-def test_a_damaged_cached_object_is_refused_by_the_stage_that_reads_it_and_the_cure_works(project: Path) -> None:
+def test_a_damaged_object_in_the_cache_is_refused_and_the_remedy_in_the_message_works(project: Path) -> None:
     cached, folds = _object(project, FOLDS), project / FOLDS
     good = folds.read_bytes()
     cached.chmod(0o644)
     cached.write_bytes(good[:-20] + b"x" * 20)
     cached.chmod(0o444)
     folds.unlink()
-    _change(project, figures=1)  # the stage after split has to read what DVC puts back
+    _change(project, figures=1)  # now the second stage reads the file that DVC restores from the cache
     done = dvc(project, "repro")
     assert done.returncode != 0
     assert f"{FOLDS}: not what its stage wrote" in done.stderr
@@ -102,7 +102,7 @@ def test_a_damaged_cached_object_is_refused_by_the_stage_that_reads_it_and_the_c
     assert (project / "copy.csv").read_bytes() == good + b"#"
 
 
-def test_a_truncated_output_is_noticed_and_put_back(project: Path) -> None:
+def test_a_truncated_output_is_found_and_restored(project: Path) -> None:
     good = (project / FOLDS).read_bytes()
     (project / FOLDS).write_bytes(good[:100])
     assert dvc(project, "repro").returncode == 0
@@ -121,7 +121,7 @@ def test_a_stage_interrupted_between_two_outputs_runs_again(project: Path) -> No
     assert (project / COUNTS).exists()
 
 
-def test_two_runs_at_once_end_in_one_message_or_the_same_results(project: Path) -> None:
+def test_of_two_parallel_runs_each_ends_with_a_message_or_the_same_results(project: Path) -> None:
     _change(project, seed=7)
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
     runs = [
@@ -131,15 +131,15 @@ def test_two_runs_at_once_end_in_one_message_or_the_same_results(project: Path) 
         )
         for _ in range(2)
     ]  # fmt: skip
-    said = [run.communicate() for run in runs]
-    for run, (_, errors) in zip(runs, said, strict=True):
+    outputs = [run.communicate() for run in runs]
+    for run, (_, errors) in zip(runs, outputs, strict=True):
         assert run.returncode == 0 or "is busy" in errors or "lock" in errors
         assert "Traceback" not in errors
     assert ran(dvc(project, "repro")) == [] or any(run.returncode for run in runs)
     assert (project / "copy.csv").read_bytes() == (project / FOLDS).read_bytes() + b"#"
 
 
-def test_a_change_is_noticed_whatever_the_clock_says(project: Path) -> None:
+def test_a_change_is_found_with_any_modification_time(project: Path) -> None:
     for when in (time.time() + 10**8, 10**9):
         table = project / TABLE
         table.write_text(table.read_text(encoding="utf-8").replace("é 1,", f"é{int(when)},"), encoding="utf-8")

@@ -1,6 +1,6 @@
-"""Nothing of a test fold reaches what is said of it: whole stages, on a tiny problem whose test rows are changed.
+"""No leakage: predictions of a test fold do not depend on its data. Whole stages run on a tiny, changed problem.
 
-docs/trust.md lists each leak with the tests that fail where it is built in.
+docs/trust.md lists possible leaks, each with the tests that fail if the leak is built in.
 """
 
 import shutil
@@ -19,10 +19,10 @@ from lipnet.samples import balance as balancing
 from stages import balance, crop, decide, ingest, score_inner, split, train_cnn, train_svm, train_trees
 from tests.stages.test_stages import make_params, run
 
-# Keras writes weights through an interface of NumPy that is going away.
+# Keras writes weights through a deprecated interface of NumPy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 CLASSES = ["Unilamellar", "Multilamellar", "Uncertain"]
-LEARNING = {  # all that is chosen, fitted or standardised on training rows, at once
+LEARNING = {  # everything that is chosen, fitted or standardised on training rows
     "train_cnn__epochs__choose": "early_stopping",
     "train_cnn__epochs__most": 2,
     "train_cnn__epochs__validation_parts": 2,
@@ -55,7 +55,7 @@ def _learn(folder: Path, params: dict[str, Any]) -> None:
 
 
 def _change(folder: Path, rows: np.ndarray, seen: np.ndarray) -> None:
-    """Give every one of the rows another class, and those that are seen other features and other pixels too."""
+    """Change the class of all ``rows``, and also features and pixels of the rows in ``seen``."""
     table, crops = files.read_table(folder / "table"), files.read_arrays(folder / "crops")
     table.loc[rows, "label"] = [CLASSES[(CLASSES.index(name) + 1) % 3] for name in table.loc[rows, "label"]]
     measured = table.select_dtypes(float).columns
@@ -66,8 +66,8 @@ def _change(folder: Path, rows: np.ndarray, seen: np.ndarray) -> None:
     files.write_arrays(folder / "crops", crops)
 
 
-def _said(folder: Path) -> dict[str, pd.DataFrame]:
-    """What every classifier, rule and choice says, by its name."""
+def _predictions(folder: Path) -> dict[str, pd.DataFrame]:
+    """Predictions of every classifier, rule and choice, by name."""
     paths = [*folder.glob("predictions/*/*.csv"), *folder.glob("decisions/*.csv")]
     return {path.stem: files.read_table(path).set_index("id").drop(columns=["repeat", "label"]) for path in paths}
 
@@ -77,7 +77,7 @@ def _models(folder: Path, fold: int) -> dict[str, bytes]:
     return {str(path.relative_to(folder)): path.read_bytes() for path in paths}
 
 
-def test_nothing_of_the_test_rows_reaches_a_model_a_rule_or_a_choice_of_their_fold(tmp_path: Path) -> None:
+def test_models_rules_and_choices_of_a_fold_do_not_depend_on_its_test_rows(tmp_path: Path) -> None:
     params, before, after = make_params(**LEARNING), tmp_path / "before", tmp_path / "after"
     for stage in (ingest, crop, split):
         run(stage, before, params)
@@ -93,23 +93,23 @@ def test_nothing_of_the_test_rows_reaches_a_model_a_rule_or_a_choice_of_their_fo
     one, other = (balancing.from_arrays(files.read_arrays(folder / "training_sets")) for folder in (before, after))
     assert_array_equal(one[0].rows, other[0].rows)
 
-    said, changed = _said(before), _said(after)
-    assert set(said) == {"cnn", "head", "svm", "size_only", "trees", *LEARNING["decide__rules"], "chosen"}
+    predictions, changed = _predictions(before), _predictions(after)
+    assert set(predictions) == {"cnn", "head", "svm", "size_only", "trees", *LEARNING["decide__rules"], "chosen"}
     same, others = table["id"][rows[1::2]], table["id"][folds == 1]
-    for name, frame in said.items():
-        # The rest of the fold was changed, and these rows' classes too: what is said of them stays.
+    for name, frame in predictions.items():
+        # The other rows of the fold were changed, and the classes of these rows; the predictions are the same.
         pd.testing.assert_frame_equal(frame.loc[same], changed[name].loc[same], obj=name)
-        # Where they are training rows, they do count: the test would notice.
+        # In the other fold they are training rows, and the predictions differ: so the test is able to find a leak.
         assert name == "size_only" or not frame.loc[others].equals(changed[name].loc[others]), name
 
-    history = [files.read_table(folder / "history") for folder in (before, after)]  # with what early stopping watched
+    history = [files.read_table(folder / "history") for folder in (before, after)]  # with losses of early stopping
     pd.testing.assert_frame_equal(*(table[table["fold"] == 0] for table in history))
     choices = [files.read_table(folder / "choices") for folder in (before, after)]
     pd.testing.assert_frame_equal(*(table[table["fold"] == 0] for table in choices))
 
 
-def test_neither_a_group_nor_an_image_lies_in_two_folds(tmp_path: Path) -> None:
-    """24 images in groups of two; every third comes a second time, under another name and in another group."""
+def test_no_group_and_no_image_is_in_two_folds(tmp_path: Path) -> None:
+    """24 images in groups of two; every third image has a copy with another name and in another group."""
     folder, rng, lines = tmp_path / "folder", np.random.default_rng(0), ["id,image,class,group"]
     folder.mkdir()
     for number in range(24):
@@ -126,9 +126,9 @@ def test_neither_a_group_nor_an_image_lies_in_two_folds(tmp_path: Path) -> None:
     fold = files.read_table(tmp_path / "folds").set_index("id")["repeat0"]
     assert len(fold) == 32
     for number in range(0, 24, 2):
-        assert fold[f"p{number}"] == fold[f"p{number + 1}"], "a group was split"
+        assert fold[f"p{number}"] == fold[f"p{number + 1}"], "a group is in two folds"
     for number in range(0, 24, 3):
-        assert fold[f"p{number}"] == fold[f"q{number}"], "an image lies in two folds"
+        assert fold[f"p{number}"] == fold[f"q{number}"], "an image is in two folds"
 
 
 def test_a_group_is_not_split_over_the_inner_folds_that_calibrate_an_svm(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -136,7 +136,8 @@ def test_a_group_is_not_split_over_the_inner_folds_that_calibrate_an_svm(monkeyp
     real = svm.folds.parts
     monkeypatch.setattr(svm.folds, "parts", lambda *given: parts.extend(real(*given)) or parts)
     values, labels = np.random.default_rng(0).normal(size=(60, 2)), np.arange(60) // 2 % 2
-    settings = train_svm.settings_of(make_params())
+    settings = svm.settings_of(make_params())
     train = np.arange(20, 60)
-    svm.train_fold(svm.SvmTask(values, ["a", "b"], labels, groups, train, np.arange(20), settings, 1))
+    shared = {"labels": labels, "groups": groups, "train": train, "test": np.arange(20), "seed": 1}
+    svm.train_fold(svm.SvmTask(**shared, features=values, names=["a", "b"], settings=settings))
     assert parts and not any(set(groups[train][inner]) & set(groups[train][held]) for inner, held in parts)

@@ -1,4 +1,4 @@
-"""Numbers that cannot lie: what is not finite stops a stage by name, and what is not defined is null and not 0."""
+"""NaN and infinity stop a stage with a message that names the cause; undefined measures are null, not 0."""
 
 import json
 from dataclasses import replace
@@ -19,14 +19,14 @@ from tests.classifiers.networks.toy_training import training_settings
 from tests.classifiers.test_classifiers import CLASSIFIERS, _data, _network
 from tests.stages.test_stages import make_params, run
 
-# Keras writes weights through an interface of NumPy that is going away.
+# Keras writes weights through a deprecated interface of NumPy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
 OF_FEATURES = [name for name in CLASSIFIERS if name != "cnn"]
 EARLY = {"epochs__choose": "early_stopping"}
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_a_validation_loss_that_is_no_number_stops_with_epoch_and_setting(
+def test_a_validation_loss_that_is_not_finite_stops_with_epoch_and_setting(
     monkeypatch: pytest.MonkeyPatch, value: float
 ) -> None:
     losses = iter([1.0, value])
@@ -37,7 +37,7 @@ def test_a_validation_loss_that_is_no_number_stops_with_epoch_and_setting(
         training.train_fold(task)
 
 
-def test_a_loss_that_explodes_while_epochs_are_chosen_stops_with_epoch_and_setting() -> None:
+def test_a_diverging_loss_during_early_stopping_stops_with_epoch_and_setting() -> None:
     exploding = training_settings(optimiser__name="sgd", optimiser__learning_rate=1e30, **EARLY)
     with pytest.raises(InputError, match=r"the loss is (nan|inf) after epoch \d; lower .*\(now 1e\+30\)"):
         training.train_fold(replace(_network(_data(2), 0, 1), training=exploding))
@@ -55,15 +55,15 @@ def test_a_feature_that_is_not_finite_is_refused_by_every_classifier(name: str, 
 
 @pytest.mark.parametrize("constant", [0.0, 7.0])
 @pytest.mark.parametrize("name", OF_FEATURES)
-def test_a_constant_feature_leaves_finite_probabilities_and_what_was_learned(name: str, constant: float) -> None:
+def test_with_a_constant_feature_probabilities_are_finite_and_training_works(name: str, constant: float) -> None:
     data = _data(2)
     features = np.concatenate([data.features[:, :3], np.full((len(data.features), 1), constant)], axis=1)
     found = CLASSIFIERS[name](replace(data, features=features), 0, 1)
     assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-5)
-    assert (found.predicted == data.labels[found.rows]).mean() > 0.9
+    assert (found.predicted == data.labels[data.rows(0)[1]]).mean() > 0.9
 
 
-def test_a_fold_without_a_class_and_a_class_never_predicted_are_null_and_not_0() -> None:
+def test_measures_of_a_missing_class_and_of_a_class_never_predicted_are_null_not_0() -> None:
     names = list("AABBCC")
     table = pd.DataFrame({"id": [f"p{row}" for row in range(6)], "repeat": 0, "fold": [0, 1, 0, 1, 0, 0]})
     table = table.assign(label=names, predicted=list("AABBAB"), p_A=0.4, p_B=0.4, p_C=0.2)  # no C in fold 1
@@ -73,7 +73,7 @@ def test_a_fold_without_a_class_and_a_class_never_predicted_are_null_and_not_0()
     json.dumps(record, allow_nan=False)
 
 
-def test_everything_of_one_class_is_refused_where_folds_are_made(tmp_path: Path) -> None:
+def test_particles_of_only_one_class_are_refused_by_the_split(tmp_path: Path) -> None:
     names = [f"p{row}" for row in range(8)]
     files.write_table(tmp_path / "table", pd.DataFrame({"id": names, "label": "Unilamellar", "group": names}))
     with pytest.raises(InputError, match=r"table: class 'Multilamellar' has 0 particles, fewer than the 2 folds"):

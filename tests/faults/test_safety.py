@@ -1,6 +1,7 @@
-"""Nothing that the program reads can run code or fill the memory: how it loads, by its syntax trees, and hostile files.
+"""Input files cannot run code or exhaust the memory: syntax trees of all loaders, and hostile files.
 
-More of them: tests/deployment/test_model_files.py (ONNX), tests/classifiers/networks/test_filters.py (networks), tests/sources/test_images.py (label masks).
+More such tests: tests/deployment/test_model_files.py (ONNX), tests/classifiers/networks/test_filters.py (networks),
+tests/sources/test_images.py (label masks).
 """
 
 import ast
@@ -47,13 +48,15 @@ def _name(node: ast.expr) -> str:
 
 
 def _unsafe(tree: ast.AST) -> Iterator[tuple[int, str]]:
-    """Line and name of all that could run what it reads."""
+    """Line and name of every import or call that could run code from a file."""
     for node in ast.walk(tree):
         if isinstance(node, ast.Import | ast.ImportFrom):
             names = [alias.name for alias in node.names]
             modules = names if isinstance(node, ast.Import) else [node.module or ""]
             yield from ((node.lineno, name) for name in modules if name.split(".")[0] in MODULES)
-            yield from ((node.lineno, name) for name in names if name in LOADERS)  # would hide the name of the module
+            yield from (
+                (node.lineno, name) for name in names if name in LOADERS
+            )  # such an import would hide the name of the module
         if isinstance(node, ast.Call):
             name, given = _name(node.func), {one.arg: ast.unparse(one.value) for one in node.keywords}
             last = name.rpartition(".")[2]
@@ -69,7 +72,7 @@ def _unsafe(tree: ast.AST) -> Iterator[tuple[int, str]]:
                 yield node.lineno, name
 
 
-def test_nothing_of_ours_loads_what_could_run_code() -> None:
+def test_no_module_loads_files_in_a_way_that_could_run_code() -> None:
     sources = [path for folder in ("lipnet", "stages", "benchmarks", ".ci") for path in (ROOT / folder).rglob("*.py")]
     assert len(sources) > 60
     found = [
@@ -90,19 +93,19 @@ def test_nothing_of_ours_loads_what_could_run_code() -> None:
         *("keras.models.model_from_json(text, safe_mode=False)", "from keras.models import load_model"),
     ],
 )
-def test_the_search_finds(code: str) -> None:
+def test_the_search_finds_unsafe_code(code: str) -> None:
     assert list(_unsafe(ast.parse(code)))
 
 
 @pytest.mark.parametrize(
     "code", ["np.load(p, allow_pickle=False)", "yaml.load(t, Loader=yaml.CSafeLoader)", "yaml.safe_load(t)", "f(load)"]
 )
-def test_the_search_passes_over(code: str) -> None:
+def test_the_search_ignores_safe_code(code: str) -> None:
     assert not list(_unsafe(ast.parse(code)))
 
 
 class Trap:
-    """Leaves a file behind where it is unpickled."""
+    """Creates a file when it is unpickled."""
 
     def __init__(self, path: Path) -> None:
         self.path = path
@@ -111,7 +114,7 @@ class Trap:
         return Path.touch, (self.path,)
 
 
-def test_a_pickled_object_in_an_archive_or_a_checkpoint_is_not_opened(tmp_path: Path) -> None:
+def test_a_pickled_object_in_an_archive_or_a_checkpoint_is_not_loaded(tmp_path: Path) -> None:
     path, sprung = tmp_path / "x.npz", tmp_path / "sprung"
     np.savez(path, allow_pickle=True, progress=np.array([Trap(sprung)], dtype=object))
     with pytest.raises(InputError, match=r"x\.npz: damaged"):
@@ -123,7 +126,7 @@ def test_a_pickled_object_in_an_archive_or_a_checkpoint_is_not_opened(tmp_path: 
     assert sprung.exists()
 
 
-def test_an_object_in_yaml_is_not_made(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_object_in_yaml_is_not_created(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     text = "seed: !!python/object/apply:os.mkdir [sprung]\n"
     for name in ("params.yaml", "dvc.lock"):
@@ -142,7 +145,7 @@ def _config(module: str, name: str, config: Any, registered: str | None = None) 
 
 
 def _network(layer: dict[str, Any]) -> dict[str, Any]:
-    """A network with one layer behind its input."""
+    """Architecture of a network with one layer after its input."""
     tensor = {"class_name": "__keras_tensor__", "config": {"shape": [None, 4], "keras_history": ["input", 0, 0]}}
     first = _config("keras.layers", "InputLayer", {"batch_shape": [None, 4], "name": "input"})
     layers = [
@@ -188,7 +191,7 @@ SPRUNG = "from pathlib import Path\nPath('sprung').touch()\ndef call(x=None): re
         "torch",
     ],
 )
-def test_an_architecture_imports_nothing_and_runs_nothing(
+def test_an_architecture_cannot_import_or_run_code(
     config: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)

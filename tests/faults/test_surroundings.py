@@ -1,4 +1,4 @@
-"""Whole stages, from nothing to trained networks, where there is no network, no home folder and no GPU driver."""
+"""Whole stages, up to trained networks, without a network connection, a home folder and a GPU driver."""
 
 import os
 import re
@@ -11,17 +11,17 @@ import yaml
 from tests.stages.test_stages import make_params
 
 ROOT = Path(__file__).parents[2]
-OWN = {"picture", "counts"}  # written by several stages
+OWN = {"picture", "counts"}  # several stages have an output with this name
 STAGES = {
     "ingest": ["folder", "store", "table", "rejected", "duplicates", "counts", "pictures"],
     "crop": ["store", "table", "crops", "picture"],
     "split": ["table", "folds", "counts"],
     "balance": ["table", "crops", "folds", "training_sets", "picture"],
     "train_cnn": [
-        *("table", "crops", "folds", "training_sets", "scratch", "models", "predictions", "history", "picture"),
+        *("table", "crops", "folds", "training_sets", "scratch", "models", "predictions", "priors", "history"),
     ],
 }
-# No Python code can open a connection or ask for an address unnoticed.
+# Reports every attempt of Python code to open a connection or to look up an address.
 GUARD = """
 import runpy, sys
 def watch(event, given):
@@ -45,33 +45,33 @@ def _code(out: Path) -> str:
 
 
 def _run(folder: Path, code: str, **environment: str) -> subprocess.CompletedProcess[str]:
-    """In a network of its own, which leads nowhere, where the system lets us make one; see also GUARD."""
+    """Run code in a network namespace without connections if the system permits one; see also GUARD."""
     alone = ["unshare", "--net"]
     try:
         alone = alone if subprocess.run([*alone, "true"], capture_output=True, check=False).returncode == 0 else []
     except FileNotFoundError:
         alone = []
-    # Nothing of ours but the path of the code: neither MPLCONFIGDIR, nor KERAS_HOME, nor TF_CPP_MIN_LOG_LEVEL.
+    # A minimal environment, without MPLCONFIGDIR, KERAS_HOME and TF_CPP_MIN_LOG_LEVEL.
     bare = {"PATH": os.environ["PATH"], "PYTHONPATH": str(ROOT), "LIPNET_WORKERS": "1", **environment}
     command = [*alone, sys.executable, "-c", code]
     return subprocess.run(command, cwd=folder, env=bare, capture_output=True, text=True, check=False)
 
 
-def test_stages_work_quietly_without_a_network_a_home_or_a_gpu(tmp_path: Path) -> None:
+def test_stages_run_without_messages_without_network_home_and_gpu(tmp_path: Path) -> None:
     folder = tmp_path / "Größe in µm"
     folder.mkdir()
     (folder / "params.yaml").write_text(yaml.safe_dump(make_params(), allow_unicode=True), encoding="utf-8")
     done = _run(folder, _code(Path("out")), HOME="/proc/nonexistent", LC_ALL="C")
     assert done.returncode == 0, done.stderr
-    said = [line for line in done.stderr.splitlines() if not PROGRESS.match(line)]
-    # Matplotlib says that it keeps its cache elsewhere, and how to choose the place; nothing else says anything.
-    assert [line for line in said if "matplotlib" not in line] == []
-    assert any("MPLCONFIGDIR" in line for line in said)
+    messages = [line for line in done.stderr.splitlines() if not PROGRESS.match(line)]
+    # The only message is that of Matplotlib on the place of its cache.
+    assert [line for line in messages if "matplotlib" not in line] == []
+    assert any("MPLCONFIGDIR" in line for line in messages)
     assert len(list((folder / "out/models").glob("*.weights.h5"))) == 2
     assert (folder / "out/predictions/cnn.csv").exists()
 
 
-def test_the_guard_notices() -> None:
+def test_the_guard_reports_a_connection() -> None:
     code = GUARD + "import socket; socket.create_connection(('127.0.0.1', 9))"
     done = _run(ROOT, code, HOME="/proc/nonexistent")
     assert done.returncode == 1 and "NETWORK socket.getaddrinfo" in done.stderr

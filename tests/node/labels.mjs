@@ -1,5 +1,5 @@
-// Most probable class of every row, by another language's ONNX Runtime: node labels.mjs MODEL INPUT VALUES SHAPE > labels.json
-// VALUES holds little-endian float32 or, for the input `features`, float64; SHAPE is as 1000,28,28,1.
+// Most probable class of every row, computed by ONNX Runtime in Node: node labels.mjs MODEL INPUT VALUES SHAPE > labels.json
+// VALUES is a file of little-endian float32 (float64 for the input `features`); SHAPE is a list such as 1000,28,28,1.
 import { readFileSync } from "node:fs";
 import * as ort from "onnxruntime-node";
 

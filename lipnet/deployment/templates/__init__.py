@@ -1,1 +1,1 @@
-"""Templates of the report."""
+"""Template, style sheet and script of the report."""

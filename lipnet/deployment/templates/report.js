@@ -1,5 +1,5 @@
 "use strict";
-// Sorts a table by the column whose heading was pressed; empty cells stay last, equal ones in their order.
+// Sorts a table by the column whose heading was clicked. Empty cells are last; rows with equal cells keep their order.
 function keyOf(row, column) {
   const cell = row.cells[column];
   return cell.dataset.value ?? cell.textContent.trim();
@@ -24,7 +24,7 @@ function sort(heading) {
   table.tBodies[0].append(...rows.map((item) => item.row));
 }
 
-// Headings become buttons, which mouse, keyboard and screen readers know; without scripts they stay text.
+// Turn headings into buttons for mouse, keyboard and screen readers. Without scripts the headings are plain text.
 for (const heading of document.querySelectorAll("table.sortable th[data-sort]")) {
   const button = document.createElement("button");
   button.type = "button";
