@@ -70,17 +70,11 @@ def predict_batch(
     if with_features or any(isinstance(item, FeatureInput) for item in description.inputs.values()):
         given = pd.DataFrame([item.features for item in accepted])
         measured = features.measure_all(store, description.measures)
-        measured = _with_given(measured, given, known["pixel_size_nm"].to_numpy())
+        measured = features.with_given(measured, given, known["pixel_size_nm"].to_numpy())
         table = pd.concat([known[["height_px", "width_px"]], measured], axis=1)
     feeds = {name: _feed(item, store, known, table) for name, item in description.inputs.items()}
     probabilities = np.stack([model.probabilities(feeds) for model in models])
     return PredictedBatch(known, table if with_features else None, probabilities, rejected)
-
-
-def _with_given(measured: pd.DataFrame, given: pd.DataFrame, pixel_sizes_nm: NDArray[np.float64]) -> pd.DataFrame:
-    """Given features, followed by the measured ones in nm that were not given."""
-    measured = features.in_nanometres(measured, pixel_sizes_nm)
-    return pd.concat([given, measured.drop(columns=[name for name in given if name in measured])], axis=1)
 
 
 def _feed(
