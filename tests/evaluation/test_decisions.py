@@ -17,11 +17,11 @@ from lipnet.evaluation.decisions import (
     Posterior,
     check_problems,
     least_cost,
-    natural_prior,
     rule_of,
     shift_prior,
     unsmooth,
 )
+from lipnet.samples.balance import natural_prior
 
 FLOOR = 1e-3
 CLASSES = ["Full", "Empty", "Uncertain"]
