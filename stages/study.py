@@ -14,6 +14,7 @@ from lipnet.core.problems import classes_of
 from lipnet.core.settings import parse, pick, read_params, seed_of
 from lipnet.evaluation import metrics
 from lipnet.evaluation.comparison import CompareSettings
+from lipnet.evaluation.measures import LOWER_IS_BETTER, words
 from lipnet.evaluation.predictions import Predictions
 from lipnet.plots import figure, studies
 from lipnet.plots.scores import class_measures, confusion_matrices
@@ -78,9 +79,9 @@ def _draw(
     folder: Path,
 ) -> None:
     title = f"{problem}: {study.title}"
-    axis = verdicts.NAMES[study.judged if study.figure == "ranking" else study.of_class]
+    axis = words(study.judged if study.figure == "ranking" else study.of_class)
     if study.figure == "ranking":
-        lower = study.judged in verdicts.LOWER
+        lower = study.judged in LOWER_IS_BETTER
         picture = studies.ranking(folds, study.judged, lower, title, axis)
     elif study.figure == "measures":
         picture = class_measures(folds.rename(columns={"arm": "classifier"}), classes, list(predictions), title)

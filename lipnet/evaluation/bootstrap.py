@@ -12,10 +12,10 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lipnet.evaluation.measures import POOLED
 from lipnet.evaluation.predictions import Predictions
 
 Floats = NDArray[np.float64]
-MEASURES = ("macro_f1", "mcc", "balanced_accuracy", "log_loss")
 COLUMNS = ["classifier", "measure", "difference", "low", "high", "defined"]
 CELLS = 10**7  # weights drawn at once
 CLIP = 1e-7  # of probabilities, as in ``metrics.log_loss``
@@ -62,7 +62,7 @@ def differences(
     rows = []
     for name in others:
         values, known = found[name] - found[reference], as_they_are[name] - as_they_are[reference]
-        for measure, of_measure, [difference] in zip(MEASURES, values, known, strict=True):
+        for measure, of_measure, [difference] in zip(POOLED, values, known, strict=True):
             defined = of_measure[np.isfinite(of_measure)]
             low, high = np.percentile(defined, [tail, 100 - tail]) if len(defined) else (np.nan, np.nan)
             rows.append((name, measure, difference, low, high, len(defined) / resamples))
@@ -88,7 +88,7 @@ def group_sums(predictions: Predictions, groups: NDArray[np.int64]) -> Floats:
 
 
 def measures(sums: Floats, weights: Floats) -> Floats:
-    """``MEASURES`` of resamples, each the mean over repeats, shape (len(MEASURES), n); NaN where undefined.
+    """The measures ``POOLED`` of resamples, each the mean over repeats, shape (len(POOLED), n); NaN where undefined.
 
     Args:
         sums: of ``group_sums``.
@@ -106,4 +106,6 @@ def _of_pooled(totals: Floats) -> Floats:
         f1 = (2 * right / (true + named)).mean(axis=1)
         spread = (n**2 - (named**2).sum(axis=1)) * (n**2 - (true**2).sum(axis=1))
         mcc = (right.sum(axis=1) * n - (true * named).sum(axis=1)) / np.sqrt(spread)
-        return np.stack([f1, mcc, (right / true).mean(axis=1), totals[:, -1] / n])
+        recall = (right / true).mean(axis=1)
+        found = {"macro_f1": f1, "mcc": mcc, "balanced_accuracy": recall, "log_loss": totals[:, -1] / n}
+    return np.stack([found[name] for name in POOLED])

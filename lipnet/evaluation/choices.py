@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from lipnet.evaluation import metrics
 from lipnet.evaluation.decisions import DecideSettings, Inner, Posterior, Rule, rule_of
+from lipnet.evaluation.measures import LOWER_IS_BETTER
 
 COLUMNS = ["choice", "repeat", "fold", "candidate", "measure", "value", "chosen"]
 
@@ -87,7 +88,7 @@ def decide(
     if inner and others:
         for name, candidate in decision.candidates.items():
             scores[name] = _score(candidate, _inner_of(decision, candidate, inner), natural, decision.by)
-        sign = -1 if decision.by in metrics.LOWER_IS_BETTER else 1
+        sign = -1 if decision.by in LOWER_IS_BETTER else 1
         best = max(scores, key=lambda name: sign * scores[name] if np.isfinite(scores[name]) else -np.inf)
     candidate = decision.candidates[best]
     own = [stated[decision.of.index(name)] for name in candidate.of]

@@ -12,7 +12,9 @@ from statsmodels.stats.multitest import multipletests
 
 from lipnet.core.errors import InputError
 from lipnet.core.settings import Settings
-from lipnet.evaluation.metrics import LOWER_IS_BETTER, OVERALL, PER_CLASS, mean_sd
+from lipnet.evaluation.formatting import UNDEFINED, markdown_table, mean_with_sd
+from lipnet.evaluation.measures import LOWER_IS_BETTER, OVERALL, PER_CLASS
+from lipnet.evaluation.metrics import mean_sd
 
 
 class CompareSettings(Settings):
@@ -210,7 +212,7 @@ def verdict(row: pd.Series, settings: CompareSettings) -> str:
     if row["measure"] not in settings.primary or row["classifier"] == settings.reference:
         return ""
     if not np.isfinite(row["p_holm"]):
-        return "undefined"
+        return UNDEFINED
     if row["p_holm"] >= 1 - settings.confidence:
         return "no difference shown"
     return f"{'higher' if row['difference'] > 0 else 'lower'} than {settings.reference}"
@@ -254,7 +256,7 @@ def to_markdown(table: pd.DataFrame, ranks: pd.DataFrame, problem: str, settings
     overall = [measure for measure in OVERALL if measure in set(table["measure"])]
     cells = table[table["class"] == ""].set_index(["classifier", "measure"])
     means = [
-        [name, *(_spread(cells.loc[(name, measure)]) for measure in overall)]
+        [name, *(mean_with_sd(*cells.loc[(name, measure), ["mean", "sd"]]) for measure in overall)]
         for name in dict.fromkeys(table["classifier"])
     ]
     difference = f"minus {settings.reference} [{round(settings.confidence * 100)} % interval]"
@@ -264,14 +266,14 @@ def to_markdown(table: pd.DataFrame, ranks: pd.DataFrame, problem: str, settings
     parts = [
         [f"## {problem}"],
         best,
-        _markdown_table(["classifier", *map(_titled, overall)], means),
-        _markdown_table(columns, tests),
+        markdown_table(["classifier", *map(_titled, overall)], means),
+        markdown_table(columns, tests),
     ]
     return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
 
 
 def _test_cells(row: pd.Series, settings: CompareSettings) -> list[str]:
-    cells = [row["class"] or "all", _titled(row["measure"]), row["classifier"], _spread(row)]
+    cells = [row["class"] or "all", _titled(row["measure"]), row["classifier"], mean_with_sd(row["mean"], row["sd"])]
     if row["classifier"] == settings.reference:
         return [*cells, "reference", str(row["folds"]), "", "", ""]
     interval = f"{_number(row['difference'], '+')} [{_number(row['low'], '+')}, {_number(row['high'], '+')}]"
@@ -285,16 +287,8 @@ def _test_cells(row: pd.Series, settings: CompareSettings) -> list[str]:
     ]
 
 
-def _markdown_table(header: list[str], rows: list[list[str]]) -> list[str]:
-    return [f"| {' | '.join(header)} |", "|---" * len(header) + "|", *(f"| {' | '.join(cells)} |" for cells in rows)]
-
-
 def _titled(measure: str) -> str:
     return f"{measure} (lower is better)" if measure in LOWER_IS_BETTER else measure
-
-
-def _spread(row: pd.Series) -> str:
-    return f"{_number(row['mean'])} ± {_number(row['sd'])}"
 
 
 def _p_value(p: float) -> str:
@@ -302,4 +296,4 @@ def _p_value(p: float) -> str:
 
 
 def _number(value: float, sign: str = "") -> str:
-    return f"{value:{sign}.3f}" if np.isfinite(value) else "undefined"
+    return f"{value:{sign}.3f}" if np.isfinite(value) else UNDEFINED

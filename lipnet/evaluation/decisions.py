@@ -9,7 +9,7 @@ it fits on inner out-of-fold scores of the training rows (``calibration``); no t
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +17,7 @@ from pydantic import Field, model_validator
 
 from lipnet.core.errors import InputError
 from lipnet.core.settings import Settings
+from lipnet.evaluation.measures import POOLED, one_of
 from lipnet.evaluation.predictions import FoldOutput
 
 RuleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # becomes a file name and a key of the metrics
@@ -41,7 +42,7 @@ class ChoiceSettings(Settings):
     """One row of ``decide.choices``: classifiers and rules to choose among, and the measure that decides."""
 
     of: list[RuleName] = Field(min_length=2)
-    by: Literal["macro_f1", "mcc", "balanced_accuracy", "log_loss"]
+    by: Annotated[str, one_of(POOLED)]
 
 
 class DecideSettings(Settings):

@@ -1,7 +1,8 @@
 """Measures of a classifier from its predictions (thesis, sections 4.6 and 4.7).
 
-A ratio 0/0 is undefined: NaN here, null in JSON, empty in CSV; never 0 or 1 by accident. tests/evaluation/test_metrics.py
-holds them against scikit-learn and statsmodels, which take a second to import: too long for stages of a few.
+A ratio 0/0 is undefined: NaN here, null in JSON, empty in CSV; it is never reported as 0 or 1. The measures are computed
+here because scikit-learn and statsmodels take a second to import; tests/evaluation/test_metrics.py checks them against
+both libraries.
 """
 
 import math
@@ -13,15 +14,9 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lipnet.evaluation.measures import HEADLINE_OF_CLASS, OVERALL
 from lipnet.evaluation.predictions import Predictions
 
-OVERALL = (
-    *("accuracy", "balanced_accuracy", "macro_f1", "mcc", "kappa"),
-    *("log_loss", "brier", "ece", "average_precision"),
-)
-PER_CLASS = ("tpr", "tnr", "ppv", "npv", "f1", "average_precision", "ece")
-HEADLINE = ("tpr", "ppv", "f1")  # of the per-class measures, those that metrics.json shows
-LOWER_IS_BETTER = {"log_loss", "brier", "ece"}
 N_BINS = 10  # of equal width, for calibration
 
 Counts = NDArray[np.int64] | NDArray[np.float64]
@@ -319,5 +314,5 @@ def summary(folds: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
     values = {key: part["value"].to_numpy(dtype=np.float64) for key, part in folds.groupby(["class", "measure"])}
     record: dict[str, Any] = {measure: spread(values["", measure]) for measure in OVERALL}
     for label in classes:
-        record[label] = {measure: spread(values[label, measure]) for measure in HEADLINE}
+        record[label] = {measure: spread(values[label, measure]) for measure in HEADLINE_OF_CLASS}
     return record

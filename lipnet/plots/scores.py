@@ -8,20 +8,11 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from lipnet.evaluation.measures import MEASURES
 from lipnet.plots.figure import COLOURS
 
-LABELS = {  # the measures that end at 1, in the order in which they are drawn
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "mcc": "MCC",
-    "kappa": "kappa",
-    "tpr": "TPR",
-    "tnr": "TNR",
-    "ppv": "PPV",
-    "npv": "NPV",
-    "f1": "F1",
-    "average_precision": "average precision",
+LABELS = {  # measures that are drawn on an axis that ends at 1, in their order
+    name: measure.words for name, measure in MEASURES.items() if not measure.lower_is_better
 }
 Matrix = NDArray[np.float64]
 

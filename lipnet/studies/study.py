@@ -2,7 +2,7 @@
 
 from itertools import permutations
 from math import perm
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,23 +10,13 @@ from lipnet.core.errors import InputError
 from lipnet.core.recipes import set_values, with_recipe
 from lipnet.core.seeds import generator
 from lipnet.core.settings import Settings
+from lipnet.evaluation.measures import DEAD_FILTERS, HEADLINE_OF_CLASS, OVERALL, one_of
 
 CLASSIFIER = "classifier"  # key of an arm: any classifier that the pipeline knows, or a row of decide.rules
 RECIPE = "recipe"  # key of an arm, and of params.yaml
 SEPARATOR = ", "  # between the items of an ordered subset, in the name of its arm
 THREADS = "train_cnn.threads_per_fold"
-Measure = Literal[
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "mcc",
-    "kappa",
-    "log_loss",
-    "brier",
-    "ece",
-    "average_precision",
-    "dead_filters",
-]
+Measure = Annotated[str, one_of((*OVERALL, DEAD_FILTERS))]
 Arm = dict[str, Any]  # dotted keys of params.yaml -> value
 
 
@@ -88,7 +78,7 @@ class StudySettings(Settings):
     against: str
     judged: Measure
     shown: list[Measure]
-    of_class: Literal["tpr", "ppv", "f1"]
+    of_class: Annotated[str, one_of(HEADLINE_OF_CLASS)]
     figure: Literal["bars", "ladder", "ranking", "measures"]
     confusion: bool = False
 

@@ -7,25 +7,11 @@ import numpy as np
 import pandas as pd
 
 from lipnet.evaluation.comparison import Difference, corrected_t_test, holm
-from lipnet.evaluation.metrics import LOWER_IS_BETTER, class_ratios, mean_sd
+from lipnet.evaluation.formatting import UNDEFINED, markdown_table, mean_with_sd
+from lipnet.evaluation.measures import LOWER_IS_BETTER, words
+from lipnet.evaluation.metrics import class_ratios, mean_sd
 from lipnet.studies.study import SEPARATOR, StudySettings, SubsetSettings, count
 
-LOWER = LOWER_IS_BETTER | {"dead_filters"}
-NAMES = {
-    "macro_f1": "macro F1",
-    "balanced_accuracy": "balanced accuracy",
-    "mcc": "MCC",
-    "accuracy": "accuracy",
-    "kappa": "kappa",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "ece": "calibration error",
-    "average_precision": "average precision",
-    "dead_filters": "dead filters",
-    "tpr": "TPR",
-    "ppv": "PPV",
-    "f1": "F1",
-}
 INTRODUCTION = """\
 # {title}
 
@@ -79,7 +65,7 @@ def _references(arms: Sequence[str], wide: pd.DataFrame, study: StudySettings) -
         means = wide.mean().where(wide.notna().all())  # an arm that is undefined in some fold cannot be the best
         if means.isna().all():
             return {}
-        reference = str(means.idxmin() if study.judged in LOWER else means.idxmax())
+        reference = str(means.idxmin() if study.judged in LOWER_IS_BETTER else means.idxmax())
     return {arm: reference for arm in arms if arm != reference}
 
 
@@ -87,10 +73,10 @@ def _with_verdicts(table: pd.DataFrame, judged: str, confidence: float) -> pd.Da
     if table.empty:
         return table
     adjusted = holm(table["p"].to_numpy())
-    sign = -1 if judged in LOWER else 1
-    words = np.where(sign * table["difference"] > 0, "better", "worse")
-    seen = np.where(adjusted < 1 - confidence, words, "no difference seen")
-    return table.assign(p_holm=adjusted, verdict=np.where(np.isfinite(adjusted), seen, "undefined"))
+    sign = -1 if judged in LOWER_IS_BETTER else 1
+    direction = np.where(sign * table["difference"] > 0, "better", "worse")
+    seen = np.where(adjusted < 1 - confidence, direction, "no difference seen")
+    return table.assign(p_holm=adjusted, verdict=np.where(np.isfinite(adjusted), seen, UNDEFINED))
 
 
 def effects(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, confidence: float) -> pd.DataFrame:
@@ -139,8 +125,9 @@ def thesis_values(reported: pd.DataFrame, study: str, problem: str, measure: str
 def head(study: StudySettings, scale: str, source: str, confidence: float) -> str:
     """What is compared, on what, and how to read it."""
     thesis = f"Thesis: {study.thesis}. " if study.thesis else ""
-    words = {"level": f"{1 - confidence:.2g}", "percent": f"{100 * confidence:.0f}", "judged": NAMES[study.judged]}
-    return INTRODUCTION.format(title=study.title, thesis=thesis, scale=scale, source=source, **words)
+    level, percent = f"{1 - confidence:.2g}", f"{100 * confidence:.0f}"
+    named = {"title": study.title, "thesis": thesis, "scale": scale, "source": source, "judged": words(study.judged)}
+    return INTRODUCTION.format(**named, level=level, percent=percent)
 
 
 def section(
@@ -168,26 +155,24 @@ def to_markdown(
     folds: pd.DataFrame, verdicts: pd.DataFrame, study: StudySettings, classes: Sequence[str], known: Known
 ) -> str:
     """The table of one problem: mean ± sd over the folds, in brackets what the thesis reports, and the verdict."""
-    judged = NAMES[study.judged]
-    heads = ["arm", *(NAMES[name] for name in study.shown), *(f"{label} {NAMES[study.of_class]}" for label in classes)]
-    lines = [_row([*heads, f"{judged} against", "difference [interval]", "p (Holm)", "verdict"])]
-    lines.append("|" + "---|" * (len(heads) + 4))
+    judged = words(study.judged)
+    heads = ["arm", *(words(name) for name in study.shown), *(f"{label} {words(study.of_class)}" for label in classes)]
+    header, lines = [*heads, f"{judged} against", "difference [interval]", "p (Holm)", "verdict"], []
     groups = {key: part["value"].to_numpy(dtype=np.float64) for key, part in folds.groupby(["arm", "class", "measure"])}
     arms = list(dict.fromkeys(folds["arm"]))
     if study.figure == "ranking":
         mean = {arm: mean_sd(groups[arm, "", study.judged])[0] for arm in arms}
-        arms.sort(key=lambda arm: mean[arm] if study.judged in LOWER else -mean[arm])
+        arms.sort(key=lambda arm: mean[arm] if study.judged in LOWER_IS_BETTER else -mean[arm])
     rows = verdicts.set_index("arm") if len(verdicts) else verdicts
     for arm in arms:
         cells = [arm, *(_spread(groups[arm, "", name]) for name in study.shown)]
         cells += [_spread(groups[arm, label, study.of_class], known.get((arm, label))) for label in classes]
-        lines.append(_row([*cells, *(_judged(rows.loc[arm]) if arm in rows.index else ["", "", "", ""])]))
-    return "\n".join(lines) + "\n"
+        lines.append([*cells, *(_judged(rows.loc[arm]) if arm in rows.index else ["", "", "", ""])])
+    return "\n".join(markdown_table(header, lines)) + "\n"
 
 
 def _spread(values: Any, reported: float | None = None) -> str:
-    mean, sd = mean_sd(values)
-    text = f"{mean:.3f} ± {sd:.3f}" if np.isfinite(sd) else f"{mean:.3f}" if np.isfinite(mean) else "undefined"
+    text = mean_with_sd(*mean_sd(values))
     defined = int(np.isfinite(values).sum())
     if 0 < defined < len(values):
         text += f" in {defined} of {len(values)} folds"
@@ -205,30 +190,22 @@ def _interval(row: pd.Series) -> str:
 
 
 def _probability(row: pd.Series) -> str:
-    return f"{row['p_holm']:.3f}" if np.isfinite(row["p_holm"]) else "undefined"
+    return f"{row['p_holm']:.3f}" if np.isfinite(row["p_holm"]) else UNDEFINED
 
 
 def effects_to_markdown(table: pd.DataFrame, judged: str) -> str:
     """The table of ``effects``."""
-    lines = [
-        _row(["item", f"{NAMES[judged]}, with minus without [interval]", "p (Holm)", "verdict"]),
-        "|---|---|---|---|",
-    ]
-    for _, row in table.iterrows():
-        lines.append(_row([row["item"], _interval(row), _probability(row), str(row["verdict"])]))
-    return "\n".join(lines) + "\n"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    header = ["item", f"{words(judged)}, with minus without [interval]", "p (Holm)", "verdict"]
+    rows = [[row["item"], _interval(row), _probability(row), str(row["verdict"])] for _, row in table.iterrows()]
+    return "\n".join(markdown_table(header, rows)) + "\n"
 
 
 def in_words(verdicts: pd.DataFrame, study: StudySettings, absent: Mapping[str, str]) -> str:
     """The verdicts as sentences, an arm each or, against the best one, one for all; then arms not run, and why."""
-    judged = NAMES[study.judged]
+    judged = words(study.judged)
     if study.against == "best" and len(verdicts):
         counts = verdicts["verdict"].value_counts()
-        worse, equal, unknown = (counts.get(word, 0) for word in ("worse", "no difference seen", "undefined"))
+        worse, equal, unknown = (counts.get(word, 0) for word in ("worse", "no difference seen", UNDEFINED))
         lines = [
             f"- Best {judged}: {verdicts['reference'].iloc[0]}. Of the other {len(verdicts)} arms, {worse} are worse, "
             f"{equal} are not shown to differ and {unknown} cannot be judged. The best was picked on the folds that it "
