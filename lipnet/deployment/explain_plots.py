@@ -12,6 +12,7 @@ from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
 from lipnet.deployment.explain import Patches, strongest
+from lipnet.plots.figure import styled
 from lipnet.plots.networks import GAP, TITLE_IN, WIDTH_IN, mosaic
 
 Floats = NDArray[np.floating[Any]]
@@ -23,6 +24,7 @@ LEVEL = 0.05
 ROW_IN = 0.18  # of the heat map: a line of text
 
 
+@styled
 def attention_maps(crops: NDArray[np.uint8], labels: Sequence[str], maps: Mapping[str, Floats], title: str) -> Figure:
     """Particles and what the network looks at in them, a row each.
 
@@ -57,6 +59,7 @@ def _both_ways(ax: Axes, values: Floats) -> AxesImage:
     return ax.imshow(values, cmap=BOTH_WAYS, vmin=-most, vmax=most, interpolation="nearest")
 
 
+@styled
 def exciting_patches(found: Patches, title: str) -> Figure:
     """What excites filters most, a row each, and beside it what of it does (Zeiler and Fergus 2014, Figure 2).
 
@@ -82,6 +85,7 @@ def exciting_patches(found: Patches, title: str) -> Figure:
     return figure
 
 
+@styled
 def agreement_map(table: pd.DataFrame, title: str) -> Figure:
     """Rank correlations of features with the units that agree with them most.
 

@@ -26,6 +26,7 @@ from lipnet.deployment.cards import card_of
 from lipnet.deployment.runs import Evidence, Run
 from lipnet.evaluation import label_errors, metrics
 from lipnet.evaluation.predictions import Predictions
+from lipnet.plots.figure import STYLE
 from lipnet.plots.learning import learning_curves
 from lipnet.plots.scores import LABELS, class_measures, reliability_diagrams
 from lipnet.samples.particles import Grey, Mask
@@ -267,7 +268,7 @@ def _pictures(run: Run, evidence: Evidence, folds: pd.DataFrame) -> list[dict[st
 
 def _svg(figure: Figure) -> str:
     stream = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "lipnet"}):  # without it, ids in the file are drawn at random
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": "lipnet"}):  # without it, ids in the file are drawn at random
         figure.savefig(stream, format="svg", bbox_inches="tight", metadata={"Date": None})
     return _uri("svg+xml", stream.getvalue())
 

@@ -1,8 +1,8 @@
 """Measures of a classifier from its predictions (thesis, sections 4.6 and 4.7).
 
-A ratio 0/0 is undefined: NaN here, null in JSON, empty in CSV; it is never reported as 0 or 1. The measures are computed
-here because scikit-learn and statsmodels take a second to import; tests/evaluation/test_metrics.py checks them against
-both libraries.
+A ratio 0/0 is undefined: NaN here, null in JSON, empty in CSV; it is never reported as 0 or 1. This module computes the
+measures itself, because scikit-learn and statsmodels take a second to import; tests/evaluation/test_metrics.py compares
+the results with those of both libraries.
 """
 
 import math

@@ -19,7 +19,7 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from lipnet.plots.figure import COLOURS
+from lipnet.plots.figure import COLOURS, styled
 from lipnet.samples.feature_names import NOT_FEATURES
 
 Floats = NDArray[np.float64]
@@ -68,6 +68,7 @@ def _consecutive(columns: Sequence[str]) -> bool:
     return len(numbers) > 1 and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
+@styled
 def size_scatter(table: pd.DataFrame, classes: Sequence[str]) -> Figure:
     """Width against height of the particles in px (thesis, Figure 3); rare classes lie on top.
 
@@ -100,6 +101,7 @@ def size_scatter(table: pd.DataFrame, classes: Sequence[str]) -> Figure:
     return figure
 
 
+@styled
 def size_distribution(table: pd.DataFrame, classes: Sequence[str]) -> Figure:
     """Histogram of the size in each class, one above the other (thesis, Figure 4).
 
@@ -134,6 +136,7 @@ def size_distribution(table: pd.DataFrame, classes: Sequence[str]) -> Figure:
     return figure
 
 
+@styled
 def feature_distributions(table: pd.DataFrame, classes: Sequence[str], features: Sequence[str]) -> Figure:
     """Each scalar feature in each class: median and quartiles (box), 5th and 95th percentile (whiskers).
 
@@ -187,6 +190,7 @@ def _box(ax: Axes, values: Floats, place: int, colour: str) -> None:
         ax.plot(values, np.full(len(values), place), "o", color="black", markersize=2.2, zorder=3)
 
 
+@styled
 def profiles(table: pd.DataFrame, classes: Sequence[str], families: Mapping[str, list[str]]) -> Figure:
     """Each family of numbered features: the mean of each class in a band of one standard deviation on either side.
 

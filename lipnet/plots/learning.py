@@ -3,9 +3,10 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lipnet.plots.figure import COLOURS
+from lipnet.plots.figure import COLOURS, styled
 
 
+@styled
 def learning_curves(history: pd.DataFrame, title: str) -> Figure:
     """Draw one line a fold, measured on the balanced and augmented training set.
 

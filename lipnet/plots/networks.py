@@ -9,7 +9,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from lipnet.plots.figure import COLOURS
+from lipnet.plots.figure import COLOURS, styled
 
 Floats = NDArray[np.floating[Any]]
 
@@ -21,6 +21,7 @@ WIDTH_IN = 7.5
 TITLE_IN = 0.3
 
 
+@styled
 def kernel_maps(kernels: Mapping[str, Floats], dead: Mapping[str, NDArray[np.bool_]], title: str) -> Figure:
     """Kernels of every convolution in the colour map ``seismic``: blue below 0, white at 0, red above (Figure 14).
 
@@ -55,6 +56,7 @@ def strongest_channel(kernel: Floats) -> int:
     return int(np.abs(kernel).sum(axis=(0, 1, 3)).argmax())
 
 
+@styled
 def activation_maps(crop: NDArray[np.uint8], activations: Mapping[str, Floats], channels: int, title: str) -> Figure:
     """What every convolution makes of one particle, a mosaic of channels each, with the input beside (Figure 15).
 
@@ -116,6 +118,7 @@ def _show(ax: Axes, tiles: Floats, colours: str, low: float, high: float) -> Non
     ax.figure.colorbar(drawn, ax=ax, ticks=sorted({low, 0, high}), format="%.2g", fraction=0.02)
 
 
+@styled
 def log_loss_curve() -> Figure:
     """Log loss of one particle, -ln p, against the probability p that was given to its true class (Figure 9).
 

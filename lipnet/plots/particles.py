@@ -7,7 +7,10 @@ import numpy as np
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from lipnet.plots.figure import styled
 
+
+@styled
 def grid(images: Sequence[Sequence[NDArray[Any]]], row_titles: Sequence[str], column_titles: Sequence[str]) -> Figure:
     """Grey images in rows and columns.
 

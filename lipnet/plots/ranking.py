@@ -5,11 +5,12 @@ from matplotlib.figure import Figure
 
 from lipnet.evaluation.comparison import ranked_name
 from lipnet.evaluation.measures import LOWER_IS_BETTER, words
-from lipnet.plots.figure import COLOURS
+from lipnet.plots.figure import COLOURS, styled
 
 NOT_SHOWN = "no difference shown against the best"
 
 
+@styled
 def ranking(ranks: pd.DataFrame, title: str, confidence: float) -> Figure:
     """A panel a measure, the best mean on top; a bar joins to it those that are not shown to differ from it.
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lipnet.evaluation.measures import MEASURES
-from lipnet.plots.figure import COLOURS
+from lipnet.plots.figure import COLOURS, styled
 
 LABELS = {  # measures that are drawn on an axis that ends at 1, in their order
     name: measure.words for name, measure in MEASURES.items() if not measure.lower_is_better
@@ -17,6 +17,7 @@ LABELS = {  # measures that are drawn on an axis that ends at 1, in their order
 Matrix = NDArray[np.float64]
 
 
+@styled
 def confusion_matrices(matrices: Mapping[str, tuple[Matrix, Matrix]], classes: Sequence[str], title: str) -> Figure:
     """One confusion matrix a classifier: colour and large number are the share of the true class, small the mean count.
 
@@ -42,6 +43,7 @@ def confusion_matrices(matrices: Mapping[str, tuple[Matrix, Matrix]], classes: S
     return figure
 
 
+@styled
 def class_measures(folds: pd.DataFrame, classes: Sequence[str], classifiers: Sequence[str], title: str) -> Figure:
     """Grouped bars: a panel a class, a group a measure, a bar a classifier; whiskers are the sd over folds.
 
@@ -75,6 +77,7 @@ def class_measures(folds: pd.DataFrame, classes: Sequence[str], classifiers: Seq
     return figure
 
 
+@styled
 def reliability_diagrams(bins: Mapping[str, NDArray[np.float64]], classes: Sequence[str], title: str) -> Figure:
     """How often a class is true (y) where it is given a probability (x): a panel a class, a line a classifier.
 
@@ -100,6 +103,8 @@ def reliability_diagrams(bins: Mapping[str, NDArray[np.float64]], classes: Seque
     return figure
 
 
+@styled
+@styled
 def precision_recall_curves(
     curves: Mapping[str, Sequence[tuple[Matrix, Matrix]]],
     points: Mapping[str, Sequence[tuple[float, float]]],

@@ -6,11 +6,12 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lipnet.plots.figure import COLOURS
+from lipnet.plots.figure import COLOURS, styled
 
 MOST_RANKED = 30  # arms of a ranking that are drawn
 
 
+@styled
 def grouped_bars(folds: pd.DataFrame, classes: Sequence[str], measure: str, title: str, axis: str) -> Figure:
     """A group a class, a bar an arm; whiskers are the sd over folds.
 
@@ -37,6 +38,7 @@ def grouped_bars(folds: pd.DataFrame, classes: Sequence[str], measure: str, titl
     return figure
 
 
+@styled
 def ladder(folds: pd.DataFrame, classes: Sequence[str], measure: str, title: str, axis: str) -> Figure:
     """A line a class over the arms in their order; the band is one sd over folds on either side.
 
@@ -58,6 +60,7 @@ def ladder(folds: pd.DataFrame, classes: Sequence[str], measure: str, title: str
     return figure
 
 
+@styled
 def ranking(folds: pd.DataFrame, measure: str, lower_is_better: bool, title: str, axis: str) -> Figure:
     """Arms by an overall measure, the best on top, at most thirty of them; dots are folds, the bar is mean ± sd."""
     part = folds[(folds["class"] == "") & (folds["measure"] == measure)]
