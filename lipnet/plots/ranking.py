@@ -4,8 +4,9 @@ import pandas as pd
 from matplotlib.figure import Figure
 
 from lipnet.evaluation.comparison import ranked_name
-from lipnet.evaluation.measures import LOWER_IS_BETTER, words
+from lipnet.evaluation.measures import LOWER_IS_BETTER
 from lipnet.plots.figure import COLOURS, styled
+from lipnet.plots.scores import LABELS
 
 NOT_SHOWN = "no difference shown against the best"
 
@@ -47,7 +48,7 @@ def ranking(ranks: pd.DataFrame, title: str, confidence: float) -> Figure:
         ax.set(ylim=(rows - 0.5, -0.5))
         ax.set_title(_heading(part), fontsize=8)
         better = ", lower is better" if measure in LOWER_IS_BETTER else ""
-        ax.set_xlabel(f"{words(str(measure))}{better}")
+        ax.set_xlabel(f"{LABELS.get(str(measure), measure)}{better}")
     lines = f"lines: {round(confidence * 100)} % intervals of single means, corrected for overlapping training sets"
     figure.suptitle(title)
     figure.supxlabel(f"{lines}; black bar: {NOT_SHOWN} (pairs, Holm)", fontsize=7)
