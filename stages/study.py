@@ -19,7 +19,7 @@ from lipnet.evaluation.predictions import Predictions
 from lipnet.plots import figure, studies
 from lipnet.plots.scores import class_measures, confusion_matrices
 from lipnet.studies import trials, verdicts
-from lipnet.studies.arms import check_arms, jobs_of, read_problem, results_of
+from lipnet.studies.arms import arm_folds, check_arms, read_problem, results_of
 from lipnet.studies.study import Choice, ScaleSettings, StudySettings, arms_of
 
 
@@ -42,7 +42,7 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         for arm, changes in bar(
             arms_of(name, study, problem.particles.problem, scale, seed_of(params)).items(), f"study {name}: arms"
         )
-        for job in jobs_of(params, f"studies.{name}", arm, changes, problem)
+        for job in arm_folds(params, f"studies.{name}", arm, changes, problem)
     ]
     threads = pick(params, "train_cnn", "threads_per_fold")
     check_arms(jobs, threads)

@@ -13,8 +13,8 @@ from PIL import Image
 
 from lipnet.core import files
 from lipnet.core.errors import InputError
-from lipnet.evaluation.decisions import Posterior
 from lipnet.evaluation.inner_scores import to_table
+from lipnet.evaluation.posteriors import Posterior
 from lipnet.evaluation.predictions import from_table
 from lipnet.samples import balance as balancing
 from stages import (
