@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lipnet.core.errors import InputError
 from lipnet.evaluation.measures import POOLED
 from lipnet.evaluation.predictions import Predictions
 
@@ -67,6 +68,24 @@ def differences(
             low, high = np.percentile(defined, [tail, 100 - tail]) if len(defined) else (np.nan, np.nan)
             rows.append((name, measure, difference, low, high, len(defined) / resamples))
     return pd.DataFrame(rows, columns=COLUMNS).round(6)  # what is left differs by processor
+
+
+def groups_of(predictions: Predictions, particles: pd.DataFrame, name: str) -> NDArray[np.int64]:
+    """Group index of each row of a table of predictions, shape (n_rows,).
+
+    Args:
+        predictions: of any classifier of the problem; the rows of all have the same particles.
+        particles: columns id and group.
+        name: of the file of the particles, for messages.
+
+    Raises:
+        InputError: a particle of the predictions is not in the table.
+    """
+    group_of = dict(zip(particles["id"].to_numpy(dtype=np.str_), pd.factorize(particles["group"])[0], strict=True))
+    unknown = sorted(set(predictions.ids) - set(group_of))
+    if unknown:
+        raise InputError(f"{name}: particle '{unknown[0]}' was predicted and is not there; run `dvc repro`")
+    return np.array([group_of[one] for one in predictions.ids], dtype=np.int64)
 
 
 def draw(n: int, n_groups: int, rng: np.random.Generator) -> Floats:

@@ -12,7 +12,6 @@ from statsmodels.stats.multitest import multipletests
 
 from lipnet.core.errors import InputError
 from lipnet.core.settings import Settings
-from lipnet.evaluation.formatting import UNDEFINED, markdown_table, mean_with_sd
 from lipnet.evaluation.measures import LOWER_IS_BETTER, OVERALL, PER_CLASS
 from lipnet.evaluation.metrics import mean_sd
 
@@ -205,95 +204,3 @@ def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
     if defined.any():
         adjusted[defined] = multipletests(p_values[defined], method="holm")[1]
     return adjusted
-
-
-def verdict(row: pd.Series, settings: CompareSettings) -> str:
-    """One row of ``compare`` in words, after Holm's correction; only primary measures are judged."""
-    if row["measure"] not in settings.primary or row["classifier"] == settings.reference:
-        return ""
-    if not np.isfinite(row["p_holm"]):
-        return UNDEFINED
-    if row["p_holm"] >= 1 - settings.confidence:
-        return "no difference shown"
-    return f"{'higher' if row['difference'] > 0 else 'lower'} than {settings.reference}"
-
-
-def standing(ranks: pd.DataFrame) -> str:
-    """Who has the best mean by one measure, and who is not shown to differ from it, in words.
-
-    Args:
-        ranks: the rows of one measure of ``rank``.
-    """
-    best, others = ranks.iloc[0], ranks.iloc[1:]
-    if not best["folds"]:
-        return "undefined in every fold."
-    text = f"best mean {_number(best['mean'])}, {ranked_name(best)}"
-    if others.empty:
-        return f"{text}; there is no other classifier."
-    lists = {
-        words: ", ".join(ranked_name(row) for _, row in others[others["joined"] == joined].iterrows())
-        for words, joined in (("no difference shown against", True), ("shown to differ", False))
-    }
-    return "; ".join([text, *(f"{words}: {names}" for words, names in lists.items() if names)]) + "."
-
-
-def ranked_name(row: pd.Series) -> str:
-    """Name of the classifier of one row of ``rank``, and in how many folds it is defined unless in all."""
-    partly = f" ({row['folds']} of {row['of_folds']} folds)" if row["folds"] < row["of_folds"] else ""
-    return f"{row['classifier']}{partly}"
-
-
-def to_markdown(table: pd.DataFrame, ranks: pd.DataFrame, problem: str, settings: CompareSettings) -> str:
-    """The comparison of one problem: who is best, overall measures, and the tests of the primary measures.
-
-    Args:
-        table: of ``compare``.
-        ranks: of ``rank``.
-        problem: heading.
-        settings: names and level.
-    """
-    best = [f"- {_titled(str(measure))}: {standing(part)}" for measure, part in ranks.groupby("measure", sort=False)]
-    overall = [measure for measure in OVERALL if measure in set(table["measure"])]
-    cells = table[table["class"] == ""].set_index(["classifier", "measure"])
-    means = [
-        [name, *(mean_with_sd(*cells.loc[(name, measure), ["mean", "sd"]]) for measure in overall)]
-        for name in dict.fromkeys(table["classifier"])
-    ]
-    difference = f"minus {settings.reference} [{round(settings.confidence * 100)} % interval]"
-    columns = ["class", "measure", "classifier", "mean ± sd", difference, "folds", "p", "p (Holm)", "verdict"]
-    primary = table[table["measure"].isin(settings.primary)]
-    tests = [_test_cells(row, settings) for _, row in primary.iterrows()]
-    parts = [
-        [f"## {problem}"],
-        best,
-        markdown_table(["classifier", *map(_titled, overall)], means),
-        markdown_table(columns, tests),
-    ]
-    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
-
-
-def _test_cells(row: pd.Series, settings: CompareSettings) -> list[str]:
-    cells = [row["class"] or "all", _titled(row["measure"]), row["classifier"], mean_with_sd(row["mean"], row["sd"])]
-    if row["classifier"] == settings.reference:
-        return [*cells, "reference", str(row["folds"]), "", "", ""]
-    interval = f"{_number(row['difference'], '+')} [{_number(row['low'], '+')}, {_number(row['high'], '+')}]"
-    return [
-        *cells,
-        interval,
-        str(row["folds"]),
-        _p_value(row["p"]),
-        _p_value(row["p_holm"]),
-        verdict(row, settings),
-    ]
-
-
-def _titled(measure: str) -> str:
-    return f"{measure} (lower is better)" if measure in LOWER_IS_BETTER else measure
-
-
-def _p_value(p: float) -> str:
-    return "< 0.001" if p < 0.001 else _number(p)
-
-
-def _number(value: float, sign: str = "") -> str:
-    return f"{value:{sign}.3f}" if np.isfinite(value) else UNDEFINED

@@ -20,6 +20,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from lipnet.plots.figure import COLOURS, styled
+from lipnet.plots.particles import grid
 from lipnet.samples.feature_names import NOT_FEATURES
 
 Floats = NDArray[np.float64]
@@ -38,6 +39,35 @@ FAMILY_AXES = {
     "edge_density_profile": ("place, from inside to outside", "mean grey level"),
     "histogram": ("bin, from black to white", "share of the pixels"),
 }
+
+CAPTIONS = {
+    "contact_sheet.png": "The first particles of each class, with their surrounding.",
+    "sizes.png": "Height and width of the particles (thesis, Figure 3).",
+    "size_distribution.png": "Distribution of the size in each class (thesis, Figure 4).",
+    "features.png": "Distribution of each feature in each class.",
+    "profiles.png": "Profiles and grey histogram: mean of each class, and one standard deviation on either side.",
+}
+
+
+def pictures_of(
+    table: pd.DataFrame, classes: Sequence[str], examples: Mapping[str, Sequence[NDArray[np.integer]]]
+) -> dict[str, Figure]:
+    """The pictures of the stage ingest, by the file names of ``CAPTIONS``.
+
+    Args:
+        table: of the particles.
+        classes: as in ``size_scatter``.
+        examples: class -> images of its first particles; classes without images are left out of the contact sheet.
+    """
+    present = [name for name in classes if examples[name]]
+    scalars, families = feature_columns(table)
+    return {
+        "contact_sheet.png": grid([examples[name] for name in present], present, []),
+        "sizes.png": size_scatter(table, classes),
+        "size_distribution.png": size_distribution(table, classes),
+        "features.png": feature_distributions(table, classes, scalars),
+        "profiles.png": profiles(table, classes, families),
+    }
 
 
 def feature_columns(table: pd.DataFrame) -> tuple[list[str], dict[str, list[str]]]:

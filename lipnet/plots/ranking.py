@@ -3,7 +3,7 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lipnet.evaluation.comparison import ranked_name
+from lipnet.evaluation.comparison_report import ranked_name
 from lipnet.evaluation.measures import LOWER_IS_BETTER
 from lipnet.plots.figure import COLOURS, styled
 from lipnet.plots.scores import LABELS

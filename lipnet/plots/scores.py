@@ -8,13 +8,36 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
+from lipnet.evaluation import metrics
 from lipnet.evaluation.measures import MEASURES
+from lipnet.evaluation.predictions import Predictions
 from lipnet.plots.figure import COLOURS, styled
 
 LABELS = {  # measures that are drawn on an axis that ends at 1, in their order
     name: measure.words for name, measure in MEASURES.items() if not measure.lower_is_better
 }
 Matrix = NDArray[np.float64]
+
+
+def pictures_of(problem: str, predictions: Mapping[str, Predictions], folds: pd.DataFrame) -> dict[str, Figure]:
+    """The pictures of the stage evaluate for one problem: confusion, classes, reliability and precision_recall.
+
+    Args:
+        problem: its name.
+        predictions: by classifier.
+        folds: of the same classifiers, ``metrics.fold_table`` with a column classifier.
+    """
+    classes = next(iter(predictions.values())).classes
+    matrices = {name: metrics.mean_confusion(item) for name, item in predictions.items()}
+    bins = {name: metrics.calibration_bins(item.true, item.probabilities) for name, item in predictions.items()}
+    curves = {name: metrics.precision_recall(item) for name, item in predictions.items()}
+    points = {name: metrics.operating_points(item) for name, item in predictions.items()}
+    return {
+        "confusion": confusion_matrices(matrices, classes, problem),
+        "classes": class_measures(folds, classes, list(predictions), f"{problem}: mean and sd over folds"),
+        "reliability": reliability_diagrams(bins, classes, problem),
+        "precision_recall": precision_recall_curves(curves, points, classes, problem),
+    }
 
 
 @styled

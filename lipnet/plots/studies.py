@@ -6,9 +6,31 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
+from lipnet.evaluation.measures import LOWER_IS_BETTER, words
 from lipnet.plots.figure import COLOURS, styled
+from lipnet.plots.scores import class_measures
 
 MOST_RANKED = 30  # arms of a ranking that are drawn
+
+
+def picture(kind: str, folds: pd.DataFrame, classes: Sequence[str], judged: str, of_class: str, title: str) -> Figure:
+    """The figure of a study for one problem.
+
+    Args:
+        kind: bars (``grouped_bars``), ladder, ranking or measures (``scores.class_measures``).
+        folds: columns arm, class, measure, value, a row for each fold; arms in order.
+        classes: names of the classes.
+        judged: measure of a ranking.
+        of_class: measure of bars and ladders.
+        title: above the picture.
+    """
+    if kind == "ranking":
+        return ranking(folds, judged, judged in LOWER_IS_BETTER, title, words(judged))
+    if kind == "measures":
+        of_arms = folds.rename(columns={"arm": "classifier"})
+        return class_measures(of_arms, classes, list(dict.fromkeys(folds["arm"])), title)
+    draw = ladder if kind == "ladder" else grouped_bars
+    return draw(folds, classes, of_class, title, words(of_class))
 
 
 @styled

@@ -8,8 +8,8 @@ import pandas as pd
 
 from lipnet.evaluation.comparison import Difference, corrected_t_test, holm
 from lipnet.evaluation.formatting import UNDEFINED, markdown_table, mean_with_sd
-from lipnet.evaluation.measures import LOWER_IS_BETTER, words
-from lipnet.evaluation.metrics import class_ratios, mean_sd
+from lipnet.evaluation.measures import DEAD_FILTERS, LOWER_IS_BETTER, words
+from lipnet.evaluation.metrics import class_ratios, mean_sd, spread, summary
 from lipnet.studies.study import SEPARATOR, StudySettings, SubsetSettings, count
 
 INTRODUCTION = """\
@@ -24,6 +24,20 @@ Holm's correction over the arms of a problem; intervals are {percent} % and not 
 mean that there is none: few folds show large differences only.
 """
 Known = dict[tuple[str, str], float]  # (arm, class) -> value in the thesis
+
+
+def summaries_of(folds: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
+    """The record of one problem in metrics.json: arm -> ``metrics.summary`` and the dead filters, mean and sd.
+
+    Args:
+        folds: as for ``judge``.
+        classes: names of the classes.
+    """
+    found = {}
+    for arm, part in folds.groupby("arm", sort=False):
+        dead = part.loc[part["measure"] == DEAD_FILTERS, "value"].to_numpy(dtype=np.float64)
+        found[str(arm)] = {**summary(part, classes), DEAD_FILTERS: spread(dead)}
+    return found
 
 
 def judge(folds: pd.DataFrame, study: StudySettings, confidence: float) -> pd.DataFrame:

@@ -12,11 +12,8 @@ from lipnet.evaluation.comparison import (
     compare,
     corrected_t_test,
     rank,
-    ranked_name,
-    standing,
-    to_markdown,
-    verdict,
 )
+from lipnet.evaluation.comparison_report import ranked_name, standing, to_markdown, verdict
 
 SETTINGS = CompareSettings(
     reference="svm", classifiers=None, primary=["mcc", "tpr", "ppv"], confidence=0.95, bootstrap=0
