@@ -43,7 +43,7 @@ def introduction(settings: CompareSettings) -> str:
 
 
 def verdict(row: pd.Series, settings: CompareSettings) -> str:
-    """One row of ``compare`` in words, after Holm's correction; only primary measures are judged."""
+    """The verdict of one row of ``compare``, after Holm's correction; empty unless the measure is primary."""
     if row["measure"] not in settings.primary or row["classifier"] == settings.reference:
         return ""
     if not np.isfinite(row["p_holm"]):
@@ -54,10 +54,10 @@ def verdict(row: pd.Series, settings: CompareSettings) -> str:
 
 
 def standing(ranks: pd.DataFrame) -> str:
-    """Who has the best mean by one measure, and who is not shown to differ from it, in words.
+    """A sentence: the classifier with the best mean, and the classifiers with and without a shown difference from it.
 
     Args:
-        ranks: the rows of one measure of ``rank``.
+        ranks: the rows of one measure of ``comparison.rank``.
     """
     best, others = ranks.iloc[0], ranks.iloc[1:]
     if not best["folds"]:
@@ -73,18 +73,18 @@ def standing(ranks: pd.DataFrame) -> str:
 
 
 def ranked_name(row: pd.Series) -> str:
-    """Name of the classifier of one row of ``rank``, and in how many folds it is defined unless in all."""
+    """Name of the classifier of one row of ``comparison.rank``, with the number of its folds if some are undefined."""
     partly = f" ({row['folds']} of {row['of_folds']} folds)" if row["folds"] < row["of_folds"] else ""
     return f"{row['classifier']}{partly}"
 
 
 def to_markdown(table: pd.DataFrame, ranks: pd.DataFrame, problem: str, settings: CompareSettings) -> str:
-    """The comparison of one problem: who is best, overall measures, and the tests of the primary measures.
+    """The section of one problem: best classifiers, overall measures, and tests of the primary measures.
 
     Args:
-        table: of ``compare``.
-        ranks: of ``rank``.
-        problem: heading.
+        table: of ``comparison.compare``.
+        ranks: of ``comparison.rank``.
+        problem: its name, for the heading.
         settings: names and level.
     """
     best = [f"- {_titled(str(measure))}: {standing(part)}" for measure, part in ranks.groupby("measure", sort=False)]

@@ -144,9 +144,9 @@ def test_outputs_of_keeps_the_class_order_of_the_predictions() -> None:
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
-        (lambda table: table.iloc[1:], "svm: 0 rows .* fold 0 of repeat 1 are; one is needed"),
-        (lambda table: pd.concat([table, table.iloc[2:3]]), "svm: 2 rows .* fold 0 of repeat 0 are; one is needed"),
-        (lambda table: table.assign(classifier="cnn"), "svm: 0 rows"),
+        (lambda table: table.iloc[1:], "svm: the table of priors has 0 rows for fold 0 of repeat 1"),
+        (lambda table: pd.concat([table, table.iloc[2:3]]), "svm: the table of priors has 2 rows for fold 0 of repeat 0"),
+        (lambda table: table.assign(classifier="cnn"), "svm: .* 0 rows"),
     ],
     ids=["a fold is missing", "a fold stands twice", "another classifier"],
 )
