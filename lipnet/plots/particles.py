@@ -20,8 +20,8 @@ def grid(images: Sequence[Sequence[NDArray[Any]]], row_titles: Sequence[str], co
 
     Args:
         images: rows of images, each of shape (height_px, width_px); white is the largest integer of their type, or 1.0.
-        row_titles: one per row.
-        column_titles: one per column, or none.
+        row_titles: one for each row.
+        column_titles: one for each column, or none.
     """
     n_rows, n_columns = len(images), max(len(row) for row in images)
     figure = Figure(figsize=(0.9 * n_columns + 0.8, 0.98 * n_rows + 0.3))
@@ -68,7 +68,7 @@ def augmentation_preview(
 def crop_examples(store: ParticleStore, index: int, settings: crops.CropSettings) -> list[NDArray[np.uint8]]:
     """One particle of a store in every crop mode, at the largest size.
 
-    The scale is ``fit`` whatever the settings say: at constant scale the surrounding may be larger than the field.
+    The scale is always ``fit``, because at constant scale the surrounding may be larger than the field.
     """
     fit, image, mask = settings.model_copy(update={"scale": "fit"}), store.image(index), store.mask(index)
     cuts = [(crops.cut(image, mask, mode) / store.white).astype(np.float32) for mode in crops.MODES]

@@ -1,4 +1,4 @@
-"""Classifiers in order of their means, with intervals, in the manner of a critical-difference diagram (Demsar 2006)."""
+"""Classifiers in order of their means, with intervals, similar to a critical-difference diagram (Demsar 2006)."""
 
 import pandas as pd
 from matplotlib.figure import Figure
@@ -13,10 +13,11 @@ NOT_SHOWN = "no difference shown against the best"
 
 @styled
 def ranking(ranks: pd.DataFrame, title: str, confidence: float) -> Figure:
-    """A panel a measure, the best mean on top; a bar joins to it those that are not shown to differ from it.
+    """One panel for each measure, the best mean on top.
 
-    Those that are shown to differ are grey and off the bar. Intervals belong to single means: that two overlap does not
-    say that there is no difference, as differences are tested fold by fold.
+    A bar joins the best classifier and all classifiers without a shown difference from it; the others are grey.
+    Intervals are those of single means. Overlapping intervals do not show that two classifiers are equal, because
+    differences are tested fold by fold.
 
     Args:
         ranks: of ``comparison.rank``.

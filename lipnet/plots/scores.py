@@ -1,4 +1,4 @@
-"""Pictures of scores: confusion matrices (thesis, Tables 7 to 10), measures per class (Figure 22), calibration."""
+"""Pictures of scores: confusion matrices (thesis, Tables 7 to 10), measures of each class (Figure 22), calibration."""
 
 from collections.abc import Mapping, Sequence
 
@@ -42,7 +42,7 @@ def pictures_of(problem: str, predictions: Mapping[str, Predictions], folds: pd.
 
 @styled
 def confusion_matrices(matrices: Mapping[str, tuple[Matrix, Matrix]], classes: Sequence[str], title: str) -> Figure:
-    """One confusion matrix a classifier: colour and large number are the share of the true class, small the mean count.
+    """One confusion matrix for each classifier: share of the true class (colour and first number), and mean count.
 
     Args:
         matrices: classifier -> (mean counts, mean shares), each of shape (K, K).
@@ -68,17 +68,17 @@ def confusion_matrices(matrices: Mapping[str, tuple[Matrix, Matrix]], classes: S
 
 @styled
 def class_measures(folds: pd.DataFrame, classes: Sequence[str], classifiers: Sequence[str], title: str) -> Figure:
-    """Grouped bars: a panel a class, a group a measure, a bar a classifier; whiskers are the sd over folds.
+    """Grouped bars: panels are classes, groups are measures, bars are classifiers; whiskers are the sd over folds.
 
     Args:
-        folds: columns classifier, class, measure, value, a row a fold.
+        folds: columns classifier, class, measure, value, one row for each fold.
         classes: panels; "" is shown as "all classes".
         classifiers: bars, in order.
         title: above the picture.
     """
     figure = Figure(figsize=(2.6 * len(classes) + 0.9, 2.6), layout="constrained")
     axes = figure.subplots(1, len(classes), sharey=True, squeeze=False)[0]
-    everyone = list(dict.fromkeys(folds["classifier"]))  # a classifier keeps its colour where others are left out
+    everyone = list(dict.fromkeys(folds["classifier"]))  # a classifier has the same colour if others are left out
     width = 0.8 / len(classifiers)
     for ax, label in zip(axes, classes, strict=True):
         part = folds[folds["class"] == label]
@@ -102,10 +102,10 @@ def class_measures(folds: pd.DataFrame, classes: Sequence[str], classifiers: Seq
 
 @styled
 def reliability_diagrams(bins: Mapping[str, NDArray[np.float64]], classes: Sequence[str], title: str) -> Figure:
-    """How often a class is true (y) where it is given a probability (x): a panel a class, a line a classifier.
+    """Observed share (y) against predicted probability (x): panels are classes, lines are classifiers.
 
-    On the diagonal probabilities are what they say; below it, they are too high. The area of a dot grows with the
-    logarithm of the number of particles behind it.
+    On the diagonal, probabilities are calibrated; below it, they are too high. The area of a dot grows with the
+    logarithm of its number of particles.
 
     Args:
         bins: classifier -> ``metrics.calibration_bins``, shape (3, K, n_bins).
@@ -134,11 +134,11 @@ def precision_recall_curves(
     classes: Sequence[str],
     title: str,
 ) -> Figure:
-    """Precision (y) against recall (x): a panel a class, a line a classifier, and a dot where its decisions lie.
+    """Precision (y) against recall (x): panels are classes, lines are classifiers, dots are the predicted classes.
 
     Args:
         curves: classifier -> recall and precision of each class, K pairs of arrays.
-        points: classifier -> recall and precision of its decisions for each class, K pairs; NaN is not drawn.
+        points: classifier -> recall and precision of its predicted classes, K pairs; NaN is not drawn.
         classes: the K names.
         title: above the picture.
     """

@@ -18,7 +18,7 @@ def picture(kind: str, folds: pd.DataFrame, classes: Sequence[str], judged: str,
 
     Args:
         kind: bars (``grouped_bars``), ladder, ranking or measures (``scores.class_measures``).
-        folds: columns arm, class, measure, value, a row for each fold; arms in order.
+        folds: columns arm, class, measure, value, one row for each fold; arms in order.
         classes: names of the classes.
         judged: measure of a ranking.
         of_class: measure of bars and ladders.
@@ -35,12 +35,12 @@ def picture(kind: str, folds: pd.DataFrame, classes: Sequence[str], judged: str,
 
 @styled
 def grouped_bars(folds: pd.DataFrame, classes: Sequence[str], measure: str, title: str, axis: str) -> Figure:
-    """A group a class, a bar an arm; whiskers are the sd over folds.
+    """Grouped bars: groups are classes, bars are arms; whiskers are the sd over folds.
 
     Args:
-        folds: columns arm, class, measure, value, a row a fold; arms in order.
-        classes: groups.
-        measure: of the bars.
+        folds: columns arm, class, measure, value, one row for each fold; arms in order.
+        classes: names of the groups.
+        measure: measure that is drawn.
         title: above the picture.
         axis: name of the measure.
     """
@@ -62,9 +62,9 @@ def grouped_bars(folds: pd.DataFrame, classes: Sequence[str], measure: str, titl
 
 @styled
 def ladder(folds: pd.DataFrame, classes: Sequence[str], measure: str, title: str, axis: str) -> Figure:
-    """A line a class over the arms in their order; the band is one sd over folds on either side.
+    """One line for each class over the arms in their order; the band is one sd over folds on either side.
 
-    Arguments as for ``grouped_bars``.
+    The arguments are those of ``grouped_bars``.
     """
     arms = list(dict.fromkeys(folds["arm"]))
     figure = Figure(figsize=(0.8 * len(arms) + 2.4, 2.8), layout="constrained")
@@ -84,7 +84,7 @@ def ladder(folds: pd.DataFrame, classes: Sequence[str], measure: str, title: str
 
 @styled
 def ranking(folds: pd.DataFrame, measure: str, lower_is_better: bool, title: str, axis: str) -> Figure:
-    """Arms by an overall measure, the best on top, at most thirty of them; dots are folds, the bar is mean ± sd."""
+    """Arms in order of an overall measure, the best on top, at most ``MOST_RANKED``; dots are folds, bars mean ± sd."""
     part = folds[(folds["class"] == "") & (folds["measure"] == measure)]
     means = part.groupby("arm")["value"].mean().sort_values(ascending=lower_is_better, kind="stable")
     shown = list(means.index[:MOST_RANKED])[::-1]

@@ -1,4 +1,4 @@
-"""What a study found: every arm against its reference on the same folds, judged by a corrected test, in words."""
+"""The report of a study: each arm against its reference on the same folds, with a corrected test and a verdict."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -45,13 +45,13 @@ def judge(folds: pd.DataFrame, study: StudySettings, confidence: float) -> pd.Da
 
     Args:
         folds: columns arm, repeat, fold, n_train, n_test, class ("" for overall), measure, value; arms in order.
-        study: which arm is the reference of each, and the measure.
+        study: its reference (``against``) and its measure (``judged``).
         confidence: level of the intervals; 1 - confidence is the level of the test.
 
     Returns:
-        A row an arm that has a reference: arm, reference, difference (arm minus reference), low, high, p, p_holm
-        (Holm's correction over the rows), folds (where both are defined), verdict (better, worse, no difference seen,
-        undefined).
+        One row for each arm with a reference: arm, reference, difference (arm minus reference), low, high, p, p_holm
+        (Holm's correction over the rows), folds (number where both are defined), verdict (better, worse, no difference
+        seen, undefined).
     """
     part = folds[(folds["class"] == "") & (folds["measure"] == study.judged)]
     wide = part.pivot_table(index=["repeat", "fold"], columns="arm", values="value", dropna=False)
@@ -76,7 +76,7 @@ def _references(arms: Sequence[str], wide: pd.DataFrame, study: StudySettings) -
         return dict(zip(arms[1:], arms[:-1], strict=True))
     reference = study.against
     if study.against == "best":
-        means = wide.mean().where(wide.notna().all())  # an arm that is undefined in some fold cannot be the best
+        means = wide.mean().where(wide.notna().all())  # an arm with an undefined fold cannot be the best
         if means.isna().all():
             return {}
         reference = str(means.idxmin() if study.judged in LOWER_IS_BETTER else means.idxmax())
@@ -94,13 +94,20 @@ def _with_verdicts(table: pd.DataFrame, judged: str, confidence: float) -> pd.Da
 
 
 def effects(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, confidence: float) -> pd.DataFrame:
-    """The effect of each item of ordered subsets, whatever its place: least squares on which items an arm has, by fold.
+    """The effect of each item of ordered subsets, at any position.
 
-    All items are fitted at once, as arms with one item have more of the others too.
+    In each fold, least squares fits the measure of the arms to the items that they have. All items are fitted together,
+    because arms with one item often have others too.
+
+    Args:
+        folds: as for ``judge``.
+        subsets: the items.
+        judged: the measure.
+        confidence: as for ``judge``.
 
     Returns:
-        A row an item: item, difference (with minus without), low, high, p, p_holm, verdict. No row where the arms
-        cannot tell the items apart.
+        One row for each item: item, difference (with minus without), low, high, p, p_holm, verdict. No rows if the arms
+        are too few to separate the items.
     """
     part = folds[(folds["class"] == "") & (folds["measure"] == judged)]
     wide = part.pivot_table(index=["repeat", "fold"], columns="arm", values="value", dropna=False).dropna()
@@ -115,14 +122,14 @@ def effects(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, confidenc
 
 
 def thesis_values(reported: pd.DataFrame, study: str, problem: str, measure: str) -> Known:
-    """What the thesis reports of a measure per class: (arm, class) -> value.
+    """The values that the thesis reports for a measure of each class: (arm, class) -> value.
 
     Args:
         reported: columns study, problem, arm, actual, predicted, quantity, value: an F1 score, or an entry of a mean
             confusion matrix, normalised by true class (share) or as a count.
         study: its name.
         problem: its name.
-        measure: f1, tpr or ppv; TPR from shares; all three from counts.
+        measure: f1, tpr or ppv. Shares give the TPR; counts give all three.
     """
     part = reported[(reported["study"] == study) & (reported["problem"] == problem)]
     of_f1 = part[(part["quantity"] == "f1") & (measure == "f1")]
@@ -137,7 +144,7 @@ def thesis_values(reported: pd.DataFrame, study: str, problem: str, measure: str
 
 
 def head(study: StudySettings, scale: str, source: str, confidence: float) -> str:
-    """What is compared, on what, and how to read it."""
+    """The start of the report: title, data, and how to read the tables."""
     thesis = f"Thesis: {study.thesis}. " if study.thesis else ""
     level, percent = f"{1 - confidence:.2g}", f"{100 * confidence:.0f}"
     named = {"title": study.title, "thesis": thesis, "scale": scale, "source": source, "judged": words(study.judged)}
@@ -147,7 +154,7 @@ def head(study: StudySettings, scale: str, source: str, confidence: float) -> st
 def section(
     problem: str, folds: pd.DataFrame, study: StudySettings, classes: Sequence[str], known: Known, confidence: float
 ) -> str:
-    """All that a report says of one problem: verdicts, table and, for ordered subsets, the effect of each item."""
+    """The section of one problem: verdicts, table and, for ordered subsets, the effect of each item."""
     judged = judge(folds, study, confidence)
     absent = {arm: f"only for {', '.join(fit)}" for arm, fit in study.only.items() if problem not in fit}
     parts = [f"## {problem}\n", in_words(judged, study, absent), to_markdown(folds, judged, study, classes, known)]
@@ -168,7 +175,7 @@ def _about_subsets(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, co
 def to_markdown(
     folds: pd.DataFrame, verdicts: pd.DataFrame, study: StudySettings, classes: Sequence[str], known: Known
 ) -> str:
-    """The table of one problem: mean ± sd over the folds, in brackets what the thesis reports, and the verdict."""
+    """The table of one problem: mean ± sd over the folds, the value of the thesis in brackets, and the verdict."""
     judged = words(study.judged)
     heads = ["arm", *(words(name) for name in study.shown), *(f"{label} {words(study.of_class)}" for label in classes)]
     header, lines = [*heads, f"{judged} against", "difference [interval]", "p (Holm)", "verdict"], []
@@ -198,7 +205,7 @@ def _judged(row: pd.Series) -> list[str]:
 
 
 def _interval(row: pd.Series) -> str:
-    # Rounded first and 0 added, so that nothing is called -0.000.
+    # Rounding first and adding 0 avoids -0.000.
     difference, low, high = (f"{round(float(row[name]), 3) + 0:+.3f}" for name in ("difference", "low", "high"))
     return f"{difference} [{low}, {high}]" if np.isfinite(row["low"]) else difference
 
@@ -208,14 +215,14 @@ def _probability(row: pd.Series) -> str:
 
 
 def effects_to_markdown(table: pd.DataFrame, judged: str) -> str:
-    """The table of ``effects``."""
+    """The result of ``effects`` as a Markdown table."""
     header = ["item", f"{words(judged)}, with minus without [interval]", "p (Holm)", "verdict"]
     rows = [[row["item"], _interval(row), _probability(row), str(row["verdict"])] for _, row in table.iterrows()]
     return "\n".join(markdown_table(header, rows)) + "\n"
 
 
 def in_words(verdicts: pd.DataFrame, study: StudySettings, absent: Mapping[str, str]) -> str:
-    """The verdicts as sentences, an arm each or, against the best one, one for all; then arms not run, and why."""
+    """The verdicts as sentences: one for each arm, or one for all arms against the best; then the arms not run."""
     judged = words(study.judged)
     if study.against == "best" and len(verdicts):
         counts = verdicts["verdict"].value_counts()

@@ -145,7 +145,10 @@ def test_outputs_of_keeps_the_class_order_of_the_predictions() -> None:
     ("damage", "message"),
     [
         (lambda table: table.iloc[1:], "svm: the table of priors has 0 rows for fold 0 of repeat 1"),
-        (lambda table: pd.concat([table, table.iloc[2:3]]), "svm: the table of priors has 2 rows for fold 0 of repeat 0"),
+        (
+            lambda table: pd.concat([table, table.iloc[2:3]]),
+            "svm: the table of priors has 2 rows for fold 0 of repeat 0",
+        ),
         (lambda table: table.assign(classifier="cnn"), "svm: .* 0 rows"),
     ],
     ids=["a fold is missing", "a fold stands twice", "another classifier"],
