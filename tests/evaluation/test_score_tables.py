@@ -41,5 +41,5 @@ def test_summaries_are_those_of_each_classifier() -> None:
 def test_groups_follow_the_rows_of_the_predictions() -> None:
     table = pd.DataFrame({"id": [f"p{i}" for i in range(12)][::-1], "group": list("aabbccddeeff")})
     assert groups_of(PREDICTIONS["cnn"], table, "p.csv").tolist() == [5, 5, 4, 4, 3, 3, 2, 2, 1, 1, 0, 0]
-    with pytest.raises(InputError, match="p.csv: particle 'p0' was predicted and is not there"):
+    with pytest.raises(InputError, match=r"p\.csv: particle 'p0' was predicted and is not there"):
         groups_of(PREDICTIONS["cnn"], table.iloc[:-1], "p.csv")
