@@ -23,7 +23,7 @@ from benchmarks.measure import RESULTS, table, write_results
 from benchmarks.training import epoch, start, stop
 from lipnet.classifiers.networks.training import POLICIES
 from lipnet.plots import figure
-from lipnet.plots.figure import COLOURS
+from lipnet.plots.figure import COLOURS, styled
 
 THESIS_S = (60, 130)  # an epoch on a GeForce 940M, section 8.1
 WATCH = [
@@ -99,6 +99,7 @@ def _parse(text: str) -> pd.DataFrame:
     return table
 
 
+@styled
 def utilisation(samples: pd.DataFrame) -> Figure:
     """Draw the busy share of the time and the memory in use, one line a GPU; columns as of ``watched_gpus``."""
     drawn = Figure(figsize=(7.5, 2.8), layout="constrained")

@@ -1,10 +1,7 @@
-"""Write what the training set of each fold is, and preview the augmentation that training draws on the fly."""
+"""Write the training set of each fold, and a preview of the augmentation that training applies in every epoch."""
 
 from argparse import Namespace
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from lipnet.classifiers.training_sets import training_set
 from lipnet.core import files
@@ -13,16 +10,14 @@ from lipnet.core.problems import classes_of, encode
 from lipnet.core.seeds import generator
 from lipnet.core.settings import parse, pick, seed_of
 from lipnet.plots import figure
-from lipnet.plots.particles import grid
+from lipnet.plots.particles import augmentation_preview
 from lipnet.samples import augment, balance, crops
 from lipnet.samples.tables import read_folds
-
-N_PREVIEWS = 9
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write the training sets of all folds, and the preview (thesis, Figure 11)."""
-    problem, classes, seed = arguments.problem, classes_of(params, arguments.problem), seed_of(params)
+    problem, classes = arguments.problem, classes_of(params, arguments.problem)
     policy = parse(augment.AugmentSettings, pick(params, "augment"), "augment")
     labels = encode(files.read_table(arguments.table)["label"], classes)
     arrays = files.read_arrays(arguments.crops)
@@ -32,27 +27,11 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         training_set(params, problem, fold, labels, images) for fold in bar(folds, f"{problem}: balancing")
     ]
     files.write_arrays(arguments.training_sets, balance.to_arrays(training_sets))
-    shown = crops.first_channel(images[min(images)])
-    figure.save(_preview(folds[0].train, labels, shown, classes, policy, seed), arguments.picture)
+    train, smallest = folds[0].train, crops.first_channel(images[min(images)])
+    rng = generator("preview", seed_of(params))
+    figure.save(augmentation_preview(smallest[train], labels[train], classes, policy, rng), arguments.picture)
     counts = zip(classes, training_sets[0].class_counts(labels).tolist(), strict=True)
     print(f"{problem}: examples in an epoch of fold 0: {', '.join(f'{name} {count}' for name, count in counts)}")
-
-
-def _preview(
-    train: NDArray[np.int64],
-    labels: NDArray[np.int64],
-    images: Any,
-    classes: list[str],
-    policy: augment.AugmentSettings,
-    seed: int,
-) -> Any:
-    rng = generator("preview", seed)
-    rows = []
-    for label in range(len(classes)):
-        original = images[train[labels[train] == label][0]].astype(np.float32) / 255
-        maps = augment.draw_maps(N_PREVIEWS, original.shape[0], policy, rng)
-        rows.append([original, *augment.warp(np.stack([original] * N_PREVIEWS), maps, policy)])
-    return grid(rows, classes, ["original"])
 
 
 if __name__ == "__main__":

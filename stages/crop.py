@@ -1,21 +1,19 @@
-"""Cut network inputs from the particles of a problem, at every size that some network needs."""
+"""Cut network inputs from the particles of a problem, at every input size of the networks."""
 
 from argparse import Namespace
 from typing import Any
-
-import numpy as np
 
 from lipnet.core import files
 from lipnet.core.command import bar, run
 from lipnet.core.errors import InputError
 from lipnet.core.settings import parse, pick
 from lipnet.plots import figure
-from lipnet.plots.particles import grid
+from lipnet.plots.particles import crop_examples, grid
 from lipnet.samples import crops, particles
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write the crops, and a picture with one example per class and mode."""
+    """Write the crops, and a picture with one example for each class and mode."""
     settings = parse(crops.CropSettings, pick(params, "crop"), "crop")
     table = files.read_table(arguments.table)
     made, examples = [], {}
@@ -26,18 +24,12 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
             made.append(crops.crop_all(store, settings, rows["id"].tolist()))
             for index, name in enumerate(rows["label"]):
                 if name not in examples:
-                    examples[name] = [_shown(store, index, mode, settings) for mode in crops.MODES]
+                    examples[name] = crop_examples(store, index, settings)
             progress.update(len(store))
     if progress.n != len(table):
         raise InputError(f"{arguments.store}: holds {progress.n} particles but the table {len(table)}; run `dvc repro`")
     files.write_arrays(arguments.crops, crops.to_arrays(crops.join(made)))
     figure.save(grid(list(examples.values()), list(examples), crops.MODES), arguments.picture)
-
-
-def _shown(store: particles.ParticleStore, index: int, mode: crops.Mode, settings: crops.CropSettings) -> Any:
-    grey = (crops.cut(store.image(index), store.mask(index), mode) / store.white).astype(np.float32)
-    fit = settings.model_copy(update={"scale": "fit"})  # the surrounding need not fit the field of the crops
-    return crops.to_size(grey, max(settings.sizes_px), fit)
 
 
 if __name__ == "__main__":

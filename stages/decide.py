@@ -1,4 +1,4 @@
-"""Apply every decision rule to what classifiers say of the test folds; a rule is then a classifier like any other."""
+"""Apply every decision rule and choice to the predictions of the classifiers; each then counts as a classifier."""
 
 from argparse import Namespace
 from pathlib import Path
@@ -11,32 +11,33 @@ from lipnet.core.command import run
 from lipnet.core.errors import InputError
 from lipnet.core.settings import parse, pick
 from lipnet.evaluation import choices, decisions, inner_scores
-from lipnet.evaluation.predictions import FoldOutput, from_table, outputs_of, to_table
+from lipnet.evaluation.posteriors import posterior
+from lipnet.evaluation.predictions import from_table, outputs_of, to_table
 from lipnet.samples.balance import natural_prior
 from lipnet.samples.tables import read_folds, read_particles
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write the predictions of every rule and choice, with the probabilities that they rest on, and who was chosen."""
+    """Write the predictions of every rule and choice, and the candidate that each choice selected."""
     data, folds = read_particles(params, arguments.problem, arguments.table), read_folds(arguments.folds)
     settings = parse(decisions.DecideSettings, pick(params, "decide"), "decide")
     decisions.check_problems(settings, pick(params, "classes"))
     priors = pd.concat([files.read_table(path) for path in sorted(arguments.priors.glob("*.csv"))])
     chosen = [pd.DataFrame(columns=choices.COLUMNS)]
     for name in [*settings.rules, *settings.choices]:
-        decision = choices.decision_of(settings, name, data.problem, data.classes)
+        selection = choices.selection_of(settings, name, data.problem, data.classes)
         where = f"decide.{'rules' if name in settings.rules else 'choices'}.{name}"
-        said = {of: from_table(_read(arguments.predictions, of, where), of) for of in decision.of}
-        by_fold = zip(*(outputs_of(item, priors, folds, of) for of, item in said.items()), strict=True)
-        scores = [_read(arguments.inner, of, where) for of in decision.of] if decision.fitted else []
+        given = {of: from_table(_read(arguments.predictions, of, where), of) for of in selection.of}
+        by_fold = zip(*(outputs_of(item, priors, folds, of) for of, item in given.items()), strict=True)
+        scores = [_read(arguments.inner, of, where) for of in selection.of] if selection.fitted else []
         outputs = []
         for fold, of_fold in zip(folds, by_fold, strict=True):
-            posteriors = [decisions.posterior(output, settings.floor) for output in of_fold]
+            posteriors = [posterior(output, settings.floor) for output in of_fold]
             natural = natural_prior(data.labels[fold.train], len(data.classes))
             inner = inner_scores.of_fold(scores, fold.number, data.classes) if scores else None
-            decided = choices.decide(decision, posteriors, natural, inner)
-            outputs.append(FoldOutput(decided.predicted, decided.probabilities, natural))
-            chosen.append(choices.to_table(name, decision.by, fold.repeat, fold.fold, decided))
+            result = choices.select(selection, posteriors, natural, inner)
+            outputs.append(result.output)
+            chosen.append(choices.to_table(name, selection.by, fold.repeat, fold.fold, result))
         files.write_table(arguments.decisions / f"{name}.csv", to_table(folds, outputs, data))
     files.write_table(arguments.choices, pd.concat([part for part in chosen if len(part)] or chosen[:1]))
 

@@ -1,4 +1,4 @@
-"""Draw what the network of fold 0 has learned, and the loss it learned by."""
+"""Draw kernels and activations of the network of fold 0, and the log loss as a function."""
 
 from argparse import Namespace
 from typing import Any

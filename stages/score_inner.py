@@ -11,7 +11,7 @@ from lipnet.core.command import bar, run
 from lipnet.core.parallel import stream
 from lipnet.core.settings import parse, pick
 from lipnet.evaluation import inner_scores
-from lipnet.evaluation.decisions import posterior
+from lipnet.evaluation.posteriors import posterior
 from lipnet.samples.tables import read_folds, read_particles
 
 

@@ -1,11 +1,9 @@
-"""Run one study: every arm on every fold of its problems, in one pool; then its table, figures and verdicts."""
+"""Run one study: train all folds of all its arms in one pool of processes; write its table, figures and verdicts."""
 
 from argparse import Namespace
 from functools import partial
-from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pandas as pd
 
 from lipnet.core import files
@@ -14,11 +12,10 @@ from lipnet.core.problems import classes_of
 from lipnet.core.settings import parse, pick, read_params, seed_of
 from lipnet.evaluation import metrics
 from lipnet.evaluation.comparison import CompareSettings
-from lipnet.evaluation.predictions import Predictions
 from lipnet.plots import figure, studies
-from lipnet.plots.scores import class_measures, confusion_matrices
+from lipnet.plots.scores import confusion_matrices
 from lipnet.studies import trials, verdicts
-from lipnet.studies.arms import check_arms, jobs_of, read_problem, results_of
+from lipnet.studies.arms import arm_folds, check_arms, read_problem, results_of
 from lipnet.studies.study import Choice, ScaleSettings, StudySettings, arms_of
 
 
@@ -30,30 +27,33 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     scale = parse(ScaleSettings, pick(own, "scales", choice.scale), f"scales.{choice.scale}")
     study = parse(StudySettings, pick(own, "studies", name), f"studies.{name}")
     confidence = parse(CompareSettings, pick(params, "compare"), "compare").confidence
-    reported = files.read_table(arguments.thesis)
-    problems = [
-        read_problem(params, problem, arguments.particles)
-        for problem in choice.problems or scale.problems.get(name, study.problems)
-    ]
-    jobs = [
-        job
-        for problem in problems
-        for arm, changes in bar(
-            arms_of(name, study, problem.particles.problem, scale, seed_of(params)).items(), f"study {name}: arms"
-        )
-        for job in jobs_of(params, f"studies.{name}", arm, changes, problem)
-    ]
-    threads = pick(params, "train_cnn", "threads_per_fold")
-    check_arms(jobs, threads)
-    found = trials.run_all([task for job in jobs for task in job.tasks], arguments.trials, threads, partial(_bar, name))
+    reported, threads = files.read_table(arguments.thesis), pick(params, "train_cnn", "threads_per_fold")
+
+    of_problems = choice.problems or scale.problems.get(name, study.problems)
+    of_arms = []
+    for problem in [read_problem(params, problem, arguments.particles) for problem in of_problems]:
+        arms = arms_of(name, study, problem.particles.problem, scale, seed_of(params))
+        for arm, changes in bar(arms.items(), f"study {name}: arms"):
+            of_arms += arm_folds(params, f"studies.{name}", arm, changes, problem)
+    check_arms(of_arms, threads)
+    found = trials.run_all(
+        [task for one in of_arms for task in one.tasks], arguments.trials, threads, partial(_bar, name)
+    )
+
     summary, tables, sections = {}, [], []
-    for problem, predictions, folds in results_of(jobs, found):
-        classes = classes_of(params, problem)
-        known = verdicts.thesis_values(reported, name, problem, study.of_class)
-        summary[problem] = {arm: _summary(part, classes) for arm, part in folds.groupby("arm", sort=False)}
-        tables.append(folds.assign(problem=problem))
-        sections.append(verdicts.section(problem, folds, study, classes, known, confidence))
-        _draw(problem, study, folds, predictions, classes, arguments.results)
+    for of_problem, predictions, folds in results_of(of_arms, found):
+        classes = classes_of(params, of_problem)
+        known = verdicts.thesis_values(reported, name, of_problem, study.of_class)
+        summary[of_problem] = verdicts.summaries_of(folds, classes)
+        tables.append(folds.assign(problem=of_problem))
+        sections.append(verdicts.section(of_problem, folds, study, classes, known, confidence))
+        title = f"{of_problem}: {study.title}"
+        picture = studies.picture(study.figure, folds, classes, study.judged, study.of_class, title)
+        figure.save(picture, arguments.results / f"{of_problem}.png")
+        if study.confusion:
+            matrices = {arm: metrics.mean_confusion(item) for arm, item in predictions.items()}
+            picture = confusion_matrices(matrices, classes, of_problem)
+            figure.save(picture, arguments.results / f"{of_problem}_confusion.png")
     head = verdicts.head(study, choice.scale, pick(params, "source", "kind"), confidence)
     files.write_json(arguments.results / "metrics.json", summary)
     files.write_table(arguments.results / "per_fold.csv", pd.concat(tables))
@@ -62,35 +62,6 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
 
 def _bar(name: str, done: trials.Done, n: int) -> trials.Done:
     return bar(done, f"study {name}: folds of arms", n)
-
-
-def _summary(folds: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
-    dead = folds.loc[folds["measure"] == "dead_filters", "value"].to_numpy(dtype=np.float64)
-    return {**metrics.summary(folds, classes), "dead_filters": metrics.spread(dead)}
-
-
-def _draw(
-    problem: str,
-    study: StudySettings,
-    folds: pd.DataFrame,
-    predictions: dict[str, Predictions],
-    classes: list[str],
-    folder: Path,
-) -> None:
-    title = f"{problem}: {study.title}"
-    axis = verdicts.NAMES[study.judged if study.figure == "ranking" else study.of_class]
-    if study.figure == "ranking":
-        lower = study.judged in verdicts.LOWER
-        picture = studies.ranking(folds, study.judged, lower, title, axis)
-    elif study.figure == "measures":
-        picture = class_measures(folds.rename(columns={"arm": "classifier"}), classes, list(predictions), title)
-    else:
-        draw = studies.ladder if study.figure == "ladder" else studies.grouped_bars
-        picture = draw(folds, classes, study.of_class, title, axis)
-    figure.save(picture, folder / f"{problem}.png")
-    if study.confusion:
-        matrices = {arm: metrics.mean_confusion(item) for arm, item in predictions.items()}
-        figure.save(confusion_matrices(matrices, classes, problem), folder / f"{problem}_confusion.png")
 
 
 if __name__ == "__main__":

@@ -16,11 +16,6 @@ from lipnet.core.settings import pick
 # Names become file names, CSV columns, keys of the metrics and labels in pictures.
 PROBLEM_NAME = re.compile(r"[A-Za-z0-9_-]+")
 CLASS_NAME = re.compile(r"\w[\w +-]*")
-TAKEN = {  # names that are used beside the classes in metrics.json and in the fold table
-    *("accuracy", "balanced_accuracy", "macro_f1", "mcc", "kappa"),
-    *("log_loss", "brier", "ece", "average_precision"),
-    *("repeat", "fold", "total"),
-}
 
 
 def classes_of(params: dict[str, Any], problem: str) -> list[str]:
@@ -39,11 +34,10 @@ def classes_of(params: dict[str, Any], problem: str) -> list[str]:
         )
     if len(set(classes)) < 2 or len(set(classes)) < len(classes):
         raise InputError(f"params.yaml: classes.{problem} must list at least two names, each once")
-    bad = [name for name in classes if not CLASS_NAME.fullmatch(name) or name in TAKEN]
+    bad = [name for name in classes if not CLASS_NAME.fullmatch(name)]
     if bad:
         raise InputError(
-            f"params.yaml: classes.{problem}: '{bad[0]}' cannot name a class; use letters, digits, spaces, _ + and -, "
-            f"and none of {', '.join(sorted(TAKEN))}"
+            f"params.yaml: classes.{problem}: '{bad[0]}' cannot name a class; use letters, digits, spaces, _ + and -"
         )
     return classes
 

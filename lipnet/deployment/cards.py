@@ -4,8 +4,8 @@ from collections.abc import Mapping
 from typing import Any
 
 from lipnet.core.settings import pick
-from lipnet.deployment import measures
 from lipnet.deployment.runs import PipelineRun
+from lipnet.evaluation import measures
 from lipnet.evaluation.formatting import markdown_table, mean_with_sd
 
 SECTIONS = ("seed", "source", "crop", "split", "balance", "augment", "train_cnn", "train_svm", "features", "decide")
@@ -103,9 +103,9 @@ def _measures(card: dict[str, Any]) -> list[str]:
         "`cnn` predicts the class with the largest probability of the network. `lipnet predict` first shifts the",
         "probabilities to the natural class shares, as decision rules with `shift: 1.0` do.",
         "",
-        *markdown_table(["classifier", *map(measures.words, overall)], rows),
+        *markdown_table(["classifier", *map(measures.plain_words, overall)], rows),
         "",
-        *markdown_table(["classifier", "class", *map(measures.words, of_class)], rows_of_classes),
+        *markdown_table(["classifier", "class", *map(measures.plain_words, of_class)], rows_of_classes),
         "",
     ]
 

@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from lipnet.deployment.agreement import strongest
 from lipnet.deployment.explain import Patches
+from lipnet.plots.figure import styled
 from lipnet.plots.networks import GAP, TITLE_IN, WIDTH_IN, mosaic
 
 Floats = NDArray[np.floating[Any]]
@@ -25,6 +26,7 @@ LEVEL = 0.05  # of significance
 ROW_IN = 0.18  # height of a row of the heat map: a line of text
 
 
+@styled
 def attention_maps(crops: NDArray[np.uint8], labels: Sequence[str], maps: Mapping[str, Floats], title: str) -> Figure:
     """Draw particles and their maps of attention, one row per particle.
 
@@ -59,6 +61,7 @@ def _both_ways(ax: Axes, values: Floats) -> AxesImage:
     return ax.imshow(values, cmap=BOTH_WAYS, vmin=-most, vmax=most, interpolation="nearest")
 
 
+@styled
 def exciting_patches(found: Patches, title: str) -> Figure:
     """Draw the patches that activate filters most, and their reconstructions (Zeiler and Fergus 2014, Figure 2).
 
@@ -86,6 +89,7 @@ def exciting_patches(found: Patches, title: str) -> Figure:
     return figure
 
 
+@styled
 def agreement_map(table: pd.DataFrame, title: str) -> Figure:
     """Draw a heat map of the rank correlations of features with the units that agree with them most.
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from lipnet.core.errors import InputError
 from lipnet.deployment.model_files import Description, FeatureInput, ImageInput, Model, priors
-from lipnet.evaluation.decisions import shift_prior, unsmooth
+from lipnet.evaluation.posteriors import shift_prior, unsmooth
 from lipnet.evaluation.predictions import PROBABILITY
 from lipnet.samples import crops, features, particles
 from lipnet.samples.particles import Particle, ParticleStore

@@ -22,12 +22,12 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 
 from lipnet.core.settings import pick
-from lipnet.deployment import measures
 from lipnet.deployment.cards import NONE_OF_CLASS, limits_of, mean_and_sd
 from lipnet.deployment.predict import entropy
 from lipnet.deployment.runs import Evidence, PipelineRun
-from lipnet.evaluation import label_errors, metrics
+from lipnet.evaluation import label_errors, measures, metrics
 from lipnet.evaluation.predictions import Predictions
+from lipnet.plots.figure import STYLE
 from lipnet.plots.learning import learning_curves
 from lipnet.plots.scores import class_measures, reliability_diagrams
 from lipnet.samples.particles import Grey, Mask
@@ -191,11 +191,11 @@ def _tables(run: PipelineRun, summary: Mapping[str, Any], best: str) -> dict[str
 
 def _table_of_measures(summary: Mapping[str, Any], best: str) -> dict[str, Any]:
     keys = measures.HEADLINE_OVERALL
-    lower = ", ".join(measures.words(key) for key in keys if key in measures.LOWER_IS_BETTER).capitalize()
+    lower = ", ".join(measures.plain_words(key) for key in keys if key in measures.LOWER_IS_BETTER).capitalize()
     return {
         "name": "Measures of all classifiers",
         "caption": f"{SPREAD} {lower}: lower is better. All others: higher is better.",
-        "columns": ["classifier", *map(measures.words, keys)],
+        "columns": ["classifier", *map(measures.plain_words, keys)],
         "texts": 1,
         "rows": [
             {"cells": [_cell(name), *(_number(scores[key]) for key in keys)], "best": name == best}
@@ -209,7 +209,7 @@ def _table_of_class_measures(classes: Sequence[str], summary: Mapping[str, Any],
     return {
         "name": "Measures of each class",
         "caption": f"{SPREAD} Undefined: the classifier never predicted the class.",
-        "columns": ["classifier", "class", *map(measures.words, keys)],
+        "columns": ["classifier", "class", *map(measures.plain_words, keys)],
         "texts": 2,
         "rows": [
             {"cells": [_cell(name), _cell(label), *(_number(scores[label][key]) for key in keys)], "best": name == best}
@@ -288,7 +288,7 @@ def _pictures(run: PipelineRun, evidence: Evidence, folds: pd.DataFrame) -> list
 
 def _svg(figure: Figure) -> str:
     stream = io.BytesIO()
-    with matplotlib.rc_context({"svg.hashsalt": "lipnet"}):  # without it, ids in the file are drawn at random
+    with matplotlib.rc_context({**STYLE, "svg.hashsalt": "lipnet"}):  # without it, ids in the file are drawn at random
         figure.savefig(stream, format="svg", bbox_inches="tight", metadata={"Date": None})
     return _uri("svg+xml", stream.getvalue())
 

@@ -1,4 +1,4 @@
-"""What classifiers predict and how good they are: predictions, decision rules, measures, comparisons, label errors.
+"""Predictions of classifiers and their evaluation: decision rules, measures, comparisons, label errors.
 
-Imports ``core`` and ``samples``. ``plots``, ``studies`` and ``deployment`` may import it; classifiers do not.
+Imports ``core`` and ``samples``. ``classifiers``, ``plots``, ``studies`` and ``deployment`` may import it.
 """

@@ -1,7 +1,7 @@
-"""What may be fitted to held-out probabilities: a temperature with a bias per class, and offsets for a stated target.
+"""Fits of decision rules to held-out probabilities: a temperature with a bias for each class, or offsets.
 
-Both are fitted on inner out-of-fold scores, those of training rows by networks that did not see them, and never on the
-rows of a test fold.
+Both are fitted on inner out-of-fold scores: probabilities for training rows, by networks trained without these rows.
+Rows of a test fold are never used for fitting.
 """
 
 from collections.abc import Callable
@@ -17,14 +17,14 @@ Floats = NDArray[np.float64]
 Labels = NDArray[np.int64]
 
 SMALLEST = 1e-12  # a probability of 0 has no logarithm
-PENALTY = 0.1  # on squared biases and log temperature, in log losses of one row: keeps the fit of rare classes finite
-STEPS = np.linspace(-10.0, 10.0, 201)  # offsets tried, in natural logarithms
-PASSES = 4  # over the classes
-FIRST = 1e6  # weight of recall that is lacking: one particle outweighs any macro F1
+PENALTY = 0.1  # on squared biases and squared log temperature, in units of the log loss of one row; bounds the fit
+STEPS = np.linspace(-10.0, 10.0, 201)  # grid of offsets, natural logarithms
+PASSES = 4  # most passes over the classes
+FIRST = 1e6  # weight of missing recall; one particle counts more than any gain in macro F1
 
 
 def fit_temperature(probabilities: Floats, labels: Labels) -> tuple[float, Floats]:
-    """Temperature T and bias b of least log loss for softmax(log p / T + b) (vector scaling; Guo et al. 2017).
+    """Temperature T and bias b that minimise the log loss of softmax(log p / T + b) (vector scaling; Guo et al. 2017).
 
     Args:
         probabilities: held out, shape (n, K).
@@ -54,18 +54,18 @@ def apply_temperature(probabilities: Floats, temperature: float, bias: Floats) -
 
 
 def fit_offsets(probabilities: Floats, labels: Labels, recall: dict[int, float]) -> Floats:
-    """Offsets o of greatest macro F1 for the argmax of log p + o, found class by class on a grid.
+    """Offsets o that maximise the macro F1 of the argmax of log p + o, found one class at a time on a grid.
 
     Args:
         probabilities: held out, shape (n, K).
         labels: class indices, shape (n,).
-        recall: class index -> recall to be kept; comes before macro F1.
+        recall: class index -> recall to reach; has priority over macro F1.
 
     Returns:
         Shape (K,), 0 for the most frequent class.
 
     Raises:
-        InputError: a recall is wanted of a class without held-out rows.
+        InputError: a class with a required recall has no held-out rows.
     """
     absent = [label for label in recall if not (labels == label).any()]
     if absent:
@@ -80,7 +80,7 @@ def fit_offsets(probabilities: Floats, labels: Labels, recall: dict[int, float])
             trials[:, label] = STEPS
             scores = [score((logits + trial).argmax(axis=1)) for trial in trials]
             best = np.flatnonzero(np.equal(scores, max(scores)))
-            offsets = trials[best[np.abs(STEPS[best]).argmin()]]  # of equals, the least interference
+            offsets = trials[best[np.abs(STEPS[best]).argmin()]]  # among equal scores, the smallest offset
         if np.array_equal(before, offsets):
             break
     return offsets
@@ -93,14 +93,14 @@ def _score(labels: Labels, n_classes: int, recall: dict[int, float]) -> Callable
         found = np.bincount(labels[predicted == labels], minlength=n_classes)
         named = np.bincount(predicted, minlength=n_classes)
         f1 = 2 * found / np.maximum(named + members, 1)
-        lacking = sum(max(wanted - found[label] / members[label], 0.0) for label, wanted in recall.items())
-        return float(f1.mean() - FIRST * lacking)
+        missing = sum(max(wanted - found[label] / members[label], 0.0) for label, wanted in recall.items())
+        return float(f1.mean() - FIRST * missing)
 
     return score
 
 
 def apply_offsets(probabilities: Floats, offsets: Floats) -> Floats:
-    """Probabilities times exp(o), made to sum to 1, shape (n, K)."""
+    """Probabilities times exp(o), normalised to sum 1, shape (n, K)."""
     return softmax(_logits(probabilities) + offsets, axis=1)
 
 

@@ -1,8 +1,8 @@
-"""Which rule or classifier to use, chosen fold by fold on its training rows: nested selection (Cawley and Talbot 2010).
+"""Selection of a rule or classifier for each fold on its training rows: nested selection (Cawley and Talbot 2010).
 
-Picking the best of several on the folds that they are then judged on flatters it. Here each candidate is scored on
-inner folds of the training rows of a fold, and only the best one answers for the test rows; what is measured on these
-is the whole procedure, the picking included.
+The best of several candidates on the test folds has an optimistic score on the same folds. Here each candidate is
+scored on inner folds of the training rows of a fold, and only the best candidate predicts the test rows. The test score
+is then that of the whole procedure, selection included.
 """
 
 from collections.abc import Sequence
@@ -13,24 +13,27 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lipnet.evaluation import metrics
-from lipnet.evaluation.decisions import DecideSettings, Inner, Posterior, Rule, rule_of
+from lipnet.evaluation.decisions import DecideSettings, Rule, rule_of
+from lipnet.evaluation.measures import LOWER_IS_BETTER
+from lipnet.evaluation.posteriors import InnerScores, Posterior
+from lipnet.evaluation.predictions import FoldOutput
 
 COLUMNS = ["choice", "repeat", "fold", "candidate", "measure", "value", "chosen"]
 
 
 class Candidate(NamedTuple):
-    """A rule with the classifiers that it rests on; or, without a rule, one classifier and its most probable class."""
+    """A decision rule and the classifiers that it uses; without a rule, one classifier and its most probable class."""
 
     of: list[str]
     rule: Rule | None
 
 
-class Decision(NamedTuple):
-    """A row of ``decide.rules``, which is its only candidate, or of ``decide.choices``.
+class Selection(NamedTuple):
+    """The candidates of a row of ``decide.choices``, or the only candidate, a row of ``decide.rules``.
 
     Attributes:
         candidates: by name.
-        by: measure on inner scores.
+        by: measure on inner scores that selects one of several candidates.
     """
 
     candidates: dict[str, Candidate]
@@ -38,7 +41,7 @@ class Decision(NamedTuple):
 
     @property
     def of(self) -> list[str]:
-        """All classifiers that it rests on."""
+        """The classifiers that the candidates use."""
         return list(dict.fromkeys(name for candidate in self.candidates.values() for name in candidate.of))
 
     @property
@@ -47,84 +50,91 @@ class Decision(NamedTuple):
         return len(self.candidates) > 1 or any(one.rule and one.rule.fitted for one in self.candidates.values())
 
 
-class Decided(NamedTuple):
-    """Class of each test row, shape (n,), probabilities, shape (n, K), who was chosen, and the candidates' scores."""
+class SelectionResult(NamedTuple):
+    """The outcome of a selection on one fold.
 
-    predicted: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
+    Attributes:
+        output: of the chosen candidate on the test rows. Its prior is the one that the probabilities are for: for a
+            rule, as ``Rule.apply`` says; without a rule, the classifier's own.
+        chosen: name of the candidate.
+        scores: of each candidate on the inner folds; empty if there is only one candidate.
+    """
+
+    output: FoldOutput
     chosen: str
     scores: dict[str, float]
 
 
-def decision_of(settings: DecideSettings, name: str, problem: str, classes: list[str]) -> Decision:
-    """The rule or choice of that name for one problem.
+def selection_of(settings: DecideSettings, name: str, problem: str, classes: list[str]) -> Selection:
+    """The rule or choice called ``name``, for one problem.
 
     Raises:
-        InputError: as ``decisions.rule_of``.
+        InputError: see ``decisions.rule_of``.
     """
     choice = settings.choices.get(name)
     candidates = dict[str, Candidate]()
     for one in choice.of if choice else [name]:
         row = settings.rules.get(one)
         candidates[one] = Candidate(row.of, rule_of(settings, one, problem, classes)) if row else Candidate([one], None)
-    return Decision(candidates, choice.by if choice else "")
+    return Selection(candidates, choice.by if choice else "")
 
 
-def decide(
-    decision: Decision, stated: Sequence[Posterior], natural: NDArray[np.float64], inner: Inner | None
-) -> Decided:
-    """Choose on inner scores, where there is a choice, and answer for the test rows.
+def select(
+    selection: Selection, posteriors: Sequence[Posterior], natural: NDArray[np.float64], inner: InnerScores | None
+) -> SelectionResult:
+    """Choose the best candidate on inner scores, and predict the test rows with it.
 
-    A candidate that fits something is scored on each inner fold by what it fits to the others.
+    A candidate that is fitted is scored on each inner fold after fitting it on the other inner folds.
 
     Args:
-        decision: of ``decision_of``.
-        stated: of the test rows, by the classifiers ``decision.of``, in their order.
+        selection: of ``selection_of``.
+        posteriors: of the test rows, by the classifiers ``selection.of``, in their order.
         natural: prior of the training rows, shape (K,).
-        inner: scores of the training rows by the same classifiers; None where ``decision`` needs none.
+        inner: scores of the training rows by the same classifiers; None if ``selection`` needs none.
     """
-    scores, (best, *others) = dict[str, float](), decision.candidates
+    scores, (best, *others) = dict[str, float](), selection.candidates
     if inner and others:
-        for name, candidate in decision.candidates.items():
-            scores[name] = _score(candidate, _inner_of(decision, candidate, inner), natural, decision.by)
-        sign = -1 if decision.by in metrics.LOWER_IS_BETTER else 1
+        for name, candidate in selection.candidates.items():
+            scores[name] = _score(candidate, _inner_of(selection, candidate, inner), natural, selection.by)
+        sign = -1 if selection.by in LOWER_IS_BETTER else 1
         best = max(scores, key=lambda name: sign * scores[name] if np.isfinite(scores[name]) else -np.inf)
-    candidate = decision.candidates[best]
-    own = [stated[decision.of.index(name)] for name in candidate.of]
-    held_out = _inner_of(decision, candidate, inner) if inner else None
-    return Decided(*_answer(candidate, own, natural, held_out), best, scores)
+    candidate = selection.candidates[best]
+    own = [posteriors[selection.of.index(name)] for name in candidate.of]
+    held_out = _inner_of(selection, candidate, inner) if inner else None
+    return SelectionResult(_predict(candidate, own, natural, held_out), best, scores)
 
 
-def _inner_of(decision: Decision, candidate: Candidate, inner: Inner) -> Inner:
-    columns = [decision.of.index(name) for name in candidate.of]
-    return Inner([[part[column] for column in columns] for part in inner.parts], inner.labels)
+def _inner_of(selection: Selection, candidate: Candidate, inner: InnerScores) -> InnerScores:
+    columns = [selection.of.index(name) for name in candidate.of]
+    return InnerScores([[part[column] for column in columns] for part in inner.parts], inner.labels)
 
 
-def _answer(
-    candidate: Candidate, stated: Sequence[Posterior], natural: NDArray[np.float64], inner: Inner | None
-) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
+def _predict(
+    candidate: Candidate, posteriors: Sequence[Posterior], natural: NDArray[np.float64], inner: InnerScores | None
+) -> FoldOutput:
     if candidate.rule:
-        return candidate.rule.apply(stated, natural, inner if candidate.rule.fitted else None)
-    probabilities = stated[0].probabilities
-    return probabilities.argmax(axis=1), probabilities
+        return candidate.rule.apply(posteriors, natural, inner if candidate.rule.fitted else None)
+    [(probabilities, prior)] = posteriors
+    return FoldOutput(probabilities.argmax(axis=1), probabilities, prior)
 
 
-def _score(candidate: Candidate, inner: Inner, natural: NDArray[np.float64], by: str) -> float:
+def _score(candidate: Candidate, inner: InnerScores, natural: NDArray[np.float64], by: str) -> float:
     ends = np.cumsum([len(part[0].probabilities) for part in inner.parts])
     labels = np.split(inner.labels, ends[:-1])
-    answers = []
+    outputs = []
     for number, part in enumerate(inner.parts):
         rest = [other for other in range(len(inner.parts)) if other != number]
-        fitting = Inner([inner.parts[other] for other in rest], np.concatenate([labels[other] for other in rest]))
-        answers.append(_answer(candidate, part, natural, fitting))
-    predicted, probabilities = (np.concatenate(some) for some in zip(*answers, strict=True))
+        fitting = InnerScores([inner.parts[other] for other in rest], np.concatenate([labels[other] for other in rest]))
+        outputs.append(_predict(candidate, part, natural, fitting))
+    predicted = np.concatenate([output.predicted for output in outputs])
+    probabilities = np.concatenate([output.probabilities for output in outputs])
     return metrics.score(inner.labels, predicted, probabilities)[0][by]
 
 
-def to_table(name: str, by: str, repeat: int, fold: int, decided: Decided) -> pd.DataFrame:
-    """A row a candidate: how it scored on the inner folds of a fold, and whether (1) or not (0) it was chosen."""
+def to_table(name: str, by: str, repeat: int, fold: int, result: SelectionResult) -> pd.DataFrame:
+    """One row for each candidate: its score on the inner folds of a fold, and whether it was chosen (1 or 0)."""
     rows = [
-        (name, repeat, fold, one, by, round(score, 6), int(one == decided.chosen))
-        for one, score in decided.scores.items()
+        (name, repeat, fold, one, by, round(score, 6), int(one == result.chosen))
+        for one, score in result.scores.items()
     ]
     return pd.DataFrame(rows, columns=COLUMNS)

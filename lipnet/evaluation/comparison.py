@@ -1,4 +1,7 @@
-"""Classifiers on the same folds: differences, intervals, ranks; the test knows that folds share training rows."""
+"""Comparison of classifiers on the same folds: differences, intervals, ranks.
+
+The tests are corrected for the training rows that folds share.
+"""
 
 from itertools import combinations
 from typing import NamedTuple
@@ -12,11 +15,20 @@ from statsmodels.stats.multitest import multipletests
 
 from lipnet.core.errors import InputError
 from lipnet.core.settings import Settings
-from lipnet.evaluation.metrics import LOWER_IS_BETTER, OVERALL, PER_CLASS, mean_sd
+from lipnet.evaluation.measures import LOWER_IS_BETTER, OVERALL, PER_CLASS
+from lipnet.evaluation.metrics import mean_sd
 
 
 class CompareSettings(Settings):
-    """Section ``compare`` of params.yaml."""
+    """Section ``compare`` of params.yaml.
+
+    Attributes:
+        reference: classifier that all others are compared with.
+        classifiers: names of the others; None: all that were evaluated.
+        primary: measures that are tested.
+        confidence: level of the intervals; 1 - confidence is the level of the tests.
+        bootstrap: number of resamples; 0: no bootstrap.
+    """
 
     reference: str
     classifiers: list[str] | None
@@ -26,7 +38,10 @@ class CompareSettings(Settings):
 
 
 class Difference(NamedTuple):
-    """Mean of the fold-wise differences, its confidence interval, and the p-value of no difference; NaN: undefined."""
+    """Mean of the differences over folds, its confidence interval, and the p-value of a zero difference.
+
+    NaN where undefined.
+    """
 
     mean: float
     low: float
@@ -37,8 +52,8 @@ class Difference(NamedTuple):
 def corrected_t_test(differences: NDArray[np.float64], test_share: float, confidence: float) -> Difference:
     """Corrected resampled t-test (Nadeau and Bengio 2003).
 
-    Training sets of different folds overlap, so the plain variance s^2 / J of a mean over J folds is too small; here it
-    is s^2 (1/J + n_test/n_train).
+    Training sets of different folds overlap, so the usual variance s^2 / J of a mean over J folds is too small. The
+    corrected variance is s^2 (1/J + n_test/n_train).
 
     Args:
         differences: first minus second classifier in each fold, shape (J,), all finite.
@@ -46,7 +61,8 @@ def corrected_t_test(differences: NDArray[np.float64], test_share: float, confid
         confidence: level of the interval, e.g. 0.95.
 
     Returns:
-        NaN for interval and p with fewer than two folds. All differences equal: p is 1 at zero and otherwise undefined.
+        With fewer than two folds, interval and p are NaN. If all differences are equal, p is 1 if they are 0, and NaN
+        otherwise.
     """
     n = len(differences)
     mean = float(differences.mean()) if n else np.nan
@@ -61,20 +77,20 @@ def corrected_t_test(differences: NDArray[np.float64], test_share: float, confid
 
 
 def compare(folds: pd.DataFrame, settings: CompareSettings) -> pd.DataFrame:
-    """Set the classifiers of one problem against the reference, per class and measure.
+    """Compare the classifiers of one problem with the reference, for each class and measure.
 
     Args:
         folds: ``metrics.fold_table`` of the classifiers, with a column ``classifier``.
-        settings: which classifiers, which of them is the reference, and the level of the intervals.
+        settings: classifiers, reference, primary measures and level of the intervals.
 
     Returns:
-        A row per class ("" for overall), measure and classifier, the reference first: mean and sd of the classifier,
-        difference (classifier minus reference) with interval low .. high, p, p_holm (Holm's correction over all rows of
-        the primary measures, all classifiers together; NaN elsewhere), and the number of folds where both are defined.
-        The reference itself has no difference: NaN.
+        One row for each class ("" for overall), measure and classifier, the reference first: mean and sd of the
+        classifier, difference (classifier minus reference) with interval low .. high, p, p_holm (Holm's correction over
+        the rows of all primary measures and classifiers; NaN in other rows), and folds (number of folds where both are
+        defined). The difference of the reference itself is NaN.
 
     Raises:
-        InputError: a classifier was not evaluated, or the primary measures are unknown or all of single classes.
+        InputError: a classifier was not evaluated, a primary measure is unknown, or no primary measure is overall.
     """
     rows = []
     names = chosen(folds, settings)
@@ -108,22 +124,24 @@ def compare(folds: pd.DataFrame, settings: CompareSettings) -> pd.DataFrame:
 
 
 def rank(folds: pd.DataFrame, settings: CompareSettings) -> pd.DataFrame:
-    """Rank the classifiers of one problem by each primary measure of all classes together.
+    """Rank the classifiers of one problem by each overall primary measure.
 
-    Which one is best is known only after looking, so every pair is tested, and Holm's correction is over all pairs and
-    these measures. Classifiers that are undefined in some fold come last: they skipped what may be the hardest folds.
+    The best classifier is known only after looking at the results. Every pair is therefore tested, with Holm's
+    correction over all pairs and measures. A classifier that is undefined in some fold is ranked last, because the
+    folds that its mean leaves out may be the hardest.
 
     Args:
         folds: as for ``compare``.
         settings: as for ``compare``.
 
     Returns:
-        A row per measure and classifier, the best mean first: measure, classifier, mean with interval low .. high
-        (variance corrected as in ``corrected_t_test``), folds (where it is defined), of_folds, p_holm (against the best
-        of the measure; NaN for the best itself), joined (it is the best or is not shown to differ from it).
+        One row for each measure and classifier, the best mean first: measure, classifier, mean with interval low ..
+        high (variance as in ``corrected_t_test``), folds (number where it is defined), of_folds (number of all folds),
+        p_holm (against the best classifier; NaN for the best itself), joined (it is the best, or no difference from the
+        best is shown).
 
     Raises:
-        InputError: as ``compare``.
+        InputError: see ``compare``.
     """
     names = chosen(folds, settings)
     ranked = [measure for measure in settings.primary if measure in OVERALL]
@@ -161,10 +179,10 @@ def rank(folds: pd.DataFrame, settings: CompareSettings) -> pd.DataFrame:
 
 
 def chosen(folds: pd.DataFrame, settings: CompareSettings) -> list[str]:
-    """Names of the classifiers of one problem to compare, the reference first.
+    """Names of the classifiers to compare for one problem, the reference first.
 
     Raises:
-        InputError: as ``compare``.
+        InputError: see ``compare``.
     """
     evaluated = list(dict.fromkeys(folds["classifier"]))
     others = evaluated if settings.classifiers is None else settings.classifiers
@@ -185,7 +203,7 @@ def chosen(folds: pd.DataFrame, settings: CompareSettings) -> list[str]:
 
 
 def _by_fold(part: pd.DataFrame) -> tuple[pd.DataFrame, float]:
-    """Values of one measure, a row a fold and a column a classifier, and n_test / n_train."""
+    """Values of one measure, one row for each fold and one column for each classifier; and n_test / n_train."""
     wide = part.pivot_table(index=["repeat", "fold"], columns="classifier", values="value", dropna=False)
     return wide, float(part["n_test"].sum() / part["n_train"].sum())
 
@@ -197,109 +215,9 @@ def _best_first(wide: pd.DataFrame, measure: str) -> list[str]:
 
 
 def holm(p_values: NDArray[np.float64]) -> NDArray[np.float64]:
-    """P-values after Holm's correction over those that are defined, same shape."""
+    """P-values after Holm's correction over the defined ones, same shape; NaN stays NaN."""
     adjusted = np.full(len(p_values), np.nan)
     defined = np.isfinite(p_values)
     if defined.any():
         adjusted[defined] = multipletests(p_values[defined], method="holm")[1]
     return adjusted
-
-
-def verdict(row: pd.Series, settings: CompareSettings) -> str:
-    """One row of ``compare`` in words, after Holm's correction; only primary measures are judged."""
-    if row["measure"] not in settings.primary or row["classifier"] == settings.reference:
-        return ""
-    if not np.isfinite(row["p_holm"]):
-        return "undefined"
-    if row["p_holm"] >= 1 - settings.confidence:
-        return "no difference shown"
-    return f"{'higher' if row['difference'] > 0 else 'lower'} than {settings.reference}"
-
-
-def standing(ranks: pd.DataFrame) -> str:
-    """Who has the best mean by one measure, and who is not shown to differ from it, in words.
-
-    Args:
-        ranks: the rows of one measure of ``rank``.
-    """
-    best, others = ranks.iloc[0], ranks.iloc[1:]
-    if not best["folds"]:
-        return "undefined in every fold."
-    text = f"best mean {_number(best['mean'])}, {ranked_name(best)}"
-    if others.empty:
-        return f"{text}; there is no other classifier."
-    lists = {
-        words: ", ".join(ranked_name(row) for _, row in others[others["joined"] == joined].iterrows())
-        for words, joined in (("no difference shown against", True), ("shown to differ", False))
-    }
-    return "; ".join([text, *(f"{words}: {names}" for words, names in lists.items() if names)]) + "."
-
-
-def ranked_name(row: pd.Series) -> str:
-    """Name of the classifier of one row of ``rank``, and in how many folds it is defined unless in all."""
-    partly = f" ({row['folds']} of {row['of_folds']} folds)" if row["folds"] < row["of_folds"] else ""
-    return f"{row['classifier']}{partly}"
-
-
-def to_markdown(table: pd.DataFrame, ranks: pd.DataFrame, problem: str, settings: CompareSettings) -> str:
-    """The comparison of one problem: who is best, overall measures, and the tests of the primary measures.
-
-    Args:
-        table: of ``compare``.
-        ranks: of ``rank``.
-        problem: heading.
-        settings: names and level.
-    """
-    best = [f"- {_titled(str(measure))}: {standing(part)}" for measure, part in ranks.groupby("measure", sort=False)]
-    overall = [measure for measure in OVERALL if measure in set(table["measure"])]
-    cells = table[table["class"] == ""].set_index(["classifier", "measure"])
-    means = [
-        [name, *(_spread(cells.loc[(name, measure)]) for measure in overall)]
-        for name in dict.fromkeys(table["classifier"])
-    ]
-    difference = f"minus {settings.reference} [{round(settings.confidence * 100)} % interval]"
-    columns = ["class", "measure", "classifier", "mean ± sd", difference, "folds", "p", "p (Holm)", "verdict"]
-    primary = table[table["measure"].isin(settings.primary)]
-    tests = [_test_cells(row, settings) for _, row in primary.iterrows()]
-    parts = [
-        [f"## {problem}"],
-        best,
-        _markdown_table(["classifier", *map(_titled, overall)], means),
-        _markdown_table(columns, tests),
-    ]
-    return "\n\n".join("\n".join(lines) for lines in parts) + "\n"
-
-
-def _test_cells(row: pd.Series, settings: CompareSettings) -> list[str]:
-    cells = [row["class"] or "all", _titled(row["measure"]), row["classifier"], _spread(row)]
-    if row["classifier"] == settings.reference:
-        return [*cells, "reference", str(row["folds"]), "", "", ""]
-    interval = f"{_number(row['difference'], '+')} [{_number(row['low'], '+')}, {_number(row['high'], '+')}]"
-    return [
-        *cells,
-        interval,
-        str(row["folds"]),
-        _p_value(row["p"]),
-        _p_value(row["p_holm"]),
-        verdict(row, settings),
-    ]
-
-
-def _markdown_table(header: list[str], rows: list[list[str]]) -> list[str]:
-    return [f"| {' | '.join(header)} |", "|---" * len(header) + "|", *(f"| {' | '.join(cells)} |" for cells in rows)]
-
-
-def _titled(measure: str) -> str:
-    return f"{measure} (lower is better)" if measure in LOWER_IS_BETTER else measure
-
-
-def _spread(row: pd.Series) -> str:
-    return f"{_number(row['mean'])} ± {_number(row['sd'])}"
-
-
-def _p_value(p: float) -> str:
-    return "< 0.001" if p < 0.001 else _number(p)
-
-
-def _number(value: float, sign: str = "") -> str:
-    return f"{value:{sign}.3f}" if np.isfinite(value) else "undefined"

@@ -1,15 +1,16 @@
-"""Decision rules: what to call a particle, given what a network trained on balanced classes says of it.
+"""Decision rules: from the probabilities of classifiers to predicted classes.
 
-Such a network states the posterior of its training prior. Where the classes come in other proportions, its largest
-probability drowns the rare ones in false positives (thesis, Tables 9 and 10). A rule undoes label smoothing, exchanges
-the prior (Saerens, Latinne and Decaestecker 2002; with a strength, as the post-hoc logit adjustment of Menon et al.
-2021), and names the class of least expected cost (Elkan 2001). It may average several classifiers. What a rule fits,
-it fits on inner out-of-fold scores of the training rows (``calibration``); no test label is read.
+A network trained on balanced classes gives the posterior of its balanced training set. If the classes have other shares
+in the data, predicting the most probable class gives many false positives for the rare classes (thesis, Tables 9 and
+10). A rule therefore undoes label smoothing, exchanges the prior (Saerens, Latinne and Decaestecker 2002; with a
+strength, as in the post-hoc logit adjustment of Menon et al. 2021), and predicts the class of least expected cost
+(Elkan 2001). A rule can average several classifiers. Rules that are fitted (``calibration``) use inner out-of-fold
+scores of the training rows, and no label of a test row.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Literal, NamedTuple, Self
+from typing import Annotated, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,12 +18,14 @@ from pydantic import Field, model_validator
 
 from lipnet.core.errors import InputError
 from lipnet.core.settings import Settings
+from lipnet.evaluation.measures import POOLED, one_of
+from lipnet.evaluation.posteriors import InnerScores, Posterior, shift_prior
 from lipnet.evaluation.predictions import FoldOutput
 
 RuleName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # becomes a file name and a key of the metrics
 Amount = Annotated[float, Field(ge=0, allow_inf_nan=False)]
 Shares = dict[str, Amount]  # class -> share
-Costs = dict[str, dict[str, Amount]]  # true class -> what it is called -> cost
+Costs = dict[str, dict[str, Amount]]  # true class -> predicted class -> cost
 
 
 class RuleSettings(Settings):
@@ -38,10 +41,10 @@ class RuleSettings(Settings):
 
 
 class ChoiceSettings(Settings):
-    """One row of ``decide.choices``: classifiers and rules to choose among, and the measure that decides."""
+    """One row of ``decide.choices``: the candidates (classifiers and rules) and the measure that selects one."""
 
     of: list[RuleName] = Field(min_length=2)
-    by: Literal["macro_f1", "mcc", "balanced_accuracy", "log_loss"]
+    by: Annotated[str, one_of(POOLED)]
 
 
 class DecideSettings(Settings):
@@ -62,42 +65,17 @@ class DecideSettings(Settings):
         return self
 
 
-class Posterior(NamedTuple):
-    """What one classifier says of some rows: its probabilities, shape (n, K), and the prior in them, shape (K,)."""
-
-    probabilities: NDArray[np.float64]
-    prior: NDArray[np.float64]
-
-
-def posterior(output: FoldOutput, floor: float) -> Posterior:
-    """What a classifier says of the classes, with label smoothing undone.
-
-    Args:
-        output: of the classifier.
-        floor: as in ``unsmooth``.
-    """
-    smoothing, stated = output.label_smoothing, output.probabilities
-    return Posterior(unsmooth(stated, smoothing, floor) if smoothing else stated, output.prior)
-
-
-class Inner(NamedTuple):
-    """Inner out-of-fold scores: what each classifier says, part by part, and the labels of all parts, shape (n,)."""
-
-    parts: Sequence[Sequence[Posterior]]
-    labels: NDArray[np.int64]
-
-
 @dataclass(frozen=True)
 class Rule:
-    """A row of ``decide.rules`` as it holds for one problem.
+    """A row of ``decide.rules`` with its settings for one problem.
 
     Attributes:
-        shift: strength of the shift of the prior: 0 none, 1 all of it.
-        costs: of calling a particle of class i (row) class j (column), shape (K, K).
-        prior: what to shift to, shape (K,), sums to 1; None: the natural prior of the training rows.
-        calibrated: fit a temperature and a bias per class.
-        tuned: fit an offset per class.
-        recall: class index -> recall that the offsets must keep.
+        shift: strength of the prior shift: 0 none, 1 full.
+        costs: of predicting class j (column) for a particle of class i (row), shape (K, K).
+        prior: prior to shift to, shape (K,), sums to 1; None: the natural prior of the training rows.
+        calibrated: fit a temperature and a bias for each class.
+        tuned: fit an offset for each class.
+        recall: class index -> recall that the offsets must reach.
     """
 
     shift: float
@@ -109,54 +87,61 @@ class Rule:
 
     @property
     def fitted(self) -> bool:
-        """Whether inner scores are needed."""
+        """Whether the rule needs inner scores."""
         return self.calibrated or self.tuned
 
     def apply(
-        self, stated: Sequence[Posterior], natural: NDArray[np.float64], inner: Inner | None = None
-    ) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-        """The class that the rule names, shape (n,), and the probabilities that it rests on, shape (n, K).
+        self, posteriors: Sequence[Posterior], natural: NDArray[np.float64], inner: InnerScores | None = None
+    ) -> FoldOutput:
+        """Predict the test rows: the class of least expected cost, and the probabilities behind that decision.
+
+        The prior of the output is the prior that the rule shifts to. Offsets of a tuned rule multiply the probabilities
+        by a factor for each class, as a prior shift does, so they change the prior of the output by the same factors.
 
         Args:
-            stated: by each classifier that the rule averages; without label smoothing, all above 0. The prior of the
-                first is what a shift of 0 leaves.
+            posteriors: of the n test rows by each classifier that the rule averages; without label smoothing, all
+                probabilities above 0. A shift of 0 keeps the prior of the first classifier.
             natural: prior of the training rows, shape (K,).
-            inner: scores to fit on, of training rows; for rules that are calibrated or tuned.
+            inner: scores of training rows to fit on; required if the rule is calibrated or tuned.
         """
-        from lipnet.evaluation import calibration  # slow to import; most rules are fixed, and ``decide`` waits for it
+        # Imported here because it is slow to import and most rules fit nothing.
+        from lipnet.evaluation import calibration
 
-        test, held_out, labels = _average(stated, natural), np.empty((0, len(natural))), np.empty(0, np.int64)
+        test, held_out, labels = _average(posteriors, natural), np.empty((0, len(natural))), np.empty(0, np.int64)
         if inner:
             held_out, labels = np.concatenate([_average(part, natural) for part in inner.parts]), inner.labels
         if self.calibrated:
             fitted = calibration.fit_temperature(held_out, labels)
             test, held_out = (calibration.apply_temperature(some, *fitted) for some in (test, held_out))
         wanted = natural if self.prior is None else self.prior
-        goal = stated[0].prior ** (1 - self.shift) * wanted**self.shift
+        goal = posteriors[0].prior ** (1 - self.shift) * wanted**self.shift
         test, held_out = (shift_prior(some, natural, goal, 1.0) for some in (test, held_out))
         if self.tuned:
-            test = calibration.apply_offsets(test, calibration.fit_offsets(held_out, labels, self.recall))
-        return least_cost(test, self.costs), test
+            offsets = calibration.fit_offsets(held_out, labels, self.recall)
+            test, goal = calibration.apply_offsets(test, offsets), goal * np.exp(offsets)
+        return FoldOutput(least_cost(test, self.costs), test, goal / goal.sum())
 
 
-def _average(stated: Sequence[Posterior], natural: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Mean of what classifiers say of the same rows, each shifted to the natural prior; shape (n, K)."""
-    return np.mean([shift_prior(one.probabilities, one.prior, natural, 1.0) for one in stated], axis=0)
+def _average(posteriors: Sequence[Posterior], natural: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Mean of the posteriors of several classifiers for the same rows, each shifted to the natural prior; (n, K)."""
+    return np.mean([shift_prior(one.probabilities, one.prior, natural, 1.0) for one in posteriors], axis=0)
 
 
 def rule_of(settings: DecideSettings, name: str, problem: str, classes: list[str]) -> Rule:
-    """The rule of that name for one problem.
+    """A row of ``decide.rules`` for one problem.
 
     Raises:
-        InputError: costs or the deployment prior name an unknown class; the prior leaves one out, or is 0 for all.
+        InputError: costs, recall or the deployment prior name an unknown class; the deployment prior leaves out a
+            class, or all its shares are 0.
     """
     row, where = settings.rules[name], f"params.yaml: decide.rules.{name}"
     costs, prior = (row.costs or {}).get(problem, {}), (row.deployment_prior or {}).get(problem)
-    _check_known([*costs, *(called for of_true in costs.values() for called in of_true)], classes, f"{where}.costs")
+    predicted_classes = [predicted for of_true in costs.values() for predicted in of_true]
+    _check_known([*costs, *predicted_classes], classes, f"{where}.costs")
     matrix = 1 - np.eye(len(classes))
     for true, of_true in costs.items():
-        for called, cost in of_true.items():
-            matrix[classes.index(true), classes.index(called)] = cost
+        for predicted, cost in of_true.items():
+            matrix[classes.index(true), classes.index(predicted)] = cost
     wanted = (row.recall or {}).get(problem, {})
     _check_known(wanted, classes, f"{where}.recall")
     recall = {classes.index(label): value for label, value in wanted.items()}
@@ -168,16 +153,16 @@ def rule_of(settings: DecideSettings, name: str, problem: str, classes: list[str
     if missing:
         raise InputError(f"{where}.{problem}: class {', '.join(missing)} is missing; give a share to every class")
     if not sum(prior.values()):
-        raise InputError(f"{where}.{problem}: all shares are 0; give at least one class more")
+        raise InputError(f"{where}.{problem}: all shares are 0; give at least one class a share above 0")
     shares = np.array([prior[label] for label in classes])
     return Rule(row.shift, matrix, shares / shares.sum(), row.calibrated, row.tuned, recall)
 
 
 def check_problems(settings: DecideSettings, problems: Iterable[str]) -> None:
-    """Refuse costs and deployment priors of a problem that does not exist, which would be passed over in silence.
+    """Check that every rule names only problems that exist; a misspelt name would have no effect otherwise.
 
     Raises:
-        InputError: a rule names a problem that is not among ``problems``.
+        InputError: costs, recall or the deployment prior of a rule name a problem that is not among ``problems``.
     """
     for name, row in settings.rules.items():
         for key, by_problem in (
@@ -194,56 +179,12 @@ def _check_known(names: Iterable[str], known: list[str], where: str) -> None:
         raise InputError(f"{where}: unknown {', '.join(unknown)}; known: {', '.join(known)}")
 
 
-def unsmooth(probabilities: NDArray[np.float64], label_smoothing: float, floor: float) -> NDArray[np.float64]:
-    """Undo label smoothing: what a network states of smoothed labels, turned into what it says of the classes.
-
-    Labels smoothed by e teach q = (1 - e) p + e / K, so no odds above (1 - e + e / K) / (e / K) can be stated, 28 to 1
-    for e = 0.1 and K = 3. A prior of 68 to 1 would overrule any of them and the rare class would never be named.
-
-    Args:
-        probabilities: q, shape (n, K), rows sum to 1.
-        label_smoothing: e, in [0, 1).
-        floor: q below e / K, which training leaves in places, would give p < 0: p is raised to this, before rows are
-            made to sum to 1 again.
-
-    Returns:
-        p, shape (n, K), all above 0, rows sum to 1.
-    """
-    exact = (probabilities - label_smoothing / probabilities.shape[1]) / (1 - label_smoothing)
-    return _normalised(np.maximum(exact, floor))
-
-
-def shift_prior(
-    probabilities: NDArray[np.float64], given: NDArray[np.float64], wanted: NDArray[np.float64], strength: float
-) -> NDArray[np.float64]:
-    """Exchange the prior of a posterior: p_k (wanted_k / given_k)^strength, made to sum to 1.
-
-    Strength 1 is Bayes' rule (Saerens et al. 2002, equation 4). Strength 0.5 gives the geometric mean of the posteriors
-    before and after, which keeps more of the rare classes' recall.
-
-    Args:
-        probabilities: posterior under the given prior, all above 0, shape (n, K).
-        given: prior that the classifier was trained on, shape (K,).
-        wanted: prior to exchange it for, shape (K,).
-        strength: in [0, 1].
-
-    Returns:
-        Shape (n, K). A class that was never given gets 0 for any strength above 0: nothing was learned of it.
-    """
-    ratio = np.divide(wanted, given, out=np.zeros_like(wanted), where=given > 0)
-    return _normalised(probabilities * ratio**strength)
-
-
-def _normalised(weights: NDArray[np.float64]) -> NDArray[np.float64]:
-    return weights / weights.sum(axis=1, keepdims=True)
-
-
 def least_cost(probabilities: NDArray[np.float64], costs: NDArray[np.float64]) -> NDArray[np.int64]:
-    """The class of least expected cost, the first of equals, shape (n,) (Elkan 2001).
+    """The class of least expected cost, shape (n,) (Elkan 2001). If classes have equal cost, the first one.
 
     Args:
         probabilities: shape (n, K).
-        costs: of calling a particle of class i (row) class j (column), shape (K, K). Costs of 1 for every error and 0
-            for right answers name the most probable class.
+        costs: of predicting class j (column) for a particle of class i (row), shape (K, K). With a cost of 1 for every
+            error and 0 for a correct prediction, the result is the most probable class.
     """
     return (probabilities @ costs).argmin(axis=1)

@@ -1,4 +1,4 @@
-"""Numbers and tables as people read them in reports: one spelling of a mean with its spread, one kind of table."""
+"""Numbers and tables in reports: means with standard deviations, and Markdown tables."""
 
 from collections.abc import Sequence
 
@@ -8,7 +8,7 @@ UNDEFINED = "undefined"
 
 
 def mean_with_sd(mean: float | None, sd: float | None) -> str:
-    """``0.812 ± 0.031``; without the spread where that is undefined (None or NaN), or the word undefined."""
+    """``0.812 ± 0.031``; ``0.812`` if the standard deviation is undefined (None or NaN); "undefined" without a mean."""
     if mean is None or not np.isfinite(mean):
         return UNDEFINED
     return f"{mean:.3f}" if sd is None or not np.isfinite(sd) else f"{mean:.3f} ± {sd:.3f}"

@@ -1,7 +1,8 @@
-"""Inner out-of-fold scores: what a classifier says of the training rows of each fold without having seen them.
+"""Inner out-of-fold scores: probabilities for the training rows of each fold by classifiers trained without them.
 
-One row a fold, inner fold and training row: outer (number of the fold), part (of the inner fold), row (of the particle
-table), label (class), p_<class> and prior_<class> for each class: the probabilities and the prior in them.
+The table has one row for each fold, inner fold and training row: outer (number of the fold), part (number of the inner
+fold), row (of the particle table), label (class), and for each class p_<class> and prior_<class>: its probability and
+the prior that the probabilities are for.
 """
 
 from collections.abc import Sequence
@@ -11,39 +12,39 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lipnet.core.errors import InputError
-from lipnet.evaluation.decisions import Inner, Posterior
+from lipnet.evaluation.posteriors import InnerScores, Posterior
 from lipnet.evaluation.predictions import PRIOR, PROBABILITY
 
 
 def to_table(
-    outer: int, part: int, rows: NDArray[np.int64], labels: NDArray[np.int64], stated: Posterior, classes: list[str]
+    outer: int, part: int, rows: NDArray[np.int64], labels: NDArray[np.int64], scores: Posterior, classes: list[str]
 ) -> pd.DataFrame:
     """The scores of one inner fold.
 
     Args:
         outer: number of the fold.
         part: number of the inner fold.
-        rows: of the particle table, held out from this inner fold's training, shape (n,).
+        rows: rows of the particle table that the training of this inner fold left out, shape (n,).
         labels: class index of every particle.
-        stated: of these rows.
+        scores: posterior of these rows.
         classes: the K class names.
     """
     table = pd.DataFrame({"outer": outer, "part": part, "row": rows, "label": np.array(classes)[labels[rows]]})
-    table[[PROBABILITY + name for name in classes]] = np.round(stated.probabilities, 6)
-    table[[PRIOR + name for name in classes]] = stated.prior
+    table[[PROBABILITY + name for name in classes]] = np.round(scores.probabilities, 6)
+    table[[PRIOR + name for name in classes]] = scores.prior
     return table
 
 
-def of_fold(tables: Sequence[pd.DataFrame], outer: int, classes: list[str]) -> Inner:
+def of_fold(tables: Sequence[pd.DataFrame], outer: int, classes: list[str]) -> InnerScores:
     """Inner scores of one fold by several classifiers.
 
     Args:
-        tables: one a classifier, of the same rows.
+        tables: one for each classifier, of the same rows.
         outer: number of the fold.
         classes: the K class names.
 
     Raises:
-        InputError: the classifiers scored other rows, or none of this fold.
+        InputError: there are no scores of this fold, or the classifiers scored different rows.
     """
     own = [table[table["outer"] == outer].sort_values(["part", "row"]) for table in tables]
     places = [table[["part", "row"]].to_numpy() for table in own]
@@ -51,10 +52,10 @@ def of_fold(tables: Sequence[pd.DataFrame], outer: int, classes: list[str]) -> I
         raise InputError(f"inner scores of fold {outer} are missing or differ in their rows; run `dvc repro` again")
     index = {name: number for number, name in enumerate(classes)}
     labels = np.array([index[name] for name in own[0]["label"]], dtype=np.int64)
-    parts = [[_stated(table[table["part"] == part], classes) for table in own] for part in own[0]["part"].unique()]
-    return Inner(parts, labels)
+    parts = [[_posterior(table[table["part"] == part], classes) for table in own] for part in own[0]["part"].unique()]
+    return InnerScores(parts, labels)
 
 
-def _stated(table: pd.DataFrame, classes: list[str]) -> Posterior:
+def _posterior(table: pd.DataFrame, classes: list[str]) -> Posterior:
     probabilities = table[[PROBABILITY + name for name in classes]].to_numpy(dtype=np.float64)
     return Posterior(probabilities, table[[PRIOR + name for name in classes]].iloc[0].to_numpy(dtype=np.float64))

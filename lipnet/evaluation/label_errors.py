@@ -1,8 +1,9 @@
-"""Likely label errors: particles whose label disagrees with what classifiers say that never saw it.
+"""Likely label errors: particles whose label disagrees with their out-of-fold predictions.
 
-Confident learning (Northcutt, Jiang and Chuang 2021) by cleanlab. It needs probabilities of natural proportions: those
-of a network trained on balanced classes would take frequent classes for rare ones. Out-of-fold predictions are averaged
-over repeats; nothing is fitted here but a threshold per class, the mean probability of a class among its own particles.
+The method is confident learning (Northcutt, Jiang and Chuang 2021), as cleanlab implements it. It needs probabilities
+for the natural class proportions; a network trained on balanced classes over-predicts the rare ones. Out-of-fold
+predictions are averaged over repeats. The only fitted value is a threshold for each class: the mean probability of the
+class over its own particles.
 """
 
 from collections.abc import Mapping, Sequence
@@ -17,23 +18,21 @@ from lipnet.core.errors import InputError
 from lipnet.evaluation.predictions import Predictions
 
 Floats = NDArray[np.float64]
-VOTERS = (
-    "cnn_shifted",
-    "trees",
-    "svm",
-)  # that state natural proportions; measured in benchmarks/results/label_errors.md
+# Classifiers with probabilities for natural proportions; see benchmarks/results/label_errors.md.
+VOTERS = ("cnn_shifted", "trees", "svm")
 
 
 def voters(predictions: Mapping[str, Predictions]) -> list[str]:
-    """Those of ``VOTERS`` that a run has.
+    """The classifiers of ``VOTERS`` that a run has.
 
     Raises:
-        InputError: it has none.
+        InputError: the run has none of them.
     """
     found = [name for name in VOTERS if name in predictions]
     if not found:
         raise InputError(
-            f"no classifier states natural proportions; add {' or '.join(VOTERS)} in params.yaml and run `dvc repro`"
+            "no classifier has probabilities for natural proportions; add "
+            f"{' or '.join(VOTERS)} in params.yaml and run `dvc repro`"
         )
     return found
 
@@ -45,7 +44,7 @@ def mean_probabilities(predictions: Sequence[Predictions]) -> tuple[NDArray[np.s
         Ids, shape (n,), in the order of the first repeat; labels, shape (n,); probabilities, shape (n, K).
 
     Raises:
-        InputError: the classifiers are of different runs.
+        InputError: the predictions are of different particles or classes.
     """
     first = predictions[0]
     once = first.repeat == first.repeat.min()
@@ -61,17 +60,17 @@ def mean_probabilities(predictions: Sequence[Predictions]) -> tuple[NDArray[np.s
 
 
 def rank(labels: NDArray[np.int64], probabilities: Floats) -> pd.DataFrame:
-    """All particles, the most suspect label first.
+    """All particles, the most suspicious label first.
 
-    The score is cleanlab's self-confidence: the probability of the label itself.
+    The score is cleanlab's self-confidence: the probability of the given label.
 
     Args:
         labels: class indices, shape (n,).
-        probabilities: out of fold, of natural proportions, shape (n, K).
+        probabilities: out of fold, for natural proportions, shape (n, K).
 
     Returns:
-        Columns row (of the arguments), score (in [0, 1], small where suspect), likely (cleanlab calls it an error),
-        suggested (class index, the most probable class), n rows; those that are likely come first.
+        n rows with the columns row (index into the arguments), score (in [0, 1], small if suspicious), likely (cleanlab
+        reports an error) and suggested (index of the most probable class). Likely errors come first.
     """
     scores = get_label_quality_scores(labels, probabilities, method="self_confidence")
     likely = _likely(labels, probabilities)
@@ -82,7 +81,7 @@ def rank(labels: NDArray[np.int64], probabilities: Floats) -> pd.DataFrame:
 
 
 def _likely(labels: NDArray[np.int64], probabilities: Floats) -> NDArray[np.bool_]:
-    """Shape (n,); classes without a particle are left out, of which cleanlab knows nothing."""
+    """Whether cleanlab reports a label error, shape (n,). Classes without particles are left out, as it requires."""
     present, codes = np.unique(labels, return_inverse=True)
     if len(present) < 2:
         return np.zeros(len(labels), bool)

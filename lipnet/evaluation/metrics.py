@@ -1,7 +1,8 @@
 """Measures of a classifier from its predictions (thesis, sections 4.6 and 4.7).
 
-A ratio 0/0 is undefined: NaN here, null in JSON, empty in CSV; never 0 or 1 by accident. tests/evaluation/test_metrics.py
-holds them against scikit-learn and statsmodels, which take a second to import: too long for stages of a few.
+A ratio 0/0 is undefined: NaN here, null in JSON, empty in CSV; it is never reported as 0 or 1. This module computes the
+measures itself, because scikit-learn and statsmodels take a second to import; tests/evaluation/test_metrics.py compares
+the results with those of both libraries.
 """
 
 import math
@@ -13,22 +14,16 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lipnet.evaluation.measures import HEADLINE_OF_CLASS, OVERALL
 from lipnet.evaluation.predictions import Predictions
 
-OVERALL = (
-    *("accuracy", "balanced_accuracy", "macro_f1", "mcc", "kappa"),
-    *("log_loss", "brier", "ece", "average_precision"),
-)
-PER_CLASS = ("tpr", "tnr", "ppv", "npv", "f1", "average_precision", "ece")
-HEADLINE = ("tpr", "ppv", "f1")  # of the per-class measures, those that metrics.json shows
-LOWER_IS_BETTER = {"log_loss", "brier", "ece"}
 N_BINS = 10  # of equal width, for calibration
 
 Counts = NDArray[np.int64] | NDArray[np.float64]
 
 
 def confusion_matrix(true: NDArray[np.int64], predicted: NDArray[np.int64], n_classes: int) -> NDArray[np.int64]:
-    """Counts of shape (K, K): rows are true classes, columns predicted ones."""
+    """Counts of shape (K, K): rows are true classes, columns predicted classes."""
     return np.bincount(true * n_classes + predicted, minlength=n_classes**2).reshape(n_classes, n_classes)
 
 
@@ -52,7 +47,7 @@ def class_ratios(confusion: Counts) -> dict[str, tuple[Counts, Counts]]:
 
 
 def matthews(confusion: Counts) -> float:
-    """Matthews correlation coefficient for K classes (Gorodkin 2004); NaN where one class takes all of a margin."""
+    """Matthews correlation coefficient for K classes (Gorodkin 2004); NaN if one class has all rows or columns."""
     c = confusion.astype(np.float64)
     total, true, predicted = c.sum(), c.sum(axis=1), c.sum(axis=0)
     spread = (total**2 - (predicted**2).sum()) * (total**2 - (true**2).sum())
@@ -60,7 +55,7 @@ def matthews(confusion: Counts) -> float:
 
 
 def cohen_kappa(confusion: Counts) -> float:
-    """Cohen's kappa: agreement beyond chance; NaN where chance agreement is certain."""
+    """Cohen's kappa: agreement beyond chance; NaN if the expected chance agreement is 1."""
     c = confusion.astype(np.float64)
     chance = c.sum(axis=1) @ c.sum(axis=0) / c.sum() ** 2
     return float(_ratio(np.trace(c) / c.sum() - chance, 1 - chance))
@@ -72,19 +67,22 @@ def log_loss(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> flo
 
 
 def brier(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> float:
-    """Brier score: squared distance to the truth, summed over classes (Brier 1950): 0 certain and right, 2 wrong."""
+    """Brier score: squared error of the probabilities, summed over classes (Brier 1950).
+
+    It is 0 for certain and correct predictions, and 2 for certain and wrong ones.
+    """
     truth = np.eye(probabilities.shape[1])[true]
     return float(((probabilities - truth) ** 2).sum(axis=1).mean())
 
 
 def calibration_bins(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
-    """How often each class is true where it is given a certain probability, in ten bins of equal width.
+    """Predicted probability and observed frequency of each class, in ten bins of equal width.
 
     Returns:
-        Shape (3, K, N_BINS): particles in a bin, the sum of the probabilities they were given for the class, and how
-        many of them are of the class.
+        Shape (3, K, N_BINS): number of particles in a bin, sum of their probabilities for the class, and number of
+        particles of the class among them.
     """
-    # A bin holds its lower end, the last one both.
+    # A bin includes its lower end; the last bin includes both ends.
     bins = np.minimum((probabilities * N_BINS).astype(np.int64), N_BINS - 1)
     of_classes = [
         [np.bincount(bins[:, label], weights, N_BINS) for weights in (None, probabilities[:, label], true == label)]
@@ -96,8 +94,8 @@ def calibration_bins(true: NDArray[np.int64], probabilities: NDArray[np.float64]
 def calibration_errors(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Expected calibration error of each class, shape (K,); their mean is the class-wise ECE (Kull et al. 2019).
 
-    It is the distance between the stated probability and the observed share in a bin, averaged over particles. Chance
-    alone makes it larger than 0, the more so the fewer particles there are.
+    It is the distance between predicted probability and observed share in a bin, averaged over particles. Chance alone
+    makes it larger than 0, and more so with fewer particles.
     """
     _, stated, observed = calibration_bins(true, probabilities)
     return np.abs(stated - observed).sum(axis=1) / len(true)
@@ -106,7 +104,8 @@ def calibration_errors(true: NDArray[np.int64], probabilities: NDArray[np.float6
 def average_precisions(true: NDArray[np.int64], probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
     """Average precision of each class against the rest, shape (K,); NaN for a class that is absent.
 
-    The mean of the precisions at which a particle of the class is found; nothing is interpolated.
+    It is the mean of the precision at each particle of the class, in the order of their probabilities, without
+    interpolation.
     """
     curves = [_recall_and_precision(true == label, stated) for label, stated in enumerate(probabilities.T)]
     return np.array([-(np.diff(r) * p[:-1]).sum() if len(r) else np.nan for r, p in curves])
@@ -115,11 +114,14 @@ def average_precisions(true: NDArray[np.int64], probabilities: NDArray[np.float6
 def _recall_and_precision(
     truth: NDArray[np.bool_], stated: NDArray[np.float64]
 ) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """For every limit on a probability, recall falling, and in the end nothing found; empty for an absent class."""
+    """Recall and precision at every threshold on a probability, in order of falling recall; the last recall is 0.
+
+    Empty if the class is absent.
+    """
     if not truth.any():
         return np.empty(0), np.empty(0)
     falling = np.argsort(-stated, kind="stable")
-    named = np.flatnonzero(np.append(np.diff(stated[falling]), 1)) + 1  # equal probabilities pass a limit together
+    named = np.flatnonzero(np.append(np.diff(stated[falling]), 1)) + 1  # equal probabilities share a threshold
     found = np.cumsum(truth[falling])[named - 1]
     return np.append((found / found[-1])[::-1], 0.0), np.append((found / named)[::-1], 1.0)
 
@@ -156,7 +158,10 @@ def score(
 
 
 def fold_table(predictions: Predictions) -> pd.DataFrame:
-    """Every measure in every fold, long: repeat, fold, n_train, n_test, class ("" for overall), measure, value."""
+    """Every measure in every fold, in long format.
+
+    Columns: repeat, fold, n_train, n_test, class ("" for overall), measure, value.
+    """
     rows: list[dict[str, Any]] = []
     for repeat in np.unique(predictions.repeat):
         in_repeat = predictions.repeat == repeat
@@ -184,10 +189,10 @@ def _score_rows(predictions: Predictions, test: NDArray[np.bool_], key: dict[str
 
 
 def class_table(predictions: Predictions, confidence: float) -> pd.DataFrame:
-    """Ratios of each class from counts pooled over the folds, with Wilson intervals: what holds for rare classes.
+    """Ratios of each class from counts pooled over the folds, with Wilson intervals; suitable for rare classes.
 
-    With repeats, counts are averaged over them: a particle that was predicted five times is still one particle. The
-    intervals take particles as independent; where those of one group resemble each other, they are too narrow.
+    With repeats, counts are averaged over them, because a particle with five predictions is still one particle. The
+    intervals assume independent particles; they are too narrow if particles of one group are correlated.
 
     Columns: class, measure (tpr, tnr, ppv, npv), numerator, denominator, value, low, high.
     """
@@ -214,20 +219,21 @@ def class_table(predictions: Predictions, confidence: float) -> pd.DataFrame:
 
 
 def wilson(k: float, n: float, confidence: float) -> tuple[float, float]:
-    """Interval for a share of which k of n independent trials are an estimate (Wilson 1927); n is above 0."""
+    """Interval for a share of which k of n independent trials are an estimate (Wilson 1927); n > 0."""
     z = NormalDist().inv_cdf((1 + confidence) / 2)
     share, shrunk = k / n, 1 + z**2 / n
     middle = (share + z**2 / (2 * n)) / shrunk
     half = z * math.sqrt(share * (1 - share) / n + z**2 / (4 * n**2)) / shrunk
-    return max(middle - half, 0.0), min(middle + half, 1.0)  # rounding may lead out of [0, 1]
+    return max(middle - half, 0.0), min(middle + half, 1.0)  # rounding errors may leave [0, 1]
 
 
 def abstention_table(predictions: Predictions, limits: Sequence[float]) -> pd.DataFrame:
-    """What is left where a particle whose class was given too small a probability gets no class (Chow 1970).
+    """Coverage and accuracy if particles with an uncertain prediction get no class (Chow 1970).
 
-    Counts are pooled over folds and averaged over repeats, as in ``class_table``.
+    A prediction is uncertain if the probability of the predicted class is below a limit. Counts are pooled over folds
+    and averaged over repeats, as in ``class_table``.
 
-    Columns: abstain_below, kept (particles), coverage (share that is kept), accuracy (of what is kept), a row a limit.
+    Columns, one row for each limit: abstain_below, kept (particles), coverage (kept share), accuracy (of the kept).
     """
     n_repeats = len(np.unique(predictions.repeat))
     confidence = predictions.probabilities[np.arange(len(predictions.predicted)), predictions.predicted]
@@ -247,35 +253,35 @@ def abstention_table(predictions: Predictions, limits: Sequence[float]) -> pd.Da
 
 
 def precision_recall(predictions: Predictions) -> list[tuple[NDArray[np.float64], NDArray[np.float64]]]:
-    """Recall and precision of each class against the rest for every limit on its probability, folds pooled.
+    """Recall and precision of each class against the rest at every threshold on its probability, folds pooled.
 
     Returns:
-        K pairs of arrays of one length, recall falling; empty for a class that is absent.
+        K pairs of arrays of equal length, in order of falling recall; empty for an absent class.
     """
     curves = []
     for label in range(len(predictions.classes)):
         recall, precision = _recall_and_precision(predictions.true == label, predictions.probabilities[:, label])
-        turns = np.diff(recall) != 0  # between two of them, precision changes along a straight line
+        turns = np.diff(recall) != 0  # at constant recall, the first and last point suffice
         drawn = np.append(turns, True) | np.append(True, turns) if len(recall) else np.empty(0, bool)
         curves.append((recall[drawn], precision[drawn]))
     return curves
 
 
 def operating_points(predictions: Predictions) -> list[tuple[float, float]]:
-    """Recall and precision of each class where the decisions lie, folds pooled, K pairs; NaN where undefined."""
+    """Recall and precision of the predicted classes, folds pooled, K pairs; NaN where undefined."""
     ratios = class_ratios(confusion_matrix(predictions.true, predictions.predicted, len(predictions.classes)))
     recall, precision = _ratio(*ratios["tpr"]), _ratio(*ratios["ppv"])
     return list(zip(recall.tolist(), precision.tolist(), strict=True))
 
 
 def pairs(predictions: Predictions) -> pd.DataFrame:
-    """Names of the true and the predicted class, a row a prediction: actual, predicted."""
+    """Names of the true and the predicted class, one row for each prediction: actual, predicted."""
     names = np.array(predictions.classes)
     return pd.DataFrame({"actual": names[predictions.true], "predicted": names[predictions.predicted]})
 
 
 def pooled_confusion(predictions: Predictions) -> pd.DataFrame:
-    """Confusion counts over all folds and repeats, every pair of classes: actual, predicted, count."""
+    """Confusion counts over all folds and repeats, one row for each pair of classes: actual, predicted, count."""
     counts = confusion_matrix(predictions.true, predictions.predicted, len(predictions.classes))
     named = pd.DataFrame(counts, index=predictions.classes, columns=predictions.classes)
     return named.rename_axis("actual").melt(var_name="predicted", value_name="count", ignore_index=False).reset_index()
@@ -296,7 +302,7 @@ def mean_confusion(predictions: Predictions) -> tuple[NDArray[np.float64], NDArr
 def mean_sd(values: NDArray[np.float64]) -> tuple[float, float]:
     """Mean and standard deviation (n - 1) over the folds where a measure is defined.
 
-    NaN where undefined: the mean without any defined fold, the standard deviation with fewer than two.
+    The mean is NaN without a defined fold; the standard deviation is NaN with fewer than two.
     """
     defined = values[np.isfinite(values)]
     mean = float(defined.mean()) if len(defined) else np.nan
@@ -304,9 +310,9 @@ def mean_sd(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def spread(values: NDArray[np.float64]) -> dict[str, float | None]:
-    """``mean_sd`` as metrics.json shows it: rounded to 4 decimals, None where undefined.
+    """``mean_sd`` for metrics.json: rounded to 4 decimals, None where undefined.
 
-    Where some folds are undefined, ``folds`` says how many are not.
+    If the measure is undefined in some folds, the key ``folds`` gives the number of defined folds.
     """
     names = ("mean", "sd")
     record = {name: round(x, 4) if np.isfinite(x) else None for name, x in zip(names, mean_sd(values), strict=True)}
@@ -315,9 +321,9 @@ def spread(values: NDArray[np.float64]) -> dict[str, float | None]:
 
 
 def summary(folds: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
-    """The small nested record for metrics.json: overall measures, then each class's headline measures, mean and sd."""
+    """The record of a classifier in metrics.json: mean and sd of overall measures, then of a few for each class."""
     values = {key: part["value"].to_numpy(dtype=np.float64) for key, part in folds.groupby(["class", "measure"])}
     record: dict[str, Any] = {measure: spread(values["", measure]) for measure in OVERALL}
     for label in classes:
-        record[label] = {measure: spread(values[label, measure]) for measure in HEADLINE}
+        record[label] = {measure: spread(values[label, measure]) for measure in HEADLINE_OF_CLASS}
     return record

@@ -1,4 +1,4 @@
-"""Predictions of all classifiers of a problem, decision rules among them, read for those that judge them."""
+"""Reads the predictions of all classifiers and decision rules of a problem."""
 
 from itertools import pairwise
 from pathlib import Path
@@ -9,10 +9,10 @@ from lipnet.evaluation.predictions import Predictions, check_alike, from_table
 
 
 def read(folders: list[Path]) -> dict[str, Predictions]:
-    """All tables of predictions below some folders, by the name of the classifier.
+    """All tables of predictions in some folders and their subfolders, by the name of the classifier.
 
     Raises:
-        InputError: there are none, two have one name, one is damaged, or they are of other particles or folds.
+        InputError: there are no tables, two have the same name, one is damaged, or they differ in particles or folds.
     """
     paths = sorted((path for folder in folders for path in folder.rglob("*.csv")), key=lambda path: path.stem)
     if not paths:

@@ -1,6 +1,7 @@
-"""The one table that every classifier writes and every later stage reads: out-of-fold predictions.
+"""The table of out-of-fold predictions, which every classifier writes and later stages read.
 
-One row a particle and repeat: id, repeat, fold, label (true class), predicted (class), and p_<class> for each class.
+It has one row for each particle and repeat: id, repeat, fold, label (true class), predicted (class), and p_<class> for
+each class.
 """
 
 from collections.abc import Sequence
@@ -26,7 +27,7 @@ class Predictions:
         classes: the K class names.
         ids: names of the particles, shape (n_rows,).
         repeat: repeat of the cross-validation, shape (n_rows,).
-        fold: fold whose test set holds the row, shape (n_rows,).
+        fold: fold in which the particle is a test particle, shape (n_rows,).
         true: class index, shape (n_rows,).
         predicted: class index, shape (n_rows,).
         probabilities: shape (n_rows, K), rows sum to 1.
@@ -42,14 +43,14 @@ class Predictions:
 
 
 class FoldOutput(NamedTuple):
-    """What a classifier says of the test rows of one fold.
+    """Predictions of a classifier, or of a decision rule, for the test rows of one fold.
 
     Attributes:
         predicted: class indices, shape (n_test,).
-        probabilities: shape (n_test, K), rows sum to 1.
-        prior: shares of the classes that the probabilities are for, shape (K,): those of a balanced training set, or
-            the natural ones.
-        label_smoothing: of the labels that it learned; the probabilities are as the classifier gives them.
+        probabilities: shape (n_test, K), rows sum to 1; label smoothing is not undone.
+        prior: class shares that the probabilities are for, shape (K,): those of a balanced training set, the natural
+            ones, or those that a decision rule shifts to.
+        label_smoothing: of the labels that the classifier was trained on.
     """
 
     predicted: NDArray[np.int64]
@@ -63,7 +64,7 @@ def to_table(folds: Sequence[Fold], outputs: Sequence[FoldOutput], data: Particl
 
     Args:
         folds: all folds of all repeats.
-        outputs: of one classifier, one a fold.
+        outputs: of one classifier, one for each fold.
         data: the particles.
     """
     names, frames = np.array(data.classes), []
@@ -79,7 +80,7 @@ def to_table(folds: Sequence[Fold], outputs: Sequence[FoldOutput], data: Particl
 def priors_to_table(
     classifier: str, folds: Sequence[Fold], outputs: Sequence[FoldOutput], classes: list[str]
 ) -> pd.DataFrame:
-    """The priors that the probabilities of a classifier are for, a row a fold.
+    """The priors that the probabilities of a classifier are for, one row for each fold.
 
     Columns: classifier, repeat, fold, label_smoothing, and prior_<class> for each class.
     """
@@ -92,24 +93,24 @@ def priors_to_table(
 
 
 def outputs_of(predictions: Predictions, priors: pd.DataFrame, folds: Sequence[Fold], name: str) -> list[FoldOutput]:
-    """What a classifier says of each fold, from its table of predictions and the table of its priors.
+    """The output of a classifier for each fold, from its predictions and the table of priors.
 
     Args:
         predictions: of the classifier.
-        priors: of ``priors_to_table``, of this classifier and maybe of others.
+        priors: of ``priors_to_table``; may hold other classifiers too.
         folds: all folds of all repeats.
         name: of the classifier.
 
     Raises:
-        InputError: a fold has no prior.
+        InputError: a fold has no prior, or more than one.
     """
     own, outputs = priors[priors["classifier"] == name], []
     for fold in folds:
         prior = own[(own["repeat"] == fold.repeat) & (own["fold"] == fold.fold)]
         if len(prior) != 1:
             raise InputError(
-                f"{name}: {len(prior)} rows say for which class shares its probabilities of fold {fold.fold} of repeat "
-                f"{fold.repeat} are; one is needed: run `dvc repro`"
+                f"{name}: the table of priors has {len(prior)} rows for fold {fold.fold} of repeat {fold.repeat} "
+                "instead of one; run `dvc repro`"
             )
         rows = (predictions.repeat == fold.repeat) & (predictions.fold == fold.fold)
         shares = prior[[PRIOR + label for label in predictions.classes]].iloc[0].to_numpy(dtype=np.float64)
@@ -122,8 +123,8 @@ def from_table(table: pd.DataFrame, name: str) -> Predictions:
     """Check a predictions table and turn it into arrays.
 
     Raises:
-        InputError: a column is missing, a class is unknown, probabilities are not probabilities, or the repeats do not
-            hold each particle exactly once; ``name`` says which file is at fault.
+        InputError: a column is missing, a class is unknown, a row of probabilities is negative or does not sum to 1, or
+            a repeat does not hold each particle exactly once. The message starts with ``name``, the name of the file.
     """
     classes = [column.removeprefix(PROBABILITY) for column in table.columns if column.startswith(PROBABILITY)]
     missing = [column for column in ("id", "repeat", "fold", "label", "predicted") if column not in table.columns]
@@ -169,13 +170,13 @@ def _check_complete(table: pd.DataFrame, name: str) -> None:
 
 
 def check_alike(predictions: dict[str, Predictions]) -> None:
-    """Make sure that all classifiers of a problem predict the same particles in the same folds.
+    """Check that all classifiers of a problem predict the same particles in the same folds.
 
     Args:
         predictions: by the name of the file.
 
     Raises:
-        InputError: they do not, as where a fold was lost; names two files.
+        InputError: two files differ in particles, folds or classes; names both.
     """
     (first, one), *others = predictions.items()
     for name, other in others:

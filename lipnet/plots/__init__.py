@@ -1,4 +1,4 @@
-"""Pictures, one module a kind. A stage that trains reaches none of them, so a new look re-trains nothing.
+"""Pictures, one module for each kind. Stages that train do not import them, so changes here cause no training.
 
 Imports ``core``, ``samples`` and ``evaluation``. ``deployment`` may import it.
 """

@@ -1,8 +1,7 @@
 """Pictures of a data set: sizes (thesis, Figures 3 and 4), features and profiles in each class.
 
-A class has one colour in all of them. Each is drawn so that a class of a few particles can be read beside one of many
-thousands: shares in place of counts, rare classes on top, and every particle of a rare class where a box would hide how
-few there are.
+A class has the same colour in all pictures. Small and large classes can be compared: the pictures show shares instead
+of counts, draw rare classes on top, and show every particle of a rare class; a box plot would hide their number.
 """
 
 import re
@@ -19,7 +18,8 @@ from matplotlib.lines import Line2D
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from lipnet.plots.figure import COLOURS
+from lipnet.plots.figure import COLOURS, styled
+from lipnet.plots.particles import grid
 from lipnet.samples.feature_names import NOT_FEATURES
 
 Floats = NDArray[np.float64]
@@ -27,10 +27,10 @@ Line = Literal["-", "--", ":", "-."]
 
 NUMBERED = re.compile(r"(.+)_([0-9]+)")
 UNIT = re.compile(r"(.+) (nm|px)([23]?)")
-MARKERS = "o^sD"  # these and the lines change where the colours begin anew
+MARKERS = "o^sD"  # markers and lines change when the colours repeat
 LINES: tuple[Line, ...] = ("-", "--", ":", "-.")
-FEW = 20  # in classes of at most so many particles each of them is drawn
-FENCE = 5.0  # so many interquartile ranges beyond the quartiles are enough to see a distribution
+FEW = 20  # classes up to this size show every particle
+FENCE = 5.0  # axes end at most this many interquartile ranges beyond the quartiles
 BINS = 50
 SIDES = ["width_px", "height_px"]
 FAMILY_AXES = {
@@ -39,12 +39,40 @@ FAMILY_AXES = {
     "histogram": ("bin, from black to white", "share of the pixels"),
 }
 
+CAPTIONS = {
+    "contact_sheet.png": "The first particles of each class, with their surrounding.",
+    "sizes.png": "Height and width of the particles (thesis, Figure 3).",
+    "size_distribution.png": "Distribution of the size in each class (thesis, Figure 4).",
+    "features.png": "Distribution of each feature in each class.",
+    "profiles.png": "Profiles and grey histogram: mean of each class, and one standard deviation on either side.",
+}
+
+
+def pictures_of(
+    table: pd.DataFrame, classes: Sequence[str], examples: Mapping[str, Sequence[NDArray[np.integer]]]
+) -> dict[str, Figure]:
+    """The pictures of the stage ingest, by the file names of ``CAPTIONS``.
+
+    Args:
+        table: of the particles.
+        classes: as in ``size_scatter``.
+        examples: class -> images of its first particles; classes without images are left out of the contact sheet.
+    """
+    present = [name for name in classes if examples[name]]
+    scalars, families = feature_columns(table)
+    return {
+        "contact_sheet.png": grid([examples[name] for name in present], present, []),
+        "sizes.png": size_scatter(table, classes),
+        "size_distribution.png": size_distribution(table, classes),
+        "features.png": feature_distributions(table, classes, scalars),
+        "profiles.png": profiles(table, classes, families),
+    }
+
 
 def feature_columns(table: pd.DataFrame) -> tuple[list[str], dict[str, list[str]]]:
-    """Features of a particle table by the names of its columns: scalars, and families of numbered columns.
+    """The features of a particle table, sorted by the names of its columns into scalars and numbered families.
 
-    A family is at least two columns name_00, name_01 ... whose numbers follow one another. height_px and width_px are
-    scalars.
+    A family has at least two columns name_00, name_01 ... with consecutive numbers. height_px and width_px are scalars.
 
     Returns:
         The scalars in order of the table, and family -> its columns in order of their numbers.
@@ -68,15 +96,16 @@ def _consecutive(columns: Sequence[str]) -> bool:
     return len(numbers) > 1 and numbers == list(range(numbers[0], numbers[0] + len(numbers)))
 
 
+@styled
 def size_scatter(table: pd.DataFrame, classes: Sequence[str]) -> Figure:
     """Width against height of the particles in px (thesis, Figure 3); rare classes lie on top.
 
-    Points of equal whole sizes are spread over their square pixel. Particles far outside the others (see ``_limits``)
-    are counted below the picture.
+    Sizes are whole numbers; points of equal size are spread over their square pixel. Particles far from all others (see
+    ``_limits``) are not drawn; a note below the picture gives their number.
 
     Args:
         table: columns label, width_px and height_px, one row a particle.
-        classes: names of the classes; their order chooses the colours. Those without particles are left out.
+        classes: names of the classes; their order determines the colours. Classes without particles are not drawn.
     """
     parts = _parts(table, classes)
     figure = Figure(figsize=(3.8 + _beside(parts), 3.8), layout="constrained")
@@ -100,11 +129,12 @@ def size_scatter(table: pd.DataFrame, classes: Sequence[str]) -> Figure:
     return figure
 
 
+@styled
 def size_distribution(table: pd.DataFrame, classes: Sequence[str]) -> Figure:
     """Histogram of the size in each class, one above the other (thesis, Figure 4).
 
-    Size is the mean of width and height in px; bars are shares of the class, all of the same width in px. Particles far
-    outside the others (see ``_limits``) are counted below the picture.
+    Size is the mean of width and height in px. Bars show shares of the class and have equal width in px. Particles far
+    from all others (see ``_limits``) are not drawn; a note below the picture gives their number.
 
     Args:
         table: columns label, width_px and height_px, one row a particle.
@@ -112,7 +142,7 @@ def size_distribution(table: pd.DataFrame, classes: Sequence[str]) -> Figure:
     """
     sizes = {name: part[SIDES].mean(axis=1).to_numpy(float) for name, part in _parts(table, classes).items()}
     low, high = _limits(sizes.values(), percent=0)
-    # Means of two whole numbers: bars of any but a whole width would hold now more, now fewer of the possible values.
+    # Sizes are multiples of 0.5 px: a whole width gives every bar the same number of possible values.
     width = max(int(np.ceil((high - low) / BINS)), 1)
     edges = np.arange(np.floor(low), high + width + 1, width)
     figure = Figure(figsize=(5.2, 0.95 * len(sizes) + 0.6), layout="constrained")
@@ -134,16 +164,17 @@ def size_distribution(table: pd.DataFrame, classes: Sequence[str]) -> Figure:
     return figure
 
 
+@styled
 def feature_distributions(table: pd.DataFrame, classes: Sequence[str], features: Sequence[str]) -> Figure:
     """Each scalar feature in each class: median and quartiles (box), 5th and 95th percentile (whiskers).
 
-    Box plots, since they read the same with 3 classes and with 12, and invent no shape for a class of 5 as a smoothed
-    density would. A whisker without an end runs on beyond the axis. Values that are not finite are left out.
+    Box plots stay readable with 12 classes. A smoothed density would suggest a shape even for a class of 5 particles.
+    A whisker without an end extends beyond the axis. Values that are not finite are left out.
 
     Args:
         table: column label and those of ``features``, one row a particle.
         classes: as in ``size_scatter``.
-        features: columns to draw, one picture each.
+        features: columns to draw, one panel for each.
     """
     parts = _parts(table, classes)
     figure, axes = _panels(len(features), 4, (2.1, 0.6 + 0.2 * len(parts)), parts, sharey=True)
@@ -187,8 +218,9 @@ def _box(ax: Axes, values: Floats, place: int, colour: str) -> None:
         ax.plot(values, np.full(len(values), place), "o", color="black", markersize=2.2, zorder=3)
 
 
+@styled
 def profiles(table: pd.DataFrame, classes: Sequence[str], families: Mapping[str, list[str]]) -> Figure:
-    """Each family of numbered features: the mean of each class in a band of one standard deviation on either side.
+    """Each family of numbered features: mean of each class, with a band of one standard deviation on either side.
 
     Args:
         table: column label and those of the families, one row a particle.
@@ -216,7 +248,7 @@ def profiles(table: pd.DataFrame, classes: Sequence[str], families: Mapping[str,
 
 
 def _parts(table: pd.DataFrame, classes: Sequence[str]) -> dict[str, pd.DataFrame]:
-    # Rows of each class that has any, in order of the classes.
+    # Rows of each class with particles, in order of the classes.
     by_class = dict(iter(table.groupby("label", sort=False)))
     return {name: by_class[name] for name in classes if name in by_class}
 
@@ -244,7 +276,7 @@ def _beyond(count: int) -> str:
 
 
 def _spread(count: int) -> Floats:
-    # Places in a square pixel around its centre, shape (count, 2): evenly filled (Roberts's R2 sequence), always alike.
+    # Offsets from the centre of a pixel, shape (count, 2): evenly spread and reproducible (Roberts's R2 sequence).
     return np.arange(1, count + 1)[:, None] * np.array([0.7548776662, 0.5698402910]) % 1 - 0.5
 
 
@@ -253,14 +285,14 @@ def _legend(figure: Figure, handles: Sequence[Artist], parts: Mapping[str, pd.Da
 
 
 def _beside(parts: Mapping[str, pd.DataFrame]) -> float:
-    # Inches that the names of the classes take.
+    # Width of the class names, in inches.
     return 0.07 * max(map(len, _counted(parts))) + 0.4
 
 
 def _panels(
     count: int, columns: int, size: tuple[float, float], parts: Mapping[str, pd.DataFrame], sharey: bool
 ) -> tuple[Figure, list[Axes]]:
-    # As many axes as asked for in rows of ``columns``; size of one in inches.
+    # A figure with ``count`` axes, ``columns`` in each row; ``size`` of one in inches.
     columns = max(min(columns, count), 1)
     rows = max(-(-count // columns), 1)
     figure = Figure(figsize=(columns * size[0] + _beside(parts), rows * size[1] + 0.3), layout="constrained")
@@ -276,10 +308,10 @@ def _finite(values: pd.Series) -> Floats:
 
 
 def _limits(parts: Iterable[Floats], percent: float) -> tuple[float, float]:
-    """Ends of an axis on which every class can be seen: all but ``percent`` of each class at either end.
+    """Ends of an axis that shows every class: all values except ``percent`` of each class at either end.
 
-    Never more than FENCE interquartile ranges beyond the quartiles of a class: among 5 particles, a percentile is no
-    protection against one that lies far out.
+    The ends are at most FENCE interquartile ranges beyond the quartiles of a class, because percentiles of few
+    particles do not exclude outliers.
     """
     ends = [_ends(values, percent) for values in parts if len(values)]
     return (min(low for low, _ in ends), max(high for _, high in ends)) if ends else (0.0, 1.0)
@@ -287,12 +319,12 @@ def _limits(parts: Iterable[Floats], percent: float) -> tuple[float, float]:
 
 def _ends(values: Floats, percent: float) -> tuple[float, float]:
     low, q1, q3, high = np.percentile(values, [percent, 25, 75, 100 - percent]).tolist()
-    reach = FENCE * (q3 - q1) or np.inf  # half of the values are equal: the percentiles must do
+    reach = FENCE * (q3 - q1) or np.inf  # at a range of 0, only the percentiles limit the axis
     return max(low, q1 - reach), min(high, q3 + reach)
 
 
 def _padded(low: float, high: float) -> tuple[float, float]:
-    # Something to see on either side of the ends, also where all values are equal.
+    # A margin on either side, also if all values are equal.
     margin = 0.04 * (high - low) or 0.04 * abs(low) or 1.0
     return low - margin, high + margin
 

@@ -3,13 +3,14 @@
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lipnet.plots.figure import COLOURS
+from lipnet.plots.figure import COLOURS, styled
 
 
+@styled
 def learning_curves(history: pd.DataFrame, title: str) -> Figure:
-    """Draw one line a fold, measured on the balanced and augmented training set.
+    """One line for each fold, measured on the balanced and augmented training set.
 
-    Dashed is the balanced validation loss, where early stopping chose the number of epochs.
+    Dashed lines are the balanced validation loss, if early stopping chose the number of epochs.
 
     Args:
         history: columns fold, phase, epoch, loss, accuracy, validation_loss.

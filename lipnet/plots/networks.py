@@ -1,4 +1,4 @@
-"""Pictures of a network: kernels and activations (thesis, Figures 14 and 15), and of its loss (4.7, Figure 9)."""
+"""Pictures of a network: kernels, activations (thesis, Figures 14 and 15) and the log loss (section 4.7, Figure 9)."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -9,27 +9,28 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from lipnet.plots.figure import COLOURS
+from lipnet.plots.figure import COLOURS, styled
 
 Floats = NDArray[np.floating[Any]]
 
 KERNELS_PER_ROW = 16
 CHANNELS_PER_ROW = 8
-TILE_PX = 32  # smaller tiles are magnified to about this side, so that the gaps between them look alike
-GAP = "0.6"  # grey between the tiles of a mosaic, which is neither the zero of kernels nor that of activations
+TILE_PX = 32  # smaller tiles are magnified to about this side, so that the gaps look similar
+GAP = "0.6"  # grey between tiles; differs from the colour of 0 in kernels and in activations
 WIDTH_IN = 7.5
 TITLE_IN = 0.3
 
 
+@styled
 def kernel_maps(kernels: Mapping[str, Floats], dead: Mapping[str, NDArray[np.bool_]], title: str) -> Figure:
     """Kernels of every convolution in the colour map ``seismic``: blue below 0, white at 0, red above (Figure 14).
 
-    All filters of a convolution are drawn at one input channel, that of ``strongest_channel``. Colours span, in each
-    convolution, the largest absolute weight drawn.
+    For each convolution, the picture shows all filters at one input channel (see ``strongest_channel``). The colours of
+    a convolution range up to its largest absolute weight in the picture.
 
     Args:
         kernels: name -> shape (height_px, width_px, channels in, filters).
-        dead: name -> shape (filters,), True where a filter is dead; the titles count them.
+        dead: name -> shape (filters,), True for dead filters; the titles give their number.
         title: above the picture.
     """
     channels = {name: strongest_channel(kernel) for name, kernel in kernels.items()}
@@ -55,15 +56,16 @@ def strongest_channel(kernel: Floats) -> int:
     return int(np.abs(kernel).sum(axis=(0, 1, 3)).argmax())
 
 
+@styled
 def activation_maps(crop: NDArray[np.uint8], activations: Mapping[str, Floats], channels: int, title: str) -> Figure:
-    """What every convolution makes of one particle, a mosaic of channels each, with the input beside (Figure 15).
+    """The activations of every convolution for one particle, as mosaics of channels, beside the input (Figure 15).
 
-    Black is 0; white is the largest value that the convolution has among the channels drawn.
+    Black is 0; white is the largest value of a convolution among the drawn channels.
 
     Args:
         crop: the input, shape (size_px, size_px).
         activations: name -> shape (height_px, width_px, filters).
-        channels: at most so many of each convolution are drawn, the most active ones.
+        channels: largest number of channels of each convolution; the most active ones are drawn.
         title: above the picture.
     """
     mosaics = {
@@ -89,15 +91,20 @@ def activation_maps(crop: NDArray[np.uint8], activations: Mapping[str, Floats], 
 
 
 def most_active(activations: Floats, channels: int) -> NDArray[np.intp]:
-    """The channels with the largest sums, at most so many, ascending; activations (height_px, width_px, filters)."""
+    """Indices of the channels with the largest sums, ascending, at most ``channels`` of them.
+
+    Args:
+        activations: shape (height_px, width_px, filters).
+        channels: largest number of indices.
+    """
     return np.sort(np.argsort(-activations.sum(axis=(0, 1)), stable=True)[:channels])
 
 
 def mosaic(tiles: Floats, columns: int, gap_px: int) -> Floats:
-    """Tiles (n, height_px, width_px), row by row, in one array with NaN between and around them.
+    """Tiles of shape (n, height_px, width_px) in one array, row by row, with NaN between and around them.
 
-    Every pixel of small tiles is repeated, so often that their height stays within ``TILE_PX``; gaps are not.
-    The last row is filled up with NaN.
+    Small tiles are magnified by repeating pixels, up to a height of ``TILE_PX``; gaps are not magnified. NaN fills the
+    last row.
     """
     zoom = max(TILE_PX // tiles.shape[1], 1)
     tiles = tiles.repeat(zoom, axis=1).repeat(zoom, axis=2)
@@ -116,10 +123,11 @@ def _show(ax: Axes, tiles: Floats, colours: str, low: float, high: float) -> Non
     ax.figure.colorbar(drawn, ax=ax, ticks=sorted({low, 0, high}), format="%.2g", fraction=0.02)
 
 
+@styled
 def log_loss_curve() -> Figure:
-    """Log loss of one particle, -ln p, against the probability p that was given to its true class (Figure 9).
+    """Log loss of one particle, -ln p, against the predicted probability p of its true class (Figure 9).
 
-    Marked are the thesis's examples: confident and right, as likely as not, and confident and wrong.
+    The markers are the examples of the thesis: p = 0.9, 0.5 and 0.1.
     """
     figure = Figure(figsize=(4, 3), layout="constrained")
     ax = figure.subplots()

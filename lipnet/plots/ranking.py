@@ -1,21 +1,23 @@
-"""Classifiers in order of their means, with intervals, in the manner of a critical-difference diagram (Demsar 2006)."""
+"""Classifiers in order of their means, with intervals, similar to a critical-difference diagram (Demsar 2006)."""
 
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lipnet.evaluation.comparison import ranked_name
-from lipnet.evaluation.metrics import LOWER_IS_BETTER
-from lipnet.plots.figure import COLOURS
+from lipnet.evaluation.comparison_report import ranked_name
+from lipnet.evaluation.measures import LOWER_IS_BETTER
+from lipnet.plots.figure import COLOURS, styled
 from lipnet.plots.scores import LABELS
 
 NOT_SHOWN = "no difference shown against the best"
 
 
+@styled
 def ranking(ranks: pd.DataFrame, title: str, confidence: float) -> Figure:
-    """A panel a measure, the best mean on top; a bar joins to it those that are not shown to differ from it.
+    """One panel for each measure, the best mean on top.
 
-    Those that are shown to differ are grey and off the bar. Intervals belong to single means: that two overlap does not
-    say that there is no difference, as differences are tested fold by fold.
+    A bar joins the best classifier and all classifiers without a shown difference from it; the others are grey.
+    Intervals are those of single means. Overlapping intervals do not show that two classifiers are equal, because
+    differences are tested fold by fold.
 
     Args:
         ranks: of ``comparison.rank``.
@@ -47,7 +49,7 @@ def ranking(ranks: pd.DataFrame, title: str, confidence: float) -> Figure:
         ax.set(ylim=(rows - 0.5, -0.5))
         ax.set_title(_heading(part), fontsize=8)
         better = ", lower is better" if measure in LOWER_IS_BETTER else ""
-        ax.set_xlabel(f"{LABELS.get(str(measure), str(measure))}{better}")
+        ax.set_xlabel(f"{LABELS.get(str(measure), measure)}{better}")
     lines = f"lines: {round(confidence * 100)} % intervals of single means, corrected for overlapping training sets"
     figure.suptitle(title)
     figure.supxlabel(f"{lines}; black bar: {NOT_SHOWN} (pairs, Holm)", fontsize=7)

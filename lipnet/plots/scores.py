@@ -1,4 +1,4 @@
-"""Pictures of scores: confusion matrices (thesis, Tables 7 to 10), measures per class (Figure 22), calibration."""
+"""Pictures of scores: confusion matrices (thesis, Tables 7 to 10), measures of each class (Figure 22), calibration."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,26 +8,41 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from lipnet.plots.figure import COLOURS
+from lipnet.evaluation import metrics
+from lipnet.evaluation.measures import MEASURES
+from lipnet.evaluation.predictions import Predictions
+from lipnet.plots.figure import COLOURS, styled
 
-LABELS = {  # the measures that end at 1, in the order in which they are drawn
-    "accuracy": "accuracy",
-    "balanced_accuracy": "balanced accuracy",
-    "macro_f1": "macro F1",
-    "mcc": "MCC",
-    "kappa": "kappa",
-    "tpr": "TPR",
-    "tnr": "TNR",
-    "ppv": "PPV",
-    "npv": "NPV",
-    "f1": "F1",
-    "average_precision": "average precision",
+LABELS = {  # measures that are drawn on an axis that ends at 1, in their order
+    name: measure.words for name, measure in MEASURES.items() if not measure.lower_is_better
 }
 Matrix = NDArray[np.float64]
 
 
+def pictures_of(problem: str, predictions: Mapping[str, Predictions], folds: pd.DataFrame) -> dict[str, Figure]:
+    """The pictures of the stage evaluate for one problem: confusion, classes, reliability and precision_recall.
+
+    Args:
+        problem: its name.
+        predictions: by classifier.
+        folds: of the same classifiers, ``metrics.fold_table`` with a column classifier.
+    """
+    classes = next(iter(predictions.values())).classes
+    matrices = {name: metrics.mean_confusion(item) for name, item in predictions.items()}
+    bins = {name: metrics.calibration_bins(item.true, item.probabilities) for name, item in predictions.items()}
+    curves = {name: metrics.precision_recall(item) for name, item in predictions.items()}
+    points = {name: metrics.operating_points(item) for name, item in predictions.items()}
+    return {
+        "confusion": confusion_matrices(matrices, classes, problem),
+        "classes": class_measures(folds, classes, list(predictions), f"{problem}: mean and sd over folds"),
+        "reliability": reliability_diagrams(bins, classes, problem),
+        "precision_recall": precision_recall_curves(curves, points, classes, problem),
+    }
+
+
+@styled
 def confusion_matrices(matrices: Mapping[str, tuple[Matrix, Matrix]], classes: Sequence[str], title: str) -> Figure:
-    """One confusion matrix a classifier: colour and large number are the share of the true class, small the mean count.
+    """One confusion matrix for each classifier: share of the true class (colour and first number), and mean count.
 
     Args:
         matrices: classifier -> (mean counts, mean shares), each of shape (K, K).
@@ -51,18 +66,19 @@ def confusion_matrices(matrices: Mapping[str, tuple[Matrix, Matrix]], classes: S
     return figure
 
 
+@styled
 def class_measures(folds: pd.DataFrame, classes: Sequence[str], classifiers: Sequence[str], title: str) -> Figure:
-    """Grouped bars: a panel a class, a group a measure, a bar a classifier; whiskers are the sd over folds.
+    """Grouped bars: panels are classes, groups are measures, bars are classifiers; whiskers are the sd over folds.
 
     Args:
-        folds: columns classifier, class, measure, value, a row a fold.
+        folds: columns classifier, class, measure, value, one row for each fold.
         classes: panels; "" is shown as "all classes".
         classifiers: bars, in order.
         title: above the picture.
     """
     figure = Figure(figsize=(2.6 * len(classes) + 0.9, 2.6), layout="constrained")
     axes = figure.subplots(1, len(classes), sharey=True, squeeze=False)[0]
-    everyone = list(dict.fromkeys(folds["classifier"]))  # a classifier keeps its colour where others are left out
+    everyone = list(dict.fromkeys(folds["classifier"]))  # a classifier has the same colour if others are left out
     width = 0.8 / len(classifiers)
     for ax, label in zip(axes, classes, strict=True):
         part = folds[folds["class"] == label]
@@ -84,11 +100,12 @@ def class_measures(folds: pd.DataFrame, classes: Sequence[str], classifiers: Seq
     return figure
 
 
+@styled
 def reliability_diagrams(bins: Mapping[str, NDArray[np.float64]], classes: Sequence[str], title: str) -> Figure:
-    """How often a class is true (y) where it is given a probability (x): a panel a class, a line a classifier.
+    """Observed share (y) against predicted probability (x): panels are classes, lines are classifiers.
 
-    On the diagonal probabilities are what they say; below it, they are too high. The area of a dot grows with the
-    logarithm of the number of particles behind it.
+    On the diagonal, probabilities are calibrated; below it, they are too high. The area of a dot grows with the
+    logarithm of its number of particles.
 
     Args:
         bins: classifier -> ``metrics.calibration_bins``, shape (3, K, n_bins).
@@ -109,17 +126,19 @@ def reliability_diagrams(bins: Mapping[str, NDArray[np.float64]], classes: Seque
     return figure
 
 
+@styled
+@styled
 def precision_recall_curves(
     curves: Mapping[str, Sequence[tuple[Matrix, Matrix]]],
     points: Mapping[str, Sequence[tuple[float, float]]],
     classes: Sequence[str],
     title: str,
 ) -> Figure:
-    """Precision (y) against recall (x): a panel a class, a line a classifier, and a dot where its decisions lie.
+    """Precision (y) against recall (x): panels are classes, lines are classifiers, dots are the predicted classes.
 
     Args:
         curves: classifier -> recall and precision of each class, K pairs of arrays.
-        points: classifier -> recall and precision of its decisions for each class, K pairs; NaN is not drawn.
+        points: classifier -> recall and precision of its predicted classes, K pairs; NaN is not drawn.
         classes: the K names.
         title: above the picture.
     """

@@ -6,18 +6,41 @@ import numpy as np
 import pandas as pd
 from matplotlib.figure import Figure
 
-from lipnet.plots.figure import COLOURS
+from lipnet.evaluation.measures import LOWER_IS_BETTER, words
+from lipnet.plots.figure import COLOURS, styled
+from lipnet.plots.scores import class_measures
 
 MOST_RANKED = 30  # arms of a ranking that are drawn
 
 
-def grouped_bars(folds: pd.DataFrame, classes: Sequence[str], measure: str, title: str, axis: str) -> Figure:
-    """A group a class, a bar an arm; whiskers are the sd over folds.
+def picture(kind: str, folds: pd.DataFrame, classes: Sequence[str], judged: str, of_class: str, title: str) -> Figure:
+    """The figure of a study for one problem.
 
     Args:
-        folds: columns arm, class, measure, value, a row a fold; arms in order.
-        classes: groups.
-        measure: of the bars.
+        kind: bars (``grouped_bars``), ladder, ranking or measures (``scores.class_measures``).
+        folds: columns arm, class, measure, value, one row for each fold; arms in order.
+        classes: names of the classes.
+        judged: measure of a ranking.
+        of_class: measure of bars and ladders.
+        title: above the picture.
+    """
+    if kind == "ranking":
+        return ranking(folds, judged, judged in LOWER_IS_BETTER, title, words(judged))
+    if kind == "measures":
+        of_arms = folds.rename(columns={"arm": "classifier"})
+        return class_measures(of_arms, classes, list(dict.fromkeys(folds["arm"])), title)
+    draw = ladder if kind == "ladder" else grouped_bars
+    return draw(folds, classes, of_class, title, words(of_class))
+
+
+@styled
+def grouped_bars(folds: pd.DataFrame, classes: Sequence[str], measure: str, title: str, axis: str) -> Figure:
+    """Grouped bars: groups are classes, bars are arms; whiskers are the sd over folds.
+
+    Args:
+        folds: columns arm, class, measure, value, one row for each fold; arms in order.
+        classes: names of the groups.
+        measure: measure that is drawn.
         title: above the picture.
         axis: name of the measure.
     """
@@ -37,10 +60,11 @@ def grouped_bars(folds: pd.DataFrame, classes: Sequence[str], measure: str, titl
     return figure
 
 
+@styled
 def ladder(folds: pd.DataFrame, classes: Sequence[str], measure: str, title: str, axis: str) -> Figure:
-    """A line a class over the arms in their order; the band is one sd over folds on either side.
+    """One line for each class over the arms in their order; the band is one sd over folds on either side.
 
-    Arguments as for ``grouped_bars``.
+    The arguments are those of ``grouped_bars``.
     """
     arms = list(dict.fromkeys(folds["arm"]))
     figure = Figure(figsize=(0.8 * len(arms) + 2.4, 2.8), layout="constrained")
@@ -58,8 +82,9 @@ def ladder(folds: pd.DataFrame, classes: Sequence[str], measure: str, title: str
     return figure
 
 
+@styled
 def ranking(folds: pd.DataFrame, measure: str, lower_is_better: bool, title: str, axis: str) -> Figure:
-    """Arms by an overall measure, the best on top, at most thirty of them; dots are folds, the bar is mean ± sd."""
+    """Arms in order of an overall measure, the best on top, at most ``MOST_RANKED``; dots are folds, bars mean ± sd."""
     part = folds[(folds["class"] == "") & (folds["measure"] == measure)]
     means = part.groupby("arm")["value"].mean().sort_values(ascending=lower_is_better, kind="stable")
     shown = list(means.index[:MOST_RANKED])[::-1]

@@ -1,4 +1,7 @@
-"""From the settings of an arm to the folds that it trains, and back: crop, split, balance and decide in memory."""
+"""The folds that each arm of a study trains, from its settings; and the predictions of each arm, from the results.
+
+The stages crop, split, balance and decide run here in memory.
+"""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -17,8 +20,10 @@ from lipnet.classifiers.training_sets import inner_folds, training_set
 from lipnet.core import files
 from lipnet.core.errors import InputError
 from lipnet.core.settings import parse, pick, seed_of
-from lipnet.evaluation import choices, decisions, metrics
-from lipnet.evaluation.decisions import DecideSettings, Inner
+from lipnet.evaluation import choices, metrics
+from lipnet.evaluation.decisions import DecideSettings
+from lipnet.evaluation.measures import DEAD_FILTERS
+from lipnet.evaluation.posteriors import InnerScores, posterior
 from lipnet.evaluation.predictions import FoldOutput, Predictions, from_table, to_table
 from lipnet.samples import balance, crops, folds, particles
 from lipnet.samples.tables import Fold, Particles, folds_of, read_particles
@@ -26,45 +31,52 @@ from lipnet.studies.study import CLASSIFIER, Arm, override
 
 
 class Problem(NamedTuple):
-    """Particles of one problem, as ingest wrote them; the images stay on disk until they are cropped."""
+    """The particles of one problem that ingest wrote, and the file of their images, which are read for cropping."""
 
     particles: Particles
     store: Path
 
 
-class Part(NamedTuple):
-    """A fold, or an inner fold, with the training of each classifier that the arm needs."""
+class FoldTraining(NamedTuple):
+    """The trainings of one fold or inner fold, one for each classifier that the arm needs."""
 
     fold: Fold
-    training_set: balance.TrainingSet
     tasks: tuple[Task, ...]
 
 
-class Job(NamedTuple):
-    """One fold of one arm of one problem: the fold itself, and inner folds where its rule is fitted."""
+class ArmFold(NamedTuple):
+    """One fold of one arm of one problem.
+
+    Attributes:
+        data: particles of the problem.
+        arm: its name.
+        params: of the pipeline, with the changes of the arm.
+        classifier: name of a classifier, or of a row of decide.rules or decide.choices.
+        trainings: of the fold itself; then, if the rule of the arm is fitted, of each inner fold.
+    """
 
     data: Particles
     arm: str
     params: dict[str, Any]
     classifier: str
-    parts: tuple[Part, ...]
+    trainings: tuple[FoldTraining, ...]
 
     @property
     def fold(self) -> Fold:
         """The fold."""
-        return self.parts[0].fold
+        return self.trainings[0].fold
 
     @property
     def tasks(self) -> list[Task]:
-        """All that is to be trained, in the order in which ``results_of`` wants what was found."""
-        return [task for part in self.parts for task in part.tasks]
+        """The tasks of all trainings, in the order in which ``results_of`` expects their trials."""
+        return [task for training in self.trainings for task in training.tasks]
 
 
 def read_problem(params: dict[str, Any], name: str, folder: Path) -> Problem:
     """The particles of a problem.
 
     Raises:
-        InputError: ingest has not run for it.
+        InputError: ingest has not run for the problem.
     """
     table = folder / f"{name}.csv"
     if not table.exists():
@@ -72,14 +84,15 @@ def read_problem(params: dict[str, Any], name: str, folder: Path) -> Problem:
     return Problem(read_particles(params, name, table), folder / f"{name}.npz")
 
 
-def jobs_of(params: dict[str, Any], study: str, arm: str, changes: Arm, problem: Problem) -> list[Job]:
-    """Every fold of one arm, with all that its training needs.
+def arm_folds(params: dict[str, Any], study: str, arm: str, changes: Arm, problem: Problem) -> list[ArmFold]:
+    """Every fold of one arm, with everything that its training needs.
 
     Args:
         params: of the pipeline.
         study: its name, for messages.
         arm: its name.
-        changes: dotted keys to change; and the classifier: any that the pipeline knows, or a row of decide.rules.
+        changes: dotted keys of params.yaml to change; the key ``classifier`` names a classifier of the pipeline, or a
+            row of decide.rules or decide.choices.
         problem: the particles.
 
     Raises:
@@ -87,53 +100,51 @@ def jobs_of(params: dict[str, Any], study: str, arm: str, changes: Arm, problem:
     """
     try:
         changed, classifier = override(params, changes), changes.get(CLASSIFIER, NETWORK)
-        return list(_jobs(changed, arm, classifier, problem))
+        return list(_arm_folds(changed, arm, classifier, problem))
     except InputError as error:
         raise InputError(f"{study}, arm '{arm}': {error}") from None
 
 
-def _jobs(params: dict[str, Any], arm: str, classifier: str, problem: Problem) -> Iterator[Job]:
-    size = network_of(params).size_px
-    params["crop"]["sizes_px"] = [size]
+def _arm_folds(params: dict[str, Any], arm: str, classifier: str, problem: Problem) -> Iterator[ArmFold]:
+    params["crop"]["sizes_px"] = [network_of(params).size_px]
     sections = ("seed", "classes", "crop", "split", "balance", "source", "inner")
     key, data = json.dumps({name: pick(params, name) for name in sections}), problem.particles
-    decision = _decision(params, classifier, data)
+    selection = _selection(params, classifier, data)
+    names = selection.of if selection else [classifier]
     images, training_sets = _training_sets(problem, key)
     for fold, balanced in zip(_folds(params, data), training_sets, strict=True):
-        pairs = [(fold, balanced), *(_inner(problem, key, fold.number) if decision and decision.fitted else [])]
-        parts = (
-            Part(
-                one,
-                chosen,
-                tuple(
-                    task_of(params, of, data, one, images, chosen) for of in (decision.of if decision else [classifier])
-                ),
-            )
+        pairs = [(fold, balanced), *(_inner(problem, key, fold.number) if selection and selection.fitted else [])]
+        trainings = [
+            FoldTraining(one, tuple(task_of(params, name, data, one, images, chosen) for name in names))
             for one, chosen in pairs
-        )
-        yield Job(data, arm, params, classifier, tuple(parts))
+        ]
+        yield ArmFold(data, arm, params, classifier, tuple(trainings))
 
 
-def _decision(params: dict[str, Any], classifier: str, data: Particles) -> choices.Decision | None:
-    """What an arm's classifier rests on if it is a rule or a choice; otherwise None."""
+def _selection(params: dict[str, Any], classifier: str, data: Particles) -> choices.Selection | None:
+    """The rule or choice that an arm names as its classifier; None if it names a classifier."""
     settings = parse(DecideSettings, pick(params, "decide"), "decide")
     if classifier not in {*settings.rules, *settings.choices}:
         return None
-    return choices.decision_of(settings, classifier, data.problem, data.classes)
+    return choices.selection_of(settings, classifier, data.problem, data.classes)
 
 
-def check_arms(jobs: Sequence[Job], threads: int) -> None:
-    """Make sure that the arms of a problem can be compared, before any is trained.
+def check_arms(of_arms: Sequence[ArmFold], threads: int) -> None:
+    """Check before any training that the arms of each problem can be compared.
+
+    Args:
+        of_arms: all folds of all arms.
+        threads: of the numerical libraries, in each training.
 
     Raises:
-        InputError: two arms test on other rows, so that their folds are no pairs; or they are the very same.
+        InputError: two arms test on different rows, so that their folds are not paired; or two arms are identical.
     """
-    for problem, of_problem in groupby(jobs, key=lambda job: job.data.problem):
-        arms = {arm: list(members) for arm, members in groupby(of_problem, key=lambda job: job.arm)}
+    for problem, of_problem in groupby(of_arms, key=lambda one: one.data.problem):
+        arms = {arm: list(members) for arm, members in groupby(of_problem, key=lambda one: one.arm)}
         tested, trained = dict[str, str](), dict[tuple[str, ...], str]()
         for arm, members in arms.items():
-            tested[str([job.fold.test.tolist() for job in members])] = arm
-            names = tuple(cache_keys.digest(task, threads) for job in members for task in job.tasks)
+            tested[str([one.fold.test.tolist() for one in members])] = arm
+            names = tuple(cache_keys.digest(task, threads) for one in members for task in one.tasks)
             same = (*names, members[0].classifier, json.dumps(pick(members[0].params, "decide")))
             if trained.setdefault(same, arm) != arm:
                 raise InputError(
@@ -153,7 +164,7 @@ def _folds(params: dict[str, Any], data: Particles) -> list[Fold]:
     return folds_of(folds.assign(data.labels, data.groups, data.classes, settings, seed_of(params)))
 
 
-@lru_cache(maxsize=32)  # arms that crop, split and balance alike share the result, in time and in memory
+@lru_cache(maxsize=32)  # shared by arms with the same settings of these sections
 def _training_sets(problem: Problem, sections: str) -> tuple[balance.Images, list[balance.TrainingSet]]:
     params, data = json.loads(sections), problem.particles
     images = _crops(problem, parse(crops.CropSettings, pick(params, "crop"), "crop"))
@@ -178,47 +189,48 @@ def _crops(problem: Problem, settings: crops.CropSettings) -> balance.Images:
 
 
 def results_of(
-    jobs: Sequence[Job], found: Sequence[Trial]
+    of_arms: Sequence[ArmFold], found: Sequence[Trial]
 ) -> Iterator[tuple[str, dict[str, Predictions], pd.DataFrame]]:
-    """Per problem: its name, the predictions of each arm, and all measures: arm beside ``metrics.fold_table``.
+    """For each problem: its name, the predictions of each arm, and all measures.
+
+    The table of measures is ``metrics.fold_table`` with the number of dead filters and the column arm.
 
     Args:
-        jobs: all folds of all arms.
-        found: the trials of all tasks of all jobs, in their order.
+        of_arms: all folds of all arms.
+        found: the trials of the tasks of all these folds, in their order.
     """
     left = iter(found)
-    pairs_of_all = [(job, [next(left) for _ in job.tasks]) for job in jobs]
+    pairs_of_all = [(one, [next(left) for _ in one.tasks]) for one in of_arms]
     for name, pairs in groupby(pairs_of_all, key=lambda pair: pair[0].data.problem):
         predictions, tables = {}, []
         for arm, members in groupby(pairs, key=lambda pair: pair[0].arm):
             mine = list(members)
             predictions[arm] = _joined(mine)
-            dead = pd.DataFrame({**_key(job), "value": of_job[0].dead_filters} for job, of_job in mine)
+            dead = pd.DataFrame({**_key(one), "value": trials[0].dead_filters} for one, trials in mine)
             tables.append(pd.concat([metrics.fold_table(predictions[arm]), dead]).assign(arm=arm))
         yield name, predictions, pd.concat(tables)
 
 
-def _key(job: Job) -> dict[str, Any]:
-    fold = job.fold
+def _key(one: ArmFold) -> dict[str, Any]:
+    fold = one.fold
     counts = {"n_train": len(fold.train), "n_test": len(fold.test)}
-    return {"repeat": fold.repeat, "fold": fold.fold, **counts, "class": "", "measure": "dead_filters"}
+    return {"repeat": fold.repeat, "fold": fold.fold, **counts, "class": "", "measure": DEAD_FILTERS}
 
 
-def _joined(pairs: Sequence[tuple[Job, list[Trial]]]) -> Predictions:
-    job = pairs[0][0]
-    outputs = [_decided(one, found) for one, found in pairs]
-    return from_table(to_table([one.fold for one, _ in pairs], outputs, job.data), job.arm)
+def _joined(pairs: Sequence[tuple[ArmFold, list[Trial]]]) -> Predictions:
+    first = pairs[0][0]
+    outputs = [_output(one, trials) for one, trials in pairs]
+    return from_table(to_table([one.fold for one, _ in pairs], outputs, first.data), first.arm)
 
 
-def _decided(job: Job, found: list[Trial]) -> FoldOutput:
-    """What an arm says of its test rows: what the classifier says itself, or what its rule makes of that."""
-    data, decision = job.data, _decision(job.params, job.classifier, job.data)
-    if decision is None:
-        return output_of(found[0], job.classifier)
-    left, floor = iter(found), pick(job.params, "decide", "floor")
-    test, *inner = ([decisions.posterior(output_of(next(left), of), floor) for of in decision.of] for _ in job.parts)
-    held_out = [part.fold.test for part in job.parts[1:]]
-    scores = Inner(inner, np.concatenate([data.labels[rows] for rows in held_out])) if inner else None
-    natural = balance.natural_prior(data.labels[job.fold.train], len(data.classes))
-    decided = choices.decide(decision, test, natural, scores)
-    return FoldOutput(decided.predicted, decided.probabilities, natural)
+def _output(one: ArmFold, trials: list[Trial]) -> FoldOutput:
+    """The predictions of an arm for the test rows of a fold: those of its classifier, rule or choice."""
+    data, selection = one.data, _selection(one.params, one.classifier, one.data)
+    if selection is None:
+        return output_of(trials[0], one.classifier)
+    left, floor = iter(trials), pick(one.params, "decide", "floor")
+    test, *inner = ([posterior(output_of(next(left), of), floor) for of in selection.of] for _ in one.trainings)
+    held_out = [training.fold.test for training in one.trainings[1:]]
+    scores = InnerScores(inner, np.concatenate([data.labels[rows] for rows in held_out])) if inner else None
+    natural = balance.natural_prior(data.labels[one.fold.train], len(data.classes))
+    return choices.select(selection, test, natural, scores).output

@@ -1,8 +1,11 @@
-"""Studies: named sets of arms, each a few settings changed, all trained on the same folds (thesis, sections 8, 9)."""
+"""Studies (ablations): named sets of arms, all trained on the same folds (thesis, sections 8 and 9).
+
+An arm changes a few settings of params.yaml.
+"""
 
 from itertools import permutations
 from math import perm
-from typing import Any, Literal, Self
+from typing import Annotated, Any, Literal, Self
 
 from pydantic import Field, model_validator
 
@@ -10,23 +13,13 @@ from lipnet.core.errors import InputError
 from lipnet.core.recipes import set_values, with_recipe
 from lipnet.core.seeds import generator
 from lipnet.core.settings import Settings
+from lipnet.evaluation.measures import DEAD_FILTERS, HEADLINE_OF_CLASS, OVERALL, one_of
 
-CLASSIFIER = "classifier"  # key of an arm: any classifier that the pipeline knows, or a row of decide.rules
+CLASSIFIER = "classifier"  # key of an arm: a classifier of the pipeline, or a row of decide.rules or decide.choices
 RECIPE = "recipe"  # key of an arm, and of params.yaml
 SEPARATOR = ", "  # between the items of an ordered subset, in the name of its arm
 THREADS = "train_cnn.threads_per_fold"
-Measure = Literal[
-    "accuracy",
-    "balanced_accuracy",
-    "macro_f1",
-    "mcc",
-    "kappa",
-    "log_loss",
-    "brier",
-    "ece",
-    "average_precision",
-    "dead_filters",
-]
+Measure = Annotated[str, one_of((*OVERALL, DEAD_FILTERS))]
 Arm = dict[str, Any]  # dotted keys of params.yaml -> value
 
 
@@ -35,8 +28,8 @@ class ScaleSettings(Settings):
 
     Attributes:
         settings: dotted keys of params.yaml -> value, for every arm of every study.
-        subsets: how many arms of a study of ordered subsets to draw; None for all.
-        problems: study -> fewer problems than it names.
+        subsets: number of arms to draw in a study of ordered subsets; None for all.
+        problems: study -> problems to use instead of its own.
     """
 
     settings: dict[str, Any]
@@ -45,14 +38,19 @@ class ScaleSettings(Settings):
 
 
 class Choice(Settings):
-    """What studies/params.yaml chooses: a scale, and problems for all studies in place of their own (None)."""
+    """The keys scale and problems of studies/params.yaml.
+
+    Attributes:
+        scale: name of a row of ``scales``.
+        problems: problems of all studies; None: each study names its own.
+    """
 
     scale: str
     problems: list[str] | None
 
 
 class SubsetSettings(Settings):
-    """Arms made by a rule: every ordered subset, but the empty one, of some items becomes the value of one key."""
+    """Arms from ordered subsets: each non-empty ordered subset of the items is the value of the key in one arm."""
 
     key: str
     items: list[str] = Field(min_length=1)
@@ -63,19 +61,20 @@ class StudySettings(Settings):
 
     Attributes:
         title: what is compared.
-        thesis: sections, figures and tables of the thesis that it repeats; empty where there are none.
+        thesis: sections, figures and tables of the thesis that the study reproduces; may be empty.
         problems: names of problems.
         settings: dotted keys of params.yaml -> value, for every arm of this study.
-        arms: name -> what it changes; the key ``classifier`` names another one than the network.
-        subsets: arms by rule, in place of ``arms``.
-        only: arm -> problems, where an arm does not fit all.
-        against: each arm is judged against the one before it (previous), the best one (best), or the arm so named.
-        judged: overall measure that is judged.
-        shown: overall measures of the table.
-        of_class: measure per class, in the table and in the figure.
+        arms: name -> dotted keys of params.yaml with their values; the key ``classifier`` replaces the network by
+            another classifier.
+        subsets: arms from ordered subsets, instead of ``arms``.
+        only: arm -> problems, for arms that do not apply to all problems.
+        against: reference of each arm: the arm before it (previous), the best arm (best), or the arm of that name.
+        judged: overall measure that is tested.
+        shown: overall measures in the table.
+        of_class: measure of each class, in the table and in the figure.
         figure: bars (grouped bars), ladder (lines over the arms), ranking (arms by the judged measure) or measures
-            (all measures per class).
-        confusion: draw the mean confusion matrices too.
+            (all measures of each class).
+        confusion: whether to draw the mean confusion matrices.
     """
 
     title: str
@@ -88,24 +87,31 @@ class StudySettings(Settings):
     against: str
     judged: Measure
     shown: list[Measure]
-    of_class: Literal["tpr", "ppv", "f1"]
+    of_class: Annotated[str, one_of(HEADLINE_OF_CLASS)]
     figure: Literal["bars", "ladder", "ranking", "measures"]
     confusion: bool = False
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         if bool(self.arms) == bool(self.subsets):
-            raise ValueError("give it arms, or subsets, and not both")
+            raise ValueError("a study needs either arms or subsets, not both")
         if self.subsets and self.confusion:
-            raise ValueError("confusion goes with arms, not with subsets, which are too many")
+            raise ValueError("confusion is for arms only; there are too many subsets")
         return self
 
 
 def arms_of(name: str, study: StudySettings, problem: str, scale: ScaleSettings, seed: int) -> dict[str, Arm]:
-    """The arms of a study that fit a problem, each with all that it changes: the scale's, the study's, its own.
+    """The arms of a study for one problem, each with all its changes: those of the scale, of the study, its own.
+
+    Args:
+        name: of the study, for messages.
+        study: its settings.
+        problem: name of the problem.
+        scale: the chosen scale.
+        seed: seed of the run, for drawing ordered subsets.
 
     Raises:
-        InputError: ``only`` or ``against`` name an arm that the study has not, or has not for this problem.
+        InputError: ``only`` or ``against`` name an arm that does not exist in the study or for this problem.
     """
     arms = study.arms if study.subsets is None else _ordered_subsets(study.subsets, scale.subsets, seed)
     fitting = {arm: changes for arm, changes in arms.items() if problem in study.only.get(arm, [problem])}
@@ -118,7 +124,7 @@ def arms_of(name: str, study: StudySettings, problem: str, scale: ScaleSettings,
 
 
 def count(subsets: SubsetSettings) -> int:
-    """How many ordered subsets there are, the empty one left out: 325 of five items."""
+    """Number of non-empty ordered subsets; 325 for five items."""
     n = len(subsets.items)
     return sum(perm(n, length) for length in range(1, n + 1))
 
@@ -134,15 +140,15 @@ def _ordered_subsets(settings: SubsetSettings, n: int | None, seed: int) -> dict
 
 
 def override(params: dict[str, Any], changes: Arm) -> dict[str, Any]:
-    """A copy of params with the recipe of an arm and then the values of its dotted keys.
+    """A copy of params with the recipe of an arm applied first, then its dotted keys.
 
-    ``classifier`` is no key of params and left out. An arm that names no recipe has that of params.
+    An arm without a recipe uses the recipe of params. The key ``classifier`` does not belong to params and is ignored.
 
     Raises:
-        InputError: there is no such key (the message offers the nearest spelling), or arms cannot change it.
+        InputError: a key does not exist (the message offers the nearest spelling), or arms must not change it.
     """
     if THREADS in changes:
-        raise InputError(f"{THREADS} is that of the whole run; change it in params.yaml")
+        raise InputError(f"{THREADS} is the same for the whole run; change it in params.yaml")
     named = {key: value for key, value in changes.items() if key == RECIPE}
     others = {key: value for key, value in changes.items() if key not in (RECIPE, CLASSIFIER)}
     return set_values(with_recipe(set_values(params, named)), others)

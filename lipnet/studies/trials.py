@@ -1,7 +1,7 @@
-"""Trials: folds of networks and SVMs, trained in one pool, each remembered under a digest of all that it depends on.
+"""Trials: trained folds of all studies, cached on disk.
 
-The same fold of the same arm is trained once, whichever study asks for it, and a run that was killed goes on where it
-stopped.
+The cache key is a hash of everything that a trained fold depends on. Each fold of an arm is therefore trained once,
+even if several studies use it, and an interrupted run resumes.
 """
 
 from collections.abc import Callable, Iterable, Sequence
@@ -21,22 +21,25 @@ Watch = Callable[[Done, int], Done]
 
 
 def run_all(tasks: Sequence[Task], folder: Path, threads_per_task: int, watch: Watch) -> list[Trial]:
-    """The trials of all tasks, in order; those that the folder remembers are not run again.
+    """The trials of all tasks, in order; cached trials are not run again.
 
-    A trial is written as soon as it is there, by this process: workers may be on other machines.
+    This process writes each trial when it is done, because workers may run on other machines.
 
     Args:
-        tasks: folds of networks and SVMs.
-        folder: of the remembered trials.
+        tasks: folds to train.
+        folder: of the cached trials.
         threads_per_task: of the numerical libraries.
-        watch: (trials as they are done, how many) -> the same trials; for a progress bar.
+        watch: (finished trials, their number) -> the same trials; for a progress bar.
+
+    Raises:
+        InputError: a cached trial is damaged, or training fails.
     """
     paths = [folder / f"{digest(task, threads_per_task)}.npz" for task in tasks]
     missing = {path: task for path, task in zip(paths, tasks, strict=True) if not path.exists()}
     names = list(missing)
     for number, trial in watch(stream_as_done(train, missing.values(), threads_per_task), len(missing)):
         files.write_arrays(names[number], _to_arrays(trial))
-    return [_remembered(path) for path in paths]
+    return [_read(path) for path in paths]
 
 
 def _to_arrays(trial: Trial) -> dict[str, Any]:
@@ -46,7 +49,7 @@ def _to_arrays(trial: Trial) -> dict[str, Any]:
     return arrays
 
 
-def _remembered(path: Path) -> Trial:
+def _read(path: Path) -> Trial:
     arrays = files.read_arrays(path)
     names = [name.removesuffix(".predicted") for name in arrays if name.endswith(".predicted")]
     outputs = {name: _output(arrays, name) for name in names}

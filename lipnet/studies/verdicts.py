@@ -1,4 +1,4 @@
-"""What a study found: every arm against its reference on the same folds, judged by a corrected test, in words."""
+"""The report of a study: each arm against its reference on the same folds, with a corrected test and a verdict."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -7,25 +7,11 @@ import numpy as np
 import pandas as pd
 
 from lipnet.evaluation.comparison import Difference, corrected_t_test, holm
-from lipnet.evaluation.metrics import LOWER_IS_BETTER, class_ratios, mean_sd
+from lipnet.evaluation.formatting import UNDEFINED, markdown_table, mean_with_sd
+from lipnet.evaluation.measures import DEAD_FILTERS, LOWER_IS_BETTER, words
+from lipnet.evaluation.metrics import class_ratios, mean_sd, spread, summary
 from lipnet.studies.study import SEPARATOR, StudySettings, SubsetSettings, count
 
-LOWER = LOWER_IS_BETTER | {"dead_filters"}
-NAMES = {
-    "macro_f1": "macro F1",
-    "balanced_accuracy": "balanced accuracy",
-    "mcc": "MCC",
-    "accuracy": "accuracy",
-    "kappa": "kappa",
-    "log_loss": "log loss",
-    "brier": "Brier score",
-    "ece": "calibration error",
-    "average_precision": "average precision",
-    "dead_filters": "dead filters",
-    "tpr": "TPR",
-    "ppv": "PPV",
-    "f1": "F1",
-}
 INTRODUCTION = """\
 # {title}
 
@@ -40,18 +26,32 @@ mean that there is none: few folds show large differences only.
 Known = dict[tuple[str, str], float]  # (arm, class) -> value in the thesis
 
 
+def summaries_of(folds: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
+    """The record of one problem in metrics.json: arm -> ``metrics.summary`` and the dead filters, mean and sd.
+
+    Args:
+        folds: as for ``judge``.
+        classes: names of the classes.
+    """
+    found = {}
+    for arm, part in folds.groupby("arm", sort=False):
+        dead = part.loc[part["measure"] == DEAD_FILTERS, "value"].to_numpy(dtype=np.float64)
+        found[str(arm)] = {**summary(part, classes), DEAD_FILTERS: spread(dead)}
+    return found
+
+
 def judge(folds: pd.DataFrame, study: StudySettings, confidence: float) -> pd.DataFrame:
     """Each arm of one problem against its reference, by the measure that the study judges.
 
     Args:
         folds: columns arm, repeat, fold, n_train, n_test, class ("" for overall), measure, value; arms in order.
-        study: which arm is the reference of each, and the measure.
+        study: its reference (``against``) and its measure (``judged``).
         confidence: level of the intervals; 1 - confidence is the level of the test.
 
     Returns:
-        A row an arm that has a reference: arm, reference, difference (arm minus reference), low, high, p, p_holm
-        (Holm's correction over the rows), folds (where both are defined), verdict (better, worse, no difference seen,
-        undefined).
+        One row for each arm with a reference: arm, reference, difference (arm minus reference), low, high, p, p_holm
+        (Holm's correction over the rows), folds (number where both are defined), verdict (better, worse, no difference
+        seen, undefined).
     """
     part = folds[(folds["class"] == "") & (folds["measure"] == study.judged)]
     wide = part.pivot_table(index=["repeat", "fold"], columns="arm", values="value", dropna=False)
@@ -76,10 +76,10 @@ def _references(arms: Sequence[str], wide: pd.DataFrame, study: StudySettings) -
         return dict(zip(arms[1:], arms[:-1], strict=True))
     reference = study.against
     if study.against == "best":
-        means = wide.mean().where(wide.notna().all())  # an arm that is undefined in some fold cannot be the best
+        means = wide.mean().where(wide.notna().all())  # an arm with an undefined fold cannot be the best
         if means.isna().all():
             return {}
-        reference = str(means.idxmin() if study.judged in LOWER else means.idxmax())
+        reference = str(means.idxmin() if study.judged in LOWER_IS_BETTER else means.idxmax())
     return {arm: reference for arm in arms if arm != reference}
 
 
@@ -87,20 +87,27 @@ def _with_verdicts(table: pd.DataFrame, judged: str, confidence: float) -> pd.Da
     if table.empty:
         return table
     adjusted = holm(table["p"].to_numpy())
-    sign = -1 if judged in LOWER else 1
-    words = np.where(sign * table["difference"] > 0, "better", "worse")
-    seen = np.where(adjusted < 1 - confidence, words, "no difference seen")
-    return table.assign(p_holm=adjusted, verdict=np.where(np.isfinite(adjusted), seen, "undefined"))
+    sign = -1 if judged in LOWER_IS_BETTER else 1
+    direction = np.where(sign * table["difference"] > 0, "better", "worse")
+    seen = np.where(adjusted < 1 - confidence, direction, "no difference seen")
+    return table.assign(p_holm=adjusted, verdict=np.where(np.isfinite(adjusted), seen, UNDEFINED))
 
 
 def effects(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, confidence: float) -> pd.DataFrame:
-    """The effect of each item of ordered subsets, whatever its place: least squares on which items an arm has, by fold.
+    """The effect of each item of ordered subsets, at any position.
 
-    All items are fitted at once, as arms with one item have more of the others too.
+    In each fold, least squares fits the measure of the arms to the items that they have. All items are fitted together,
+    because arms with one item often have others too.
+
+    Args:
+        folds: as for ``judge``.
+        subsets: the items.
+        judged: the measure.
+        confidence: as for ``judge``.
 
     Returns:
-        A row an item: item, difference (with minus without), low, high, p, p_holm, verdict. No row where the arms
-        cannot tell the items apart.
+        One row for each item: item, difference (with minus without), low, high, p, p_holm, verdict. No rows if the arms
+        are too few to separate the items.
     """
     part = folds[(folds["class"] == "") & (folds["measure"] == judged)]
     wide = part.pivot_table(index=["repeat", "fold"], columns="arm", values="value", dropna=False).dropna()
@@ -115,14 +122,14 @@ def effects(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, confidenc
 
 
 def thesis_values(reported: pd.DataFrame, study: str, problem: str, measure: str) -> Known:
-    """What the thesis reports of a measure per class: (arm, class) -> value.
+    """The values that the thesis reports for a measure of each class: (arm, class) -> value.
 
     Args:
         reported: columns study, problem, arm, actual, predicted, quantity, value: an F1 score, or an entry of a mean
             confusion matrix, normalised by true class (share) or as a count.
         study: its name.
         problem: its name.
-        measure: f1, tpr or ppv; TPR from shares; all three from counts.
+        measure: f1, tpr or ppv. Shares give the TPR; counts give all three.
     """
     part = reported[(reported["study"] == study) & (reported["problem"] == problem)]
     of_f1 = part[(part["quantity"] == "f1") & (measure == "f1")]
@@ -137,16 +144,17 @@ def thesis_values(reported: pd.DataFrame, study: str, problem: str, measure: str
 
 
 def head(study: StudySettings, scale: str, source: str, confidence: float) -> str:
-    """What is compared, on what, and how to read it."""
+    """The start of the report: title, data, and how to read the tables."""
     thesis = f"Thesis: {study.thesis}. " if study.thesis else ""
-    words = {"level": f"{1 - confidence:.2g}", "percent": f"{100 * confidence:.0f}", "judged": NAMES[study.judged]}
-    return INTRODUCTION.format(title=study.title, thesis=thesis, scale=scale, source=source, **words)
+    level, percent = f"{1 - confidence:.2g}", f"{100 * confidence:.0f}"
+    named = {"title": study.title, "thesis": thesis, "scale": scale, "source": source, "judged": words(study.judged)}
+    return INTRODUCTION.format(**named, level=level, percent=percent)
 
 
 def section(
     problem: str, folds: pd.DataFrame, study: StudySettings, classes: Sequence[str], known: Known, confidence: float
 ) -> str:
-    """All that a report says of one problem: verdicts, table and, for ordered subsets, the effect of each item."""
+    """The section of one problem: verdicts, table and, for ordered subsets, the effect of each item."""
     judged = judge(folds, study, confidence)
     absent = {arm: f"only for {', '.join(fit)}" for arm, fit in study.only.items() if problem not in fit}
     parts = [f"## {problem}\n", in_words(judged, study, absent), to_markdown(folds, judged, study, classes, known)]
@@ -167,27 +175,25 @@ def _about_subsets(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, co
 def to_markdown(
     folds: pd.DataFrame, verdicts: pd.DataFrame, study: StudySettings, classes: Sequence[str], known: Known
 ) -> str:
-    """The table of one problem: mean ± sd over the folds, in brackets what the thesis reports, and the verdict."""
-    judged = NAMES[study.judged]
-    heads = ["arm", *(NAMES[name] for name in study.shown), *(f"{label} {NAMES[study.of_class]}" for label in classes)]
-    lines = [_row([*heads, f"{judged} against", "difference [interval]", "p (Holm)", "verdict"])]
-    lines.append("|" + "---|" * (len(heads) + 4))
+    """The table of one problem: mean ± sd over the folds, the value of the thesis in brackets, and the verdict."""
+    judged = words(study.judged)
+    heads = ["arm", *(words(name) for name in study.shown), *(f"{label} {words(study.of_class)}" for label in classes)]
+    header, lines = [*heads, f"{judged} against", "difference [interval]", "p (Holm)", "verdict"], []
     groups = {key: part["value"].to_numpy(dtype=np.float64) for key, part in folds.groupby(["arm", "class", "measure"])}
     arms = list(dict.fromkeys(folds["arm"]))
     if study.figure == "ranking":
         mean = {arm: mean_sd(groups[arm, "", study.judged])[0] for arm in arms}
-        arms.sort(key=lambda arm: mean[arm] if study.judged in LOWER else -mean[arm])
+        arms.sort(key=lambda arm: mean[arm] if study.judged in LOWER_IS_BETTER else -mean[arm])
     rows = verdicts.set_index("arm") if len(verdicts) else verdicts
     for arm in arms:
         cells = [arm, *(_spread(groups[arm, "", name]) for name in study.shown)]
         cells += [_spread(groups[arm, label, study.of_class], known.get((arm, label))) for label in classes]
-        lines.append(_row([*cells, *(_judged(rows.loc[arm]) if arm in rows.index else ["", "", "", ""])]))
-    return "\n".join(lines) + "\n"
+        lines.append([*cells, *(_judged(rows.loc[arm]) if arm in rows.index else ["", "", "", ""])])
+    return "\n".join(markdown_table(header, lines)) + "\n"
 
 
 def _spread(values: Any, reported: float | None = None) -> str:
-    mean, sd = mean_sd(values)
-    text = f"{mean:.3f} ± {sd:.3f}" if np.isfinite(sd) else f"{mean:.3f}" if np.isfinite(mean) else "undefined"
+    text = mean_with_sd(*mean_sd(values))
     defined = int(np.isfinite(values).sum())
     if 0 < defined < len(values):
         text += f" in {defined} of {len(values)} folds"
@@ -199,36 +205,28 @@ def _judged(row: pd.Series) -> list[str]:
 
 
 def _interval(row: pd.Series) -> str:
-    # Rounded first and 0 added, so that nothing is called -0.000.
+    # Rounding first and adding 0 avoids -0.000.
     difference, low, high = (f"{round(float(row[name]), 3) + 0:+.3f}" for name in ("difference", "low", "high"))
     return f"{difference} [{low}, {high}]" if np.isfinite(row["low"]) else difference
 
 
 def _probability(row: pd.Series) -> str:
-    return f"{row['p_holm']:.3f}" if np.isfinite(row["p_holm"]) else "undefined"
+    return f"{row['p_holm']:.3f}" if np.isfinite(row["p_holm"]) else UNDEFINED
 
 
 def effects_to_markdown(table: pd.DataFrame, judged: str) -> str:
-    """The table of ``effects``."""
-    lines = [
-        _row(["item", f"{NAMES[judged]}, with minus without [interval]", "p (Holm)", "verdict"]),
-        "|---|---|---|---|",
-    ]
-    for _, row in table.iterrows():
-        lines.append(_row([row["item"], _interval(row), _probability(row), str(row["verdict"])]))
-    return "\n".join(lines) + "\n"
-
-
-def _row(cells: Sequence[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    """The result of ``effects`` as a Markdown table."""
+    header = ["item", f"{words(judged)}, with minus without [interval]", "p (Holm)", "verdict"]
+    rows = [[row["item"], _interval(row), _probability(row), str(row["verdict"])] for _, row in table.iterrows()]
+    return "\n".join(markdown_table(header, rows)) + "\n"
 
 
 def in_words(verdicts: pd.DataFrame, study: StudySettings, absent: Mapping[str, str]) -> str:
-    """The verdicts as sentences, an arm each or, against the best one, one for all; then arms not run, and why."""
-    judged = NAMES[study.judged]
+    """The verdicts as sentences: one for each arm, or one for all arms against the best; then the arms not run."""
+    judged = words(study.judged)
     if study.against == "best" and len(verdicts):
         counts = verdicts["verdict"].value_counts()
-        worse, equal, unknown = (counts.get(word, 0) for word in ("worse", "no difference seen", "undefined"))
+        worse, equal, unknown = (counts.get(word, 0) for word in ("worse", "no difference seen", UNDEFINED))
         lines = [
             f"- Best {judged}: {verdicts['reference'].iloc[0]}. Of the other {len(verdicts)} arms, {worse} are worse, "
             f"{equal} are not shown to differ and {unknown} cannot be judged. The best was picked on the folds that it "

@@ -26,7 +26,7 @@ from lipnet.deployment.predict import (
     shift,
     summarise,
 )
-from lipnet.evaluation import decisions
+from lipnet.evaluation import decisions, posteriors
 from lipnet.samples import crops, features, particles
 from lipnet.samples.particles import Particle
 from lipnet.sources.rows import Rejected
@@ -161,7 +161,8 @@ def test_the_shift_is_that_of_the_decision_rules_with_the_priors_of_each_model(t
     for row, one in zip(shifted, models, strict=True):
         rule = decisions.Rule(0.5, 1 - np.eye(2), None)
         prior, natural = np.array(one.description.training_prior), np.array(one.description.natural_prior)
-        _, expected = rule.apply([decisions.Posterior(decisions.unsmooth(stated[0], 0.1, 0.01), prior)], natural)
+        given = posteriors.Posterior(posteriors.unsmooth(stated[0], 0.1, 0.01), prior)
+        expected = rule.apply([given], natural).probabilities
         assert_allclose(row, expected)
     assert_array_equal(shift(stated, models, None, 0), stated)
 

@@ -8,7 +8,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from lipnet.evaluation import metrics
-from lipnet.evaluation.bootstrap import MEASURES, differences, draw, group_sums, measures
+from lipnet.evaluation.bootstrap import differences, draw, group_sums, measures
+from lipnet.evaluation.measures import POOLED
 from lipnet.evaluation.predictions import Predictions
 
 N, K, REPEATS, GROUPS = 60, 3, 2, 12
@@ -34,7 +35,7 @@ def _differences(
 
 def _measured(predictions: Predictions, rows: NDArray[np.int64]) -> list[float]:
     overall, _ = metrics.score(predictions.true[rows], predictions.predicted[rows], predictions.probabilities[rows])
-    return [overall[name] for name in MEASURES]
+    return [overall[name] for name in POOLED]
 
 
 def test_measures_of_a_resample_are_those_of_its_rows_averaged_over_repeats() -> None:

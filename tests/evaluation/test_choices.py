@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 from lipnet.core.errors import InputError
 from lipnet.core.settings import parse
 from lipnet.evaluation import metrics
-from lipnet.evaluation.choices import Decision, decide, decision_of, to_table
-from lipnet.evaluation.decisions import DecideSettings, Inner, Posterior
+from lipnet.evaluation.choices import Selection, select, selection_of, to_table
+from lipnet.evaluation.decisions import DecideSettings
+from lipnet.evaluation.posteriors import InnerScores, Posterior
 
 CLASSES = ["A", "B"]
 NATURAL, EVEN = np.array([0.8, 0.2]), np.array([0.5, 0.5])
@@ -27,8 +28,8 @@ def _settings(**choice: Any) -> DecideSettings:
     return parse(DecideSettings, {"floor": 0.001, "rules": rules, "choices": {"chosen": row}}, "decide")
 
 
-def _decision(name: str = "chosen", **choice: Any) -> Decision:
-    return decision_of(_settings(**choice), name, "p", CLASSES)
+def _selection(name: str = "chosen", **choice: Any) -> Selection:
+    return selection_of(_settings(**choice), name, "p", CLASSES)
 
 
 def _stated(labels: NDArray[np.int64], sure: float, seed: int, prior: NDArray[np.float64] = EVEN) -> Posterior:
@@ -39,90 +40,92 @@ def _stated(labels: NDArray[np.int64], sure: float, seed: int, prior: NDArray[np
     return Posterior(np.stack([first, 1 - first], axis=1), prior)
 
 
-def _inner(cnn: float, svm: float, labels: NDArray[np.int64] = LABELS) -> Inner:
+def _inner(cnn: float, svm: float, labels: NDArray[np.int64] = LABELS) -> InnerScores:
     """Three inner folds, not of one size."""
     parts = np.split(labels, [15, 40])
     stated = [[_stated(part, cnn, n), _stated(part, svm, 9 + n, NATURAL)] for n, part in enumerate(parts)]
-    return Inner(stated, labels)
+    return InnerScores(stated, labels)
 
 
 TEST = [_stated(LABELS, 0.6, 20), _stated(LABELS, 0.6, 21, NATURAL)]
 
 
 def test_a_choice_rests_on_the_classifiers_of_all_its_candidates_and_needs_inner_scores() -> None:
-    decision = _decision(of=["trees", "tuned", "shifted"])
-    assert decision.of == ["trees", "cnn", "svm"]
-    assert decision.fitted
-    assert not _decision("shifted").fitted
-    assert _decision("tuned").fitted and _decision("tuned").of == ["cnn", "svm"]
+    selection = _selection(of=["trees", "tuned", "shifted"])
+    assert selection.of == ["trees", "cnn", "svm"]
+    assert selection.fitted
+    assert not _selection("shifted").fitted
+    assert _selection("tuned").fitted and _selection("tuned").of == ["cnn", "svm"]
 
 
 @pytest.mark.parametrize(("cnn", "svm", "expected"), [(0.9, 0.55, "cnn"), (0.52, 0.9, "svm")])
 @pytest.mark.parametrize("by", ["macro_f1", "mcc", "balanced_accuracy", "log_loss"])
 def test_the_best_on_inner_scores_answers(cnn: float, svm: float, expected: str, by: str) -> None:
-    decision = _decision(of=["cnn", "svm"], by=by)
-    decided = decide(decision, TEST, NATURAL, _inner(cnn, svm))
-    assert decided.chosen == expected
-    answer = TEST[decision.of.index(expected)].probabilities
-    assert_array_equal(decided.probabilities, answer)
-    assert_array_equal(decided.predicted, answer.argmax(axis=1))
+    selection = _selection(of=["cnn", "svm"], by=by)
+    result = select(selection, TEST, NATURAL, _inner(cnn, svm))
+    assert result.chosen == expected
+    answer = TEST[selection.of.index(expected)].probabilities
+    assert_array_equal(result.output.probabilities, answer)
+    assert_array_equal(result.output.predicted, answer.argmax(axis=1))
+    assert_array_equal(result.output.prior, EVEN if expected == "cnn" else NATURAL)  # the classifier's own
 
 
 def test_scores_are_pooled_over_the_inner_folds() -> None:
     inner = _inner(0.6, 0.7)
-    decided = decide(_decision(), TEST, NATURAL, inner)
+    result = select(_selection(), TEST, NATURAL, inner)
     for column, name in enumerate(("cnn", "svm")):
         said = np.concatenate([part[column].probabilities for part in inner.parts])
-        assert decided.scores[name] == metrics.score(LABELS, said.argmax(axis=1), said)[0]["macro_f1"]
-    assert decided.scores["shifted"] != decided.scores["cnn"]
+        assert result.scores[name] == metrics.score(LABELS, said.argmax(axis=1), said)[0]["macro_f1"]
+    assert result.scores["shifted"] != result.scores["cnn"]
 
 
 def test_a_rule_alone_answers_as_it_does_without_a_choice() -> None:
-    settings, decision = _settings(), _decision("shifted")
-    decided = decide(decision, TEST[:1], NATURAL, None)
-    rule = decision_of(settings, "shifted", "p", CLASSES).candidates["shifted"].rule
+    settings, selection = _settings(), _selection("shifted")
+    result = select(selection, TEST[:1], NATURAL, None)
+    rule = selection_of(settings, "shifted", "p", CLASSES).candidates["shifted"].rule
     assert rule is not None
-    predicted, probabilities = rule.apply(TEST[:1], NATURAL)
-    assert_array_equal(decided.predicted, predicted)
-    assert_array_equal(decided.probabilities, probabilities)
-    assert (decided.chosen, decided.scores) == ("shifted", {})
+    expected = rule.apply(TEST[:1], NATURAL)
+    assert_array_equal(result.output.predicted, expected.predicted)
+    assert_array_equal(result.output.probabilities, expected.probabilities)
+    assert_allclose(result.output.prior, NATURAL)
+    assert (result.chosen, result.scores) == ("shifted", {})
 
 
 def test_what_is_fitted_is_scored_on_inner_folds_that_it_was_not_fitted_on() -> None:
     """Scores by hand: offsets fitted to two inner folds, applied to the third; the answer uses those fitted to all."""
-    decision, inner = _decision(of=["tuned", "cnn"]), _inner(0.6, 0.5)
-    decided = decide(decision, TEST, NATURAL, inner)
-    rule = decision.candidates["tuned"].rule
+    selection, inner = _selection(of=["tuned", "cnn"]), _inner(0.6, 0.5)
+    result = select(selection, TEST, NATURAL, inner)
+    rule = selection.candidates["tuned"].rule
     assert rule is not None
     labels, said = np.split(LABELS, [15, 40]), []
     for number, part in enumerate(inner.parts):
         rest = [n for n in range(3) if n != number]
-        fitting = Inner([inner.parts[n] for n in rest], np.concatenate([labels[n] for n in rest]))
-        said.append(rule.apply(part, NATURAL, fitting)[0])
+        fitting = InnerScores([inner.parts[n] for n in rest], np.concatenate([labels[n] for n in rest]))
+        said.append(rule.apply(part, NATURAL, fitting).predicted)
     expected = metrics.score(LABELS, np.concatenate(said), np.full((60, 2), 0.5))[0]["macro_f1"]
-    assert decided.scores["tuned"] == pytest.approx(expected)
-    in_sample = np.concatenate([rule.apply(part, NATURAL, inner)[0] for part in inner.parts])
+    assert result.scores["tuned"] == pytest.approx(expected)
+    in_sample = np.concatenate([rule.apply(part, NATURAL, inner).predicted for part in inner.parts])
     assert not np.array_equal(in_sample, np.concatenate(said))
-    alone = decide(_decision("tuned"), TEST, NATURAL, inner)
-    assert_allclose(alone.probabilities, rule.apply(TEST, NATURAL, inner)[1])
+    alone = select(_selection("tuned"), TEST, NATURAL, inner)
+    assert_allclose(alone.output.probabilities, rule.apply(TEST, NATURAL, inner).probabilities)
 
 
 def test_of_equals_the_first_is_taken_and_an_undefined_score_loses() -> None:
-    same = Inner([[part[0], part[0]] for part in _inner(0.7, 0.7).parts], LABELS)
-    assert decide(_decision(of=["svm", "cnn"]), TEST, NATURAL, same).chosen == "svm"
+    same = InnerScores([[part[0], part[0]] for part in _inner(0.7, 0.7).parts], LABELS)
+    assert select(_selection(of=["svm", "cnn"]), TEST, NATURAL, same).chosen == "svm"
     one_class = [Posterior(np.tile([0.9, 0.1], (len(part[0].probabilities), 1)), EVEN) for part in same.parts]
-    useless = Inner([[one, part[0]] for one, part in zip(one_class, same.parts, strict=True)], LABELS)
-    decided = decide(_decision(of=["cnn", "svm"], by="mcc"), TEST, NATURAL, useless)
-    assert np.isnan(decided.scores["cnn"]) and decided.chosen == "svm"  # it names one class only: 0/0
+    useless = InnerScores([[one, part[0]] for one, part in zip(one_class, same.parts, strict=True)], LABELS)
+    result = select(_selection(of=["cnn", "svm"], by="mcc"), TEST, NATURAL, useless)
+    assert np.isnan(result.scores["cnn"]) and result.chosen == "svm"  # it names one class only: 0/0
 
 
 def test_the_table_has_a_row_a_candidate_and_none_where_there_is_no_choice() -> None:
-    decided = decide(_decision(), TEST, NATURAL, _inner(0.9, 0.55))
-    table = to_table("chosen", "macro_f1", 2, 1, decided)
+    result = select(_selection(), TEST, NATURAL, _inner(0.9, 0.55))
+    table = to_table("chosen", "macro_f1", 2, 1, result)
     assert table["candidate"].tolist() == ["cnn", "svm", "shifted"]
     assert table["chosen"].sum() == 1
     assert table.loc[table["chosen"] == 1, "value"].item() == table["value"].max()
-    assert to_table("shifted", "", 0, 0, decide(_decision("shifted"), TEST[:1], NATURAL, None)).empty
+    assert to_table("shifted", "", 0, 0, select(_selection("shifted"), TEST[:1], NATURAL, None)).empty
 
 
 @pytest.mark.parametrize(

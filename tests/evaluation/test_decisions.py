@@ -13,15 +13,12 @@ from lipnet.core.errors import InputError
 from lipnet.core.settings import parse
 from lipnet.evaluation.decisions import (
     DecideSettings,
-    Inner,
-    Posterior,
     check_problems,
     least_cost,
-    natural_prior,
     rule_of,
-    shift_prior,
-    unsmooth,
 )
+from lipnet.evaluation.posteriors import InnerScores, Posterior, shift_prior, unsmooth
+from lipnet.samples.balance import natural_prior
 
 FLOOR = 1e-3
 CLASSES = ["Full", "Empty", "Uncertain"]
@@ -105,22 +102,25 @@ def _settings(**changes: Any) -> DecideSettings:
 
 def test_a_rule_shifts_to_the_natural_prior_unless_the_user_gives_another() -> None:
     p, natural = np.array([[0.5, 0.3, 0.2]]), np.array([0.2, 0.6, 0.2])
-    predicted, shifted = rule_of(_settings(), "mine", "x", CLASSES).apply([Posterior(p, BALANCED)], natural)
-    assert_allclose(shifted, [[0.1 / 0.32, 0.18 / 0.32, 0.04 / 0.32]])
-    assert_array_equal(predicted, [1])
+    found = rule_of(_settings(), "mine", "x", CLASSES).apply([Posterior(p, BALANCED)], natural)
+    assert_allclose(found.probabilities, [[0.1 / 0.32, 0.18 / 0.32, 0.04 / 0.32]])
+    assert_array_equal(found.predicted, [1])
+    assert_allclose(found.prior, natural)
     own = _settings(deployment_prior={"x": {"Uncertain": 8, "Full": 1, "Empty": 1}})
-    predicted, shifted = rule_of(own, "mine", "x", CLASSES).apply([Posterior(p, BALANCED)], natural)
-    assert_allclose(shifted, [[0.05 / 0.24, 0.03 / 0.24, 0.16 / 0.24]])
-    assert_array_equal(predicted, [2])
+    found = rule_of(own, "mine", "x", CLASSES).apply([Posterior(p, BALANCED)], natural)
+    assert_allclose(found.probabilities, [[0.05 / 0.24, 0.03 / 0.24, 0.16 / 0.24]])
+    assert_array_equal(found.predicted, [2])
+    assert_allclose(found.prior, [0.1, 0.1, 0.8])
     assert rule_of(own, "mine", "another problem", CLASSES).prior is None
 
 
 def test_costs_that_are_not_named_are_1_for_an_error_and_0_for_a_right_answer() -> None:
     rule = rule_of(_settings(shift=0, costs={"x": {"Empty": {"Full": 20}}}), "mine", "x", CLASSES)
     assert_array_equal(rule.costs, [[0, 1, 1], [20, 0, 1], [1, 1, 0]])
-    predicted, unchanged = rule.apply([Posterior(np.array([[0.9, 0.06, 0.04]]), BALANCED)], RARE)
-    assert_array_equal(predicted, [1])
-    assert_allclose(unchanged, [[0.9, 0.06, 0.04]])
+    found = rule.apply([Posterior(np.array([[0.9, 0.06, 0.04]]), BALANCED)], RARE)
+    assert_array_equal(found.predicted, [1])
+    assert_allclose(found.probabilities, [[0.9, 0.06, 0.04]])
+    assert_allclose(found.prior, BALANCED)  # without a shift
     assert_array_equal(rule_of(_settings(), "mine", "x", CLASSES).costs, 1 - np.eye(3))
 
 
@@ -169,22 +169,42 @@ def test_there_is_a_rule_and_its_name_can_name_a_file(rules: Any) -> None:
 def test_an_average_is_taken_at_the_natural_prior() -> None:
     network, trees = Posterior(_posteriors(4), BALANCED), Posterior(_posteriors(5), RARE)
     rule = rule_of(_settings(shift=1.0), "mine", "x", CLASSES)
-    _, found = rule.apply([network, trees], RARE)
+    found = rule.apply([network, trees], RARE).probabilities
     assert_allclose(found, (shift_prior(network.probabilities, BALANCED, RARE, 1.0) + trees.probabilities) / 2)
-    _, unshifted = rule_of(_settings(shift=0.0), "mine", "x", CLASSES).apply([network, trees], RARE)
-    assert_allclose(unshifted, shift_prior(found, RARE, BALANCED, 1.0))  # as the first of them would have said it
+    unshifted = rule_of(_settings(shift=0.0), "mine", "x", CLASSES).apply([network, trees], RARE)
+    assert_allclose(unshifted.probabilities, shift_prior(found, RARE, BALANCED, 1.0))
+    assert_allclose(unshifted.prior, BALANCED)  # that of the first classifier
+
+
+@given(st.integers(0, 999), st.floats(0, 1))
+def test_the_prior_of_a_shifted_output_leads_back_to_what_was_given(seed: int, shift: float) -> None:
+    before = _posteriors(seed)
+    found = rule_of(_settings(shift=shift), "mine", "x", CLASSES).apply([Posterior(before, BALANCED)], RARE)
+    assert found.prior.sum() == pytest.approx(1)
+    assert_allclose(shift_prior(found.probabilities, found.prior, BALANCED, 1.0), before)
+
+
+def test_offsets_of_a_tuned_rule_change_the_prior_of_the_output() -> None:
+    labels = np.random.default_rng(0).choice(3, 300, p=RARE)
+    inner = InnerScores([[Posterior(_posteriors(1, 300), BALANCED)]], labels)
+    test = Posterior(_posteriors(2), BALANCED)
+    found = rule_of(_settings(shift=0.5, tuned=True), "mine", "x", CLASSES).apply([test], RARE, inner)
+    untuned = rule_of(_settings(shift=0.5), "mine", "x", CLASSES).apply([test], RARE)
+    assert not np.allclose(found.prior, untuned.prior, atol=1e-2)
+    assert_allclose(shift_prior(found.probabilities, found.prior, untuned.prior, 1.0), untuned.probabilities)
 
 
 @pytest.mark.parametrize("changes", [{"calibrated": True}, {"tuned": True}, {"calibrated": True, "tuned": True}])
 def test_what_is_fitted_is_fitted_on_inner_scores_and_not_on_the_rows_that_are_decided(changes: Any) -> None:
     rule = rule_of(_settings(shift=0.5, **changes), "mine", "x", CLASSES)
     labels = np.random.default_rng(0).integers(0, 3, 60)
-    inner = Inner([[Posterior(_posteriors(6, 30), BALANCED)], [Posterior(_posteriors(7, 30), BALANCED)]], labels)
+    inner = InnerScores([[Posterior(_posteriors(6, 30), BALANCED)], [Posterior(_posteriors(7, 30), BALANCED)]], labels)
     rows = Posterior(_posteriors(8), BALANCED)
-    _, together = rule.apply([rows], RARE, inner)
-    alone = [rule.apply([Posterior(row[None], BALANCED)], RARE, inner)[1][0] for row in rows.probabilities]
+    together = rule.apply([rows], RARE, inner).probabilities
+    one_by_one = [Posterior(row[None], BALANCED) for row in rows.probabilities]
+    alone = [rule.apply([row], RARE, inner).probabilities[0] for row in one_by_one]
     assert_allclose(together, alone, atol=1e-9)
-    _, refitted = rule.apply([rows], RARE, inner._replace(labels=(labels + 1) % 3))
+    refitted = rule.apply([rows], RARE, inner._replace(labels=(labels + 1) % 3)).probabilities
     assert not np.allclose(together, refitted, atol=1e-3)
 
 
@@ -194,17 +214,18 @@ def test_a_calibrated_rule_corrects_overconfidence_that_the_inner_scores_show() 
     stated = np.full((3000, 3), 0.01)
     stated[np.arange(3000), np.where(right, labels, (labels + 1) % 3)] = 0.98  # says 98 %, is right in 70 %
     rule = rule_of(_settings(calibrated=True), "mine", "x", CLASSES)
-    _, found = rule.apply([Posterior(stated[:5], BALANCED)], BALANCED, Inner([[Posterior(stated, BALANCED)]], labels))
-    assert_allclose(found.max(axis=1), 0.7, atol=0.03)
+    inner = InnerScores([[Posterior(stated, BALANCED)]], labels)
+    found = rule.apply([Posterior(stated[:5], BALANCED)], BALANCED, inner)
+    assert_allclose(found.probabilities.max(axis=1), 0.7, atol=0.03)
 
 
 def test_a_tuned_rule_keeps_the_recall_that_the_user_asks_for() -> None:
     posterior = _posteriors(9, 900)
     labels = (posterior.cumsum(axis=1) < np.random.default_rng(0).random(900)[:, None]).sum(axis=1)
     wanted = _settings(tuned=True, recall={"x": {"Uncertain": 0.95}})
-    inner = Inner([[Posterior(posterior, BALANCED)]], labels)
-    predicted, _ = rule_of(wanted, "mine", "x", CLASSES).apply([Posterior(posterior, BALANCED)], BALANCED, inner)
-    assert (predicted[labels == 2] == 2).mean() >= 0.95
+    inner = InnerScores([[Posterior(posterior, BALANCED)]], labels)
+    found = rule_of(wanted, "mine", "x", CLASSES).apply([Posterior(posterior, BALANCED)], BALANCED, inner)
+    assert (found.predicted[labels == 2] == 2).mean() >= 0.95
 
 
 def test_a_recall_of_an_unknown_class_is_refused() -> None:

@@ -6,8 +6,8 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 
 from lipnet.core.errors import InputError
-from lipnet.evaluation.decisions import Posterior
 from lipnet.evaluation.inner_scores import of_fold, to_table
+from lipnet.evaluation.posteriors import Posterior
 
 CLASSES = ["A", "B"]
 LABELS = np.array([0, 1, 0, 1, 1, 0])

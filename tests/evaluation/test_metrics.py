@@ -12,10 +12,8 @@ from numpy.typing import NDArray
 from sklearn import metrics as reference
 from statsmodels.stats.proportion import proportion_confint
 
+from lipnet.evaluation.measures import HEADLINE_OF_CLASS, OVERALL, PER_CLASS
 from lipnet.evaluation.metrics import (
-    HEADLINE,
-    OVERALL,
-    PER_CLASS,
     _recall_and_precision,
     abstention_table,
     average_precisions,
@@ -168,7 +166,7 @@ def test_undefined_ratios_are_nan_and_none_in_the_summary() -> None:
     assert np.isnan([overall["balanced_accuracy"], overall["macro_f1"]]).all()
     assert overall["accuracy"] == 0.75
     record = summary(fold_table(predictions), NAMES)
-    assert record["Uncertain"] == {name: {"mean": None, "sd": None, "folds": 0} for name in HEADLINE}
+    assert record["Uncertain"] == {name: {"mean": None, "sd": None, "folds": 0} for name in HEADLINE_OF_CLASS}
     assert record["macro_f1"] == {"mean": None, "sd": None, "folds": 0}
     assert record["accuracy"] == {"mean": 0.75, "sd": None}
     assert "NaN" not in json.dumps(record)
@@ -359,7 +357,7 @@ def test_summary_holds_mean_and_sd_over_folds() -> None:
     assert list(record) == [*OVERALL, *NAMES]
     values = np.array([1, 0.5, 2 / 3, 1])
     assert record["accuracy"] == {"mean": round(values.mean(), 4), "sd": round(values.std(ddof=1), 4)}
-    assert tuple(record["Uncertain"]) == HEADLINE
+    assert tuple(record["Uncertain"]) == HEADLINE_OF_CLASS
     # True in two folds of repeat 0 and 1: found once, missed once.
     assert record["Uncertain"]["tpr"] == {"mean": 0.5, "sd": 0.7071, "folds": 2}
 

@@ -1,17 +1,40 @@
 """What all pictures share: the file depends on what is drawn alone."""
 
 from pathlib import Path
+from typing import Any
 
+import matplotlib
 from matplotlib.figure import Figure
 from PIL import Image
 
-from lipnet.plots.figure import COLOURS, save
+from lipnet.plots.figure import COLOURS, STYLE, save, styled
 
 
+@styled
 def _figure(height: float = 1.0) -> Figure:
     figure = Figure(figsize=(2, 2))
     figure.subplots().bar([0], [height])
     return figure
+
+
+@styled
+def _drawn_in_style(seen: list[Any]) -> Figure:
+    seen.append(matplotlib.rcParams["font.size"])
+    return _figure()
+
+
+def test_the_style_is_in_effect_only_while_a_picture_is_drawn_and_saved(tmp_path: Path) -> None:
+    before, seen = matplotlib.rcParams.copy(), list[Any]()
+    assert before["font.size"] != STYLE["font.size"]
+    save(_drawn_in_style(seen), tmp_path / "own.png")
+    assert seen == [STYLE["font.size"]]
+    assert matplotlib.rcParams == before
+    with matplotlib.rc_context(STYLE):  # the style in effect throughout gives the same bytes
+        save(_figure(), tmp_path / "throughout.png")
+    assert (tmp_path / "own.png").read_bytes() == (tmp_path / "throughout.png").read_bytes()
+    with matplotlib.rc_context({"font.size": 20}):  # so does another style of the caller
+        save(_figure(), tmp_path / "other.png")
+    assert (tmp_path / "own.png").read_bytes() == (tmp_path / "other.png").read_bytes()
 
 
 def test_the_same_picture_gives_the_same_bytes(tmp_path: Path) -> None:

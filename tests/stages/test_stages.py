@@ -13,8 +13,8 @@ from PIL import Image
 
 from lipnet.core import files
 from lipnet.core.errors import InputError
-from lipnet.evaluation.decisions import Posterior
 from lipnet.evaluation.inner_scores import to_table
+from lipnet.evaluation.posteriors import Posterior
 from lipnet.evaluation.predictions import from_table
 from lipnet.samples import balance as balancing
 from stages import (
@@ -66,18 +66,22 @@ PATHS = {
     split: ["table", "folds", "counts"],
     balance: ["table", "crops", "folds", "training_sets", "picture"],
     train_cnn: [
-        *("table", "crops", "folds", "training_sets", "scratch", "cnn_models", "predictions/cnn", "history", "picture"),
+        *("table", "crops", "folds", "training_sets", "scratch", "cnn_models", "predictions/cnn", "priors/cnn.csv"),
+        "history",
     ],
-    train_svm: ["table", "folds", "svm_models", "predictions/svm"],
-    train_trees: ["table", "folds", "predictions/trees"],
+    train_svm: ["table", "folds", "svm_models", "predictions/svm", "priors/svm.csv"],
+    train_trees: ["table", "folds", "predictions/trees", "priors/trees.csv"],
     score_inner: ["table", "crops", "folds", "scores"],
-    decide: ["table", "folds", "training_sets", "predictions", "scores", "decisions", "choices"],
+    decide: ["table", "folds", "predictions", "priors", "scores", "decisions", "choices"],
 }
 RENAMED = {"cnn_models": "models", "svm_models": "models", "scores": "inner"}
 
 
 COMPARE = ["folds", "predictions", "decisions", "particles", "table", "bootstrap", "text", "pictures"]
-EVALUATE = ["predictions", "decisions", "metrics", "folds", "classes", "confusion", "abstention", "pairs", "pictures"]
+EVALUATE = [
+    *("predictions", "decisions", "history", "metrics", "folds", "classes", "confusion", "abstention", "pairs"),
+    *("pictures", "learning"),
+]
 
 
 def run(stage: Any, folder: Path, params: dict[str, Any]) -> None:
@@ -155,6 +159,8 @@ def test_evaluate_and_compare_read_predictions_of_all_problems_and_classifiers(t
             rows |= {"label": ["X", "Y"] * 20, "predicted": np.where(probabilities[:, 0] > 0.5, "X", "Y")}
             rows |= {"p_X": probabilities[:, 0], "p_Y": probabilities[:, 1]}
             files.write_table(tmp_path / f"{name.format(problem)}.csv", pd.DataFrame(rows))
+        history = {"fold": [0, 0], "phase": "training", "epoch": [1, 2], "loss": [1.0, 0.5], "accuracy": [0.5, 0.8]}
+        files.write_table(tmp_path / f"history/{problem}.csv", pd.DataFrame({**history, "validation_loss": np.nan}))
         ids = [f"p{i}" for i in range(40)][::-1]
         files.write_table(tmp_path / f"particles/{problem}.csv", pd.DataFrame({"id": ids, "group": [*"abcd"] * 10}))
     params["problems"] = ["one", "two"]
@@ -174,24 +180,26 @@ def test_evaluate_and_compare_read_predictions_of_all_problems_and_classifiers(t
     abstention = files.read_table(tmp_path / "abstention")
     assert len(abstention) == 2 * 2 * len(params["evaluate"]["abstain_below"])
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 10
+    assert {path.name for path in (tmp_path / "learning").iterdir()} == {"one.png", "two.png"}
 
     (tmp_path / "predictions" / "two" / "a.csv").rename(tmp_path / "predictions" / "two" / "b.csv")
     with pytest.raises(InputError, match="two classifiers are called b; rename one"):
         evaluate.main(params, arguments)
 
 
+LABEL_SMOOTHING = yaml.safe_load((ROOT / "params.yaml").read_text())["train_cnn"]["label_smoothing"]
+
+
 def prepare_decisions(folder: Path, labels: list[str]) -> None:
-    """Twelve particles in three folds, their training sets, and what a network says of them."""
-    n, classes, rng = len(labels), ["Unilamellar", "Multilamellar", "Uncertain"], np.random.default_rng(0)
+    """Twelve particles in three folds, and the predictions of a network that was trained on equal class shares."""
+    n, classes = len(labels), ["Unilamellar", "Multilamellar", "Uncertain"]
     ids, fold, codes = [f"p{i}" for i in range(n)], np.arange(n) % 3, np.array([classes.index(x) for x in labels])
     files.write_table(folder / "table", pd.DataFrame({"id": ids, "label": labels, "group": ids}))
     files.write_table(folder / "folds", pd.DataFrame({"id": ids, "repeat0": fold}))
     trains = [np.flatnonzero(fold != number) for number in range(3)]
-    sets = [
-        balancing.TrainingSet(balancing.oversample(train, codes, rng), {}, np.empty(0, np.int64), np.ones(3), 0.0)
-        for train in trains
-    ]
-    files.write_arrays(folder / "training_sets", balancing.to_arrays(sets))
+    priors = {"classifier": "cnn", "repeat": 0, "fold": range(3), "label_smoothing": LABEL_SMOOTHING}
+    table = pd.DataFrame({**priors, **{f"prior_{name}": 1 / 3 for name in classes}})
+    files.write_table(folder / "priors" / "cnn.csv", pd.concat([table, table.assign(classifier="svm")]))
     stated = pd.DataFrame({"id": ids, "repeat": 0, "fold": fold, "label": labels, "predicted": labels})
     stated[[f"p_{name}" for name in classes]] = np.random.default_rng(1).dirichlet([3, 3, 3], n).round(6)
     files.write_table(folder / "predictions" / "cnn.csv", stated)

@@ -14,9 +14,10 @@ import numpy as np
 import pytest
 import yaml
 
+from lipnet.classifiers import registry
 from lipnet.core import files
 from lipnet.core.errors import InputError
-from lipnet.studies import arms, trials
+from lipnet.studies import arms
 from stages import balance, crop, decide, ingest, score_inner, split, study, train_svm
 from tests.stages.test_stages import ROOT, make_params, run
 
@@ -184,9 +185,9 @@ def test_an_arm_chooses_as_the_pipeline_does(tmp_path: Path, monkeypatch: pytest
     (tmp_path / "lamellarity.csv").write_bytes((tmp_path / "table").read_bytes())
     (tmp_path / "lamellarity.npz").write_bytes((tmp_path / "store").read_bytes())
     problem = arms.read_problem(params, "lamellarity", tmp_path)
-    jobs = arms.jobs_of(params, "s", "chosen", {"classifier": "chosen"}, problem)
-    found = [trials.run(task) for job in jobs for task in job.tasks]
-    [(_, predictions, _)] = arms.results_of(jobs, found)
+    of_arms = arms.arm_folds(params, "s", "chosen", {"classifier": "chosen"}, problem)
+    found = [registry.train(task) for one in of_arms for task in one.tasks]
+    [(_, predictions, _)] = arms.results_of(of_arms, found)
     assert predictions["chosen"].ids.tolist() == expected["id"].astype(str).tolist()
     named = np.array(predictions["chosen"].classes)[predictions["chosen"].predicted]
     assert named.tolist() == expected["predicted"].tolist()

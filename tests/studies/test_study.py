@@ -65,9 +65,9 @@ def test_the_reference_must_fit_the_problem() -> None:
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"arms": {}}, "give it arms, or subsets"),
+        ({"arms": {}}, "needs either arms or subsets"),
         ({"subsets": {"key": "k", "items": ["x"]}}, "not both"),
-        ({"arms": {}, "subsets": {"key": "k", "items": ["x"]}, "confusion": True}, "confusion goes with arms"),
+        ({"arms": {}, "subsets": {"key": "k", "items": ["x"]}, "confusion": True}, "confusion is for arms only"),
     ],
 )
 def test_a_study_has_arms_or_subsets(changes: dict[str, Any], message: str) -> None:
@@ -120,7 +120,7 @@ def test_a_misspelt_key_is_told_the_nearest() -> None:
 
 
 def test_an_arm_cannot_change_the_threads_of_the_run() -> None:
-    with pytest.raises(InputError, match="threads_per_fold is that of the whole run"):
+    with pytest.raises(InputError, match="threads_per_fold is the same for the whole run"):
         override(PARAMS, {"train_cnn.threads_per_fold": 2})
 
 

@@ -10,17 +10,19 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
-from lipnet.classifiers import cache_keys
+from lipnet.classifiers import cache_keys, registry
 from lipnet.classifiers.cache_keys import CODE
 from lipnet.classifiers.networks.architecture import NetworkSettings
-from lipnet.classifiers.networks.training import FoldTask
+from lipnet.classifiers.networks.training import NetworkTask
+from lipnet.classifiers.registry import Task, Trial
 from lipnet.classifiers.svm import SvmSettings, SvmTask
 from lipnet.core import files
 from lipnet.core.errors import InputError
+from lipnet.evaluation.predictions import FoldOutput
 from lipnet.samples.augment import AugmentSettings
 from lipnet.samples.balance import TrainingSet
 from lipnet.studies import trials
-from lipnet.studies.trials import Done, Task, Trial, run_all
+from lipnet.studies.trials import Done, run_all
 from tests.classifiers.networks.toy_training import training_settings
 from tests.test_graph import ROOT, reached_files
 
@@ -35,17 +37,18 @@ def _svm(**changes: Any) -> SvmTask:
         features={"svm": ["area"]}, cost=1.0, gamma=None, class_weights=True, calibration_folds=2, cache_mb=10
     )
     features = np.random.default_rng(0).normal(size=(24, 2)) + LABELS[:, None]
-    plain = SvmTask(features, ["area", "x"], LABELS, ROWS, ROWS[6:], ROWS[:6], settings, seed=1)
+    plain = SvmTask(LABELS, ROWS, ROWS[6:], ROWS[:6], 1, features, ["area", "x"], settings)
     return replace(plain, **changes)
 
 
-def _network(**changes: Any) -> FoldTask:
+def _network(**changes: Any) -> NetworkTask:
     images = np.random.default_rng(0).integers(0, 200, (24, 8, 8), dtype=np.uint8)
-    plain = FoldTask(
+    plain = NetworkTask(
         fold=0,
         images=images,
         labels=LABELS,
         groups=ROWS,
+        train=ROWS[6:],
         test=ROWS[:6],
         training_set=TrainingSet(ROWS[6:], {8: images[:1]}, np.zeros(1, np.int64), np.ones(2), 0.0),
         network=NetworkSettings(size_px=8, blocks=[[4]], halve="pool", top="average"),
@@ -83,13 +86,13 @@ def one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The tasks that were really trained."""
     seen: list[Any] = []
-    really = trials.run
+    really = trials.train
 
     def run(task: Any) -> Trial:
         seen.append(task)
         return really(task)
 
-    monkeypatch.setattr(trials, "run", run)
+    monkeypatch.setattr(trials, "train", run)
     return seen
 
 
@@ -97,15 +100,15 @@ def test_what_is_remembered_is_not_trained_again(tmp_path: Path, trained: list[A
     first = run_all([_svm(), _svm(seed=2)], tmp_path, 1, _unwatched)
     again = run_all([_svm(seed=2), _svm(seed=3), _svm()], tmp_path, 1, _unwatched)
     assert [task.seed for task in trained] == [1, 2, 3]
-    assert_array_equal(again[0].probabilities, first[1].probabilities)
-    assert_array_equal(again[2].predicted, first[0].predicted)
+    assert_array_equal(again[0].output.probabilities, first[1].output.probabilities)
+    assert_array_equal(again[2].output.predicted, first[0].output.predicted)
     assert np.isnan(again[0].dead_filters)
 
 
 def test_two_arms_that_ask_for_the_same_share_one_training(tmp_path: Path, trained: list[Any]) -> None:
     one, other = run_all([_svm(), _svm()], tmp_path, 1, _unwatched)
     assert len(trained) == 1
-    assert_array_equal(one.probabilities, other.probabilities)
+    assert_array_equal(one.output.probabilities, other.output.probabilities)
 
 
 def test_each_trial_is_kept_as_soon_as_it_is_there(tmp_path: Path) -> None:
@@ -124,9 +127,9 @@ def test_a_network_is_remembered_with_its_dead_filters(tmp_path: Path, trained: 
     [first] = run_all([_network()], tmp_path, 1, _unwatched)
     [again] = run_all([_network()], tmp_path, 1, _unwatched)
     assert len(trained) == 1
-    assert first.probabilities.shape == (6, 2)
-    assert_array_equal(first.predicted, first.probabilities.argmax(axis=1))
-    assert_array_equal(first.probabilities, again.probabilities)
+    assert first.output.probabilities.shape == (6, 2)
+    assert_array_equal(first.output.predicted, first.output.probabilities.argmax(axis=1))
+    assert_array_equal(first.output.probabilities, again.output.probabilities)
     assert 0 <= first.dead_filters == again.dead_filters <= 4
 
 
@@ -134,12 +137,12 @@ def _slow_first(task: SvmTask) -> Trial:
     time.sleep(3.0 if task.seed == 0 else 0.0)
     if task.seed == 0:
         raise InputError("the first task fails")
-    return Trial(task.test, np.ones((len(task.test), 2)), {}, np.nan)
+    return Trial(FoldOutput(task.test, np.ones((len(task.test), 2)), np.ones(2)), {}, np.nan)
 
 
 def test_a_slow_task_holds_back_none_that_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIPNET_WORKERS", "2")
-    monkeypatch.setattr(trials, "run", _slow_first)
+    monkeypatch.setattr(trials, "train", _slow_first)
     with pytest.raises(InputError, match="the first task fails"):
         run_all([_svm(seed=seed) for seed in range(5)], tmp_path, 1, _unwatched)
     assert {path.stem for path in tmp_path.iterdir()} == {digest(_svm(seed=seed)) for seed in range(1, 5)}
@@ -165,10 +168,10 @@ def test_dead_filters_are_looked_for_all_over_the_table(monkeypatch: pytest.Monk
         seen.append(images)
         return {"conv1_1": np.array([True, False])}
 
-    monkeypatch.setattr(trials.inspection, "dead_filters", dead_filters)
-    monkeypatch.setattr(trials, "N_INSPECTED", 3)
+    monkeypatch.setattr(registry.filters, "dead_filters", dead_filters)
+    monkeypatch.setattr(registry, "N_INSPECTED", 3)
     task = _network()
-    assert trials.run(task).dead_filters == 1
+    assert registry.train(task).dead_filters == 1
     assert_array_equal(seen[0], task.images[[6, 14, 23]])  # of the training rows 6 .. 23
 
 
@@ -178,7 +181,7 @@ def test_a_damaged_memory_is_named(tmp_path: Path) -> None:
         run_all([_svm()], tmp_path, 1, _unwatched)
 
 
-CHANGES: dict[str, Callable[[FoldTask], dict[str, Any]]] = {
+CHANGES: dict[str, Callable[[NetworkTask], dict[str, Any]]] = {
     "fold": lambda _: {"fold": 1},
     "a pixel": lambda task: {"images": np.where(np.arange(8) == 3, task.images ^ 1, task.images)},
     "a label": lambda task: {"labels": task.labels[::-1].copy()},
@@ -225,12 +228,14 @@ def test_a_digest_covers_backend_and_code(monkeypatch: pytest.MonkeyPatch) -> No
     assert len({before, changed, rewritten}) == 3
 
 
-def test_the_code_that_counts_is_what_trials_import() -> None:
-    reached = reached_files(ROOT / "lipnet" / "trials.py")
+def test_the_code_that_counts_is_what_training_imports() -> None:
+    package = ROOT / "lipnet" / "classifiers"
+    reached = reached_files(package / "registry.py") | reached_files(package / "cache_keys.py")
     assert {f"lipnet/{name}.py" for name in CODE} == {path.relative_to(ROOT).as_posix() for path in reached}
 
 
 def test_remembered_files_are_plain_arrays(tmp_path: Path) -> None:
     run_all([_svm()], tmp_path, 1, _unwatched)
     [path] = tmp_path.iterdir()
-    assert set(files.read_arrays(path)) == {"predicted", "probabilities", "dead_filters"}  # pickles are refused there
+    output = {".predicted", ".probabilities", ".prior", ".label_smoothing"}
+    assert set(files.read_arrays(path)) == {*output, "dead_filters"}  # pickles are refused there
