@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.measure import RESULTS, table, write_results
 from benchmarks.training import epoch, start, stop
-from lipnet.classifiers.networks.training import POLICIES
+from lipnet.classifiers.networks.settings import POLICIES
 from lipnet.plots import figure
 from lipnet.plots.figure import COLOURS
 

@@ -25,7 +25,7 @@ from benchmarks.training import THREAD_VARIABLES
 from benchmarks.training_arms import BATCH, CLASSES, POLICY, SIZE, TRAINING, keras_model
 from lipnet.classifiers.networks.epoch import compiled
 from lipnet.classifiers.networks.losses import per_example
-from lipnet.classifiers.networks.training import POLICIES
+from lipnet.classifiers.networks.settings import POLICIES
 from lipnet.samples.augment import draw_maps, warp
 
 # What an operation is part of, by words in its name; the first that fits.

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lipnet.classifiers.networks.filters import CHUNK
-from lipnet.classifiers.networks.training import predict
+from lipnet.classifiers.networks.prediction import predict
 from lipnet.evaluation.comparison import holm
 from lipnet.samples.crops import to_grey
 

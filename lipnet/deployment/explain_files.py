@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
 from lipnet.classifiers.networks import filters
-from lipnet.classifiers.networks.training import predict
+from lipnet.classifiers.networks.prediction import predict
 from lipnet.core import files
 from lipnet.core.errors import InputError
 from lipnet.core.problems import classes_of

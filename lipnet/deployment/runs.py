@@ -12,6 +12,7 @@ import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
 
+from lipnet.classifiers.networks.losses import LossSettings, stated_prior
 from lipnet.core import dvc_lock, files
 from lipnet.core.errors import InputError
 from lipnet.core.problems import classes_of, encode
@@ -21,7 +22,6 @@ from lipnet.deployment.model_files import Provenance
 from lipnet.evaluation import prediction_files
 from lipnet.evaluation.predictions import Predictions
 from lipnet.samples import balance, particles
-from lipnet.samples.balance import LossSettings
 from lipnet.samples.particles import Grey, Mask
 
 LIBRARIES = ("keras", "numpy", "onnx", "scikit-learn", "tensorflow", "tf2onnx")
@@ -103,7 +103,7 @@ def read_run(root: Path, problem: str) -> Run:
         models=root / "data/models" / problem,
         table=table,
         training_priors=np.array(
-            [balance.stated_prior(loss, balance.sampled_prior(one, labels)) for one in training_sets]
+            [stated_prior(loss, balance.sampled_prior(one, labels)) for one in training_sets]
         ),
         natural_priors=np.array([balance.natural_prior(labels[rows], len(classes)) for rows in trained]),
         counts=read_json(root / f"metrics/ingest/{problem}/counts.json"),

@@ -133,7 +133,7 @@ def check_arms(jobs: Sequence[Job], threads: int) -> None:
         tested, trained = dict[str, str](), dict[tuple[str, ...], str]()
         for arm, members in arms.items():
             tested[str([job.fold.test.tolist() for job in members])] = arm
-            names = tuple(cache_keys.digest(task, threads) for job in members for task in job.tasks)
+            names = tuple(cache_keys.cache_key(task, threads) for job in members for task in job.tasks)
             same = (*names, members[0].classifier, json.dumps(pick(members[0].params, "decide")))
             if trained.setdefault(same, arm) != arm:
                 raise InputError(

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 
 from lipnet.classifiers.networks.architecture import NetworkSettings, RegularisationSettings, build
-from lipnet.classifiers.networks.training import predict
+from lipnet.classifiers.networks.prediction import predict
 from lipnet.deployment.explain import (
     RULES,
     Rule,
