@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import ROOT
-from lipnet.classifiers.networks.architecture import NetworkSettings, build
-from lipnet.classifiers.networks.training import POLICIES, NetworkTask, TrainingSettings, train_fold
+from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, build
+from lipnet.classifiers.networks.settings import POLICIES, TrainingSettings
+from lipnet.classifiers.networks.task import NetworkTask, Progress
+from lipnet.classifiers.networks.training import train_fold
 from lipnet.core.settings import parse, pick, read_params
 from lipnet.samples.augment import AugmentSettings
 from lipnet.samples.balance import TrainingSet
@@ -59,7 +61,7 @@ def _lipnet(images: Images, labels: Labels, precision: str, policy: AugmentSetti
     """Training of a fold as the project does it; its report after each epoch is where a turn ends."""
     turns = _turns()
 
-    def report(*_: object) -> None:
+    def report(_: Progress) -> None:
         if next(turns, "over") == "over":
             raise EOFError
 
@@ -85,7 +87,7 @@ def keras_model(precision: str = "float32") -> Any:
     import keras
 
     keras.config.set_dtype_policy(POLICIES[precision])
-    model = build(NETWORK, CLASSES, TRAINING.regularisation, TRAINING.mid_grey)
+    model = build(NETWORK, CLASSES, ModelOptions(TRAINING.regularisation, TRAINING.mid_grey))
     model.compile(
         "adam", keras.losses.CategoricalCrossentropy(label_smoothing=TRAINING.label_smoothing), metrics=["accuracy"]
     )

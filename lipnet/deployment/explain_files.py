@@ -9,7 +9,7 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from lipnet.classifiers.networks import filters
+from lipnet.classifiers.networks import filters, weights
 from lipnet.classifiers.networks.prediction import predict
 from lipnet.core import files
 from lipnet.core.errors import InputError
@@ -48,7 +48,7 @@ def explain_particles(run: Path, problem: str, ids: Sequence[str], to: Path) -> 
     classes = classes_of(read_params(run / "params.yaml"), problem)
     models, table = run / "data/models" / problem / "cnn", run / "data/particles" / f"{problem}.csv"
     cut = run / "data/crops" / f"{problem}.npz"
-    model = filters.load(models / "architecture.json", models / f"fold{FOLD}.weights.h5")
+    model = weights.load(models / "architecture.json", models / f"fold{FOLD}.weights.h5")
     try:
         explain.chain(model)
     except ValueError as error:

@@ -102,9 +102,7 @@ def read_run(root: Path, problem: str) -> Run:
         params=params,
         models=root / "data/models" / problem,
         table=table,
-        training_priors=np.array(
-            [stated_prior(loss, balance.sampled_prior(one, labels)) for one in training_sets]
-        ),
+        training_priors=np.array([stated_prior(loss, balance.sampled_prior(one, labels)) for one in training_sets]),
         natural_priors=np.array([balance.natural_prior(labels[rows], len(classes)) for rows in trained]),
         counts=read_json(root / f"metrics/ingest/{problem}/counts.json"),
         metrics=metrics[problem],

@@ -20,12 +20,12 @@ from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
 from lipnet.classifiers.networks import training
-from lipnet.classifiers.networks.architecture import NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, RegularisationSettings, build
 from lipnet.classifiers.svm import SvmResult, SvmSettings, SvmTask, train_fold
 from lipnet.core.errors import InputError
 from lipnet.core.settings import read_params
 from lipnet.deployment import export, predict
-from lipnet.deployment.export import SvmCard, load_on_tensorflow, network, parse_libsvm, svm
+from lipnet.deployment.export import SvmCard, load_on_tensorflow, network, parse_model, svm
 from lipnet.deployment.model_files import Model, read_models
 from lipnet.deployment.runs import read_run
 from tests.deployment.finished_run import CLASSES as CLASSES_OF_RUN
@@ -54,7 +54,7 @@ def _built(row: dict[str, Any], n_classes: int = 3, **changes: Any) -> keras.Mod
     """A network of random weights that names no class far more often than another."""
     keras.utils.set_random_seed(0)
     regularisation = RegularisationSettings.model_validate(PLAIN | changes)
-    model = build(NetworkSettings.model_validate(row), n_classes, regularisation, 0.5)
+    model = build(NetworkSettings.model_validate(row), n_classes, ModelOptions(regularisation, 0.5))
     for weights in model.trainable_weights:  # bolder than at the start of training
         weights.assign(weights * 1.5)
     logits = np.log(training.predict(model, _pixels(row["size_px"], 100)))
@@ -186,7 +186,7 @@ def _of_svm(task: SvmTask, n_classes: int) -> Any:
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
 def test_an_svm_says_in_onnx_runtime_what_lipnet_and_libsvm_say(n_classes: int, tmp_path: Path) -> None:
     task, result = _trained(n_classes)
-    libsvm = parse_libsvm(result.model, tmp_path / "fold0.svm")
+    libsvm = parse_model(result.model, tmp_path / "fold0.svm")
     content = svm(libsvm, SvmCard.model_validate(result.card), _of_svm(task, n_classes))
     features = task.features[task.test]
     exported = _opened(content, tmp_path)
@@ -215,7 +215,7 @@ def test_a_model_of_libsvm_itself_leaves_out_zeros_and_is_read_alike(tmp_path: P
     x = np.array([[0.0, 1, 0], [1, 0, 0], [1, 1, 0], [0, 0, 0]])
     trained = svmutil.svm_train([0.0, 1, 0, 1], x, "-q -g 0.5")
     svmutil.svm_save_model(str(tmp_path / "model"), trained)
-    read = parse_libsvm((tmp_path / "model").read_text(), tmp_path / "model")
+    read = parse_model((tmp_path / "model").read_text(), tmp_path / "model")
     assert read.labels == [0, 1] and read.gamma == 0.5 and read.n_support == [2, 2]
     assert sorted(map(tuple, read.vectors)) == sorted(map(tuple, x[:, :2]))
     assert read.coefficients.sum() == pytest.approx(0)
@@ -233,12 +233,12 @@ def test_a_model_of_libsvm_itself_leaves_out_zeros_and_is_read_alike(tmp_path: P
 def test_a_damaged_model_of_an_svm_is_named(old: str, new: str, message: str) -> None:
     _, result = _trained(2)
     with pytest.raises(InputError, match=rf"fold0\.svm: {message}"):
-        parse_libsvm(result.model.replace(old, new), Path("fold0.svm"))
+        parse_model(result.model.replace(old, new), Path("fold0.svm"))
 
 
 def test_an_svm_that_has_not_seen_every_class_is_refused() -> None:
     task, result = _trained(2)
-    libsvm = parse_libsvm(result.model, Path("fold0.svm"))
+    libsvm = parse_model(result.model, Path("fold0.svm"))
     with pytest.raises(InputError, match="has not seen every class"):
         svm(libsvm, SvmCard.model_validate(result.card), _of_svm(task, 3))
 
@@ -278,7 +278,7 @@ def test_node_names_the_same_class_of_every_particle_as_a_network(name: str, nod
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_node_names_the_same_class_of_every_particle_as_an_svm(n_classes: int, node: Path, tmp_path: Path) -> None:
     task, result = _trained(n_classes)
-    libsvm = parse_libsvm(result.model, tmp_path / "fold0.svm")
+    libsvm = parse_model(result.model, tmp_path / "fold0.svm")
     content = svm(libsvm, SvmCard.model_validate(result.card), _of_svm(task, n_classes))
     (tmp_path / "model.onnx").write_bytes(content)
     labels = _labels_in_node(node, tmp_path / "model.onnx", "features", task.features[task.test])

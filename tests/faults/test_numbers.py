@@ -60,7 +60,7 @@ def test_a_constant_feature_leaves_finite_probabilities_and_what_was_learned(nam
     features = np.concatenate([data.features[:, :3], np.full((len(data.features), 1), constant)], axis=1)
     found = CLASSIFIERS[name](replace(data, features=features), 0, 1)
     assert_allclose(found.probabilities.sum(axis=1), 1, atol=1e-5)
-    assert (found.predicted == data.labels[found.rows]).mean() > 0.9
+    assert (found.predicted == data.labels[data.rows(0)[1]]).mean() > 0.9
 
 
 def test_a_fold_without_a_class_and_a_class_never_predicted_are_null_and_not_0() -> None:

@@ -14,7 +14,7 @@ import pytest
 import yaml
 
 from lipnet.classifiers.networks import checkpoints
-from lipnet.classifiers.networks.filters import load
+from lipnet.classifiers.networks.weights import load
 from lipnet.core import files
 from lipnet.core.dvc_lock import check
 from lipnet.core.errors import InputError

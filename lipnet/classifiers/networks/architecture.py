@@ -78,7 +78,7 @@ class NetworkSettings(Settings):
             raise ValueError("buckets_px must ascend and be smaller than size_px")
         # A cut from the middle of a field removes the same width at all edges, so every halving meets the same pixels.
         if any(side % STEP_PX for side in self.sides_px) or 2 * 2**self.n_halvings > STEP_PX:
-            raise ValueError(f"with buckets_px all sides must be multiples of {STEP_PX} and halved at most three times")
+            raise ValueError(f"with buckets_px all sides are multiples of {STEP_PX} and halved three times at most")
 
 
 class RegularisationSettings(Settings):
@@ -262,9 +262,7 @@ def _in_full_precision(x: Any) -> Any:
     return x if x.dtype == FULL_PRECISION else keras.ops.cast(x, FULL_PRECISION)
 
 
-def _feature_logits(
-    options: ModelOptions, n_classes: int, regularisation: RegularisationSettings
-) -> tuple[Any, Any]:
+def _feature_logits(options: ModelOptions, n_classes: int, regularisation: RegularisationSettings) -> tuple[Any, Any]:
     """The second input, and its part of the logits."""
     import keras
 

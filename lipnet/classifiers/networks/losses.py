@@ -1,4 +1,4 @@
-"""Losses of network training: cross-entropy, and two losses for imbalanced classes (class weights: ``samples.balance``).
+"""Losses of network training: cross-entropy, and two losses for imbalance (class weights: ``samples.balance``).
 
 Keras is imported inside the function, as in ``backend``.
 """
