@@ -39,11 +39,10 @@ def _measure(n: int, rounds: int) -> list[list[str]]:
     section = pick(read_params(ROOT / "params.yaml"), "train_svm")
     both = [parse(SvmSettings, section | {"library": name}, "train_svm") for name in ("libsvm", "scikit-learn")]
     (x, y), (new, _) = _clouds(n, 0), _clouds(n // 4, 1)
-    training = in_turns(*(partial(fit, x, y, settings) for settings in both), rounds)
-    models = [fit(x, y, settings) for settings in both]
-    prediction = in_turns(*(partial(decide, model, new, N_CLASSES) for model in models), rounds)
-    one, other = (decide(model, new, N_CLASSES)[0] for model in models)
-    equal = f"{(one == other).mean():.4f}"
+    training = in_turns(partial(fit, x, y, both[0]), partial(fit, x, y, both[1]), rounds)
+    ours, theirs = (partial(decide, fit(x, y, settings), new, N_CLASSES) for settings in both)
+    prediction = in_turns(ours, theirs, rounds)
+    equal = f"{(ours()[0] == theirs()[0]).mean():.4f}"
     return [[str(n), "training", *training.cells(), equal], [str(n), "prediction", *prediction.cells(), equal]]
 
 

@@ -126,7 +126,7 @@ def _jax(model: Any, optimiser: Any, forward: Forward, batch_size: int) -> Train
         return (trainable, other, moments), sums
 
     variables = (model.trainable_variables, model.non_trainable_variables, optimiser.variables)
-    # A scan over the batches is slower on a CPU and faster on a GPU: there, returning to Python costs more than a batch.
+    # A scan over the batches is slower on a CPU and faster on a GPU, where a return to Python costs more than a batch.
     one = jax.jit(step, donate_argnums=0)
     many = jax.jit(lambda state, parts: jax.lax.scan(step, state, parts), donate_argnums=0)
 
