@@ -1,4 +1,4 @@
-"""One list of checks that every classifier has to pass, whatever it is."""
+"""Checks that every kind of classifier must pass."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace

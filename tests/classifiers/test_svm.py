@@ -1,4 +1,4 @@
-"""The SVM of one fold: what it learns, from which rows, and that its files are enough to predict."""
+"""The SVM of one fold: it learns from training rows only, both libraries agree, and its files suffice to predict."""
 
 import json
 from collections.abc import Iterator

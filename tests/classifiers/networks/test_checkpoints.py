@@ -1,4 +1,4 @@
-"""Checkpoints: what is written comes back; training that was cut off anywhere ends as if it had not been."""
+"""Checkpoints are read as written, and interrupted training gives the same result as uninterrupted training."""
 
 import fcntl
 import os
@@ -95,7 +95,7 @@ def test_checkpoints_of_other_trainings_are_swept(tmp_path: Path) -> None:
 
 
 class Killed(BaseException):
-    """Stands for the end of the process, at the report of an epoch, which is before its checkpoint is written."""
+    """Simulates the end of the process at the report of an epoch, before its checkpoint is written."""
 
 
 SETTINGS = {

@@ -1,4 +1,4 @@
-"""Folds take turns over the devices of a machine; here the processor is made to look like two."""
+"""Folds take turns over the devices of a machine; in the test, the processor pretends to be two devices."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""What a network holds: known kernels give known activations, and filters are dead for reasons set up by hand."""
+"""Known kernels give known activations, and filters that are dead by construction are found."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""Training of one fold on a toy problem: it learns, repeats, never looks at test rows, and every setting has effect."""
+"""Training of one fold on a toy problem: it learns, repeats, ignores test rows, and every setting has effect."""
 
 import math
 from dataclasses import replace
@@ -193,7 +193,7 @@ def test_early_stopping_trains_for_the_best_number_of_epochs(monkeypatch: pytest
     assert reports[-1][1:4] == ("training", 2, 2)
 
 
-def test_early_stopping_trains_at_most_so_many_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_early_stopping_stops_at_the_maximum_number_of_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter(np.linspace(1, 0, 10))
     monkeypatch.setattr(training, "balanced_log_loss", lambda *_: next(losses))
     early = training_settings(epochs__choose="early_stopping", epochs__most=2, epochs__patience=1)
@@ -479,7 +479,7 @@ PLAIN = {"epochs__fixed": 8, "precision": "bfloat16"}
     ids=["plain", "batch_norm", "dropout_decay", "average_epochs", "early_stopping"],
 )
 @pytest.mark.parametrize("joined", [False, True])
-def test_a_network_trained_in_bfloat16_is_kept_and_asked_in_float32(
+def test_a_network_trained_in_bfloat16_is_written_and_predicts_in_float32(
     changes: dict[str, Any], joined: bool, tmp_path: Path
 ) -> None:
     features = {"features": FEATURES} if joined else {}
@@ -499,7 +499,7 @@ def test_a_network_trained_in_bfloat16_is_kept_and_asked_in_float32(
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_views_and_heads_of_a_residual_network_trained_in_bfloat16_are_asked_in_float32(tmp_path: Path) -> None:
+def test_views_and_heads_of_a_residual_network_trained_in_bfloat16_predict_in_float32(tmp_path: Path) -> None:
     network = NetworkSettings(size_px=SIZE, blocks=[[4, 4], [8, 8]], halve="entry", residual=True, top="average")
     settings = training_settings(epochs__fixed=10, precision="bfloat16", views=True)
     task = _task(network=network, training=settings, heads={"svm": Head(FEATURES, ["one", "two"])})
