@@ -49,7 +49,7 @@ def _artificial_maker(
     params: dict[str, Any], problem: str, classes: list[str], seed: int
 ) -> Callable[[int, int], Images]:
     def make(label: int, n: int) -> Images:
-        # Imported here because the import is slow and most methods make no examples.
+        # Slow to import, and most methods make no examples.
         from lipnet.sources.artificial.micrographs import ArtificialSettings, render_examples
 
         drawn = parse(ArtificialSettings, pick(params, "source", "artificial"), "source.artificial")

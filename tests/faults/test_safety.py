@@ -1,6 +1,7 @@
 """Nothing that the program reads can run code or fill the memory: how it loads, by its syntax trees, and hostile files.
 
-More of them: tests/deployment/test_model_files.py (ONNX), tests/classifiers/networks/test_filters.py (networks), tests/sources/test_images.py (label masks).
+More of them: tests/deployment/test_model_files.py (ONNX), tests/classifiers/networks/test_weights.py (networks),
+tests/sources/test_images.py (label masks).
 """
 
 import ast
