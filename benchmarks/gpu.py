@@ -2,8 +2,8 @@
 
     KERAS_BACKEND=jax python -m benchmarks.gpu [--images 29700] [--folds 5] [--rounds 5] [--precision bfloat16]
 
-writes benchmarks/results/gpu.md and, where there is nvidia-smi, gpu_utilisation.png beside it: what the GPUs were busy
-with, as in the thesis's Figure 16. The folds share the first GPU; without one they share the processor.
+writes benchmarks/results/gpu.md and, if nvidia-smi is installed, gpu_utilisation.png with the utilisation of the GPUs,
+as in the thesis's Figure 16. The folds share the first GPU; without one they share the processor.
 """
 
 import argparse
@@ -21,7 +21,7 @@ from matplotlib.figure import Figure
 
 from benchmarks.measure import RESULTS, table, write_results
 from benchmarks.training import epoch, start, stop
-from lipnet.classifiers.networks.training import POLICIES
+from lipnet.classifiers.networks.settings import POLICIES
 from lipnet.plots import figure
 from lipnet.plots.figure import COLOURS, styled
 
@@ -72,7 +72,7 @@ def main() -> None:
 
 @contextmanager
 def watched_gpus() -> Iterator[list[pd.DataFrame]]:
-    """Sample the GPUs while the block runs; behind it the list holds one table, or nothing without nvidia-smi.
+    """Sample the GPUs while the block runs; afterwards the list holds one table, or no table without nvidia-smi.
 
     The table has columns seconds (from the first sample), gpu, utilisation_percent, memory_mib.
     """
@@ -91,7 +91,7 @@ def watched_gpus() -> Iterator[list[pd.DataFrame]]:
 
 
 def _parse(text: str) -> pd.DataFrame:
-    whole_lines = text[: text.rfind("\n") + 1]  # it was stopped in the middle of a word, perhaps
+    whole_lines = text[: text.rfind("\n") + 1]  # the process may have been stopped in the middle of a line
     names = ["time", "gpu", "utilisation_percent", "memory_mib"]
     table = pd.read_csv(io.StringIO(whole_lines), names=names, skipinitialspace=True, parse_dates=["time"])
     time = table.pop("time")
@@ -101,7 +101,7 @@ def _parse(text: str) -> pd.DataFrame:
 
 @styled
 def utilisation(samples: pd.DataFrame) -> Figure:
-    """Draw the busy share of the time and the memory in use, one line a GPU; columns as of ``watched_gpus``."""
+    """Draw utilisation and memory in use, one line per GPU; columns as in ``watched_gpus``."""
     drawn = Figure(figsize=(7.5, 2.8), layout="constrained")
     busy, memory = drawn.subplots(1, 2)
     for number, (gpu, part) in enumerate(samples.groupby("gpu")):

@@ -14,7 +14,7 @@ import numpy as np
 
 from benchmarks.measure import in_turns, table, write_results
 from benchmarks.training_arms import SIZE, keras_model
-from lipnet.classifiers.networks.training import predict
+from lipnet.classifiers.networks.prediction import predict
 
 BATCHES = (1, 8, 64, 512)
 CALLS = 20

@@ -14,8 +14,8 @@ from statistics import median
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from benchmarks.measure import ROOT, table, usage_of, write_results
-from lipnet.classifiers.networks.architecture import NetworkSettings, RegularisationSettings, build
-from lipnet.classifiers.networks.training import start_keras
+from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.backend import start_keras
 from lipnet.core import files
 from lipnet.core.settings import parse, pick, read_params
 from lipnet.deployment.export import network
@@ -86,7 +86,7 @@ def write_networks(folder: Path) -> None:
             natural_prior=[0.69, 0.28, 0.03],
             provenance=Provenance(git_revision=None, data_md5=None, versions={}),
         )
-        model = build(row, len(CLASSES), regularisation, pick(params, "train_cnn", "mid_grey"))
+        model = build(row, len(CLASSES), ModelOptions(regularisation, pick(params, "train_cnn", "mid_grey")))
         files.write_bytes(folder / f"cnn_fold{fold}.onnx", network(model, description))
 
 

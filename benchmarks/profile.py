@@ -1,9 +1,9 @@
-"""Where the time of a training step of LipNet-4 goes, on one thread, and how near that is to what the processor can do.
+"""Time of the parts of a training step of LipNet-4, on one thread, compared with the peak of the processor.
 
     python -m benchmarks.profile [--images 2048] [--rounds 5]
 
-writes benchmarks/results/profile.md. TensorFlow's own profiler times the operations; the peak is a product of two large
-matrices. All is processor time, which other load on the machine changes little.
+writes benchmarks/results/profile.md. TensorFlow's profiler times the operations; the peak is a product of two large
+matrices. All times are processor times, which other load on the machine changes little.
 """
 
 import argparse
@@ -25,10 +25,10 @@ from benchmarks.training import THREAD_VARIABLES
 from benchmarks.training_arms import BATCH, CLASSES, POLICY, SIZE, TRAINING, keras_model
 from lipnet.classifiers.networks.epoch import compiled
 from lipnet.classifiers.networks.losses import per_example
-from lipnet.classifiers.networks.training import POLICIES
+from lipnet.classifiers.networks.settings import POLICIES
 from lipnet.samples.augment import draw_maps, warp
 
-# What an operation is part of, by words in its name; the first that fits.
+# Part of a step -> words in the names of its operations; the first part that matches counts.
 PARTS = {
     "convolutions": ("Conv2D",),
     "Adam": ("adam", "ApplyAdam"),
@@ -43,7 +43,7 @@ SIDE = 2048  # of the matrices
 
 
 class Found(NamedTuple):
-    """What one process measured.
+    """Measurements of one process.
 
     Attributes:
         epoch_s: an epoch without its augmentation.
@@ -51,7 +51,7 @@ class Found(NamedTuple):
         parts_s: an epoch by the keys of PARTS.
         peak: GFLOP/s of a matrix product.
         convolutions: multiply-adds of an image, forward, in the convolutions.
-        everything: the same in all layers.
+        everything: multiply-adds of an image, forward, in all layers.
     """
 
     epoch_s: float
@@ -130,7 +130,7 @@ def _measure(n: int, rounds: int, precision: str) -> Found:
 
 
 def _median_s(function: Callable[[], object], rounds: int) -> float:
-    """Median processor seconds of a call, after one that is not measured."""
+    """Median processor seconds of a call, after one unmeasured call."""
     seconds = []
     for _ in range(rounds + 1):
         began = time.process_time()
@@ -156,7 +156,7 @@ def _profile(function: Callable[[], object]) -> dict[str, float]:
 
 
 def _operations(space: Any) -> Iterator[tuple[str, float]]:
-    """Names, `place/in/the/graph:Kind`, and seconds; what only encloses operations has other names."""
+    """Names, `place/in/the/graph:Kind`, and seconds of operations; events that enclose operations are left out."""
     for plane in space.planes:
         for line in plane.lines:
             for event in line.events:
@@ -166,7 +166,7 @@ def _operations(space: Any) -> Iterator[tuple[str, float]]:
 
 
 def _multiply_adds(model: Any) -> tuple[int, int]:
-    """Forward, of one image: in the convolutions, and in all layers."""
+    """Multiply-adds of one image, forward: in the convolutions, and in all layers."""
     convolutions = dense = 0
     for layer in model.layers:
         if not layer.weights:

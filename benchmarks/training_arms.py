@@ -1,8 +1,8 @@
-"""The ways to train LipNet-4 that benchmarks.training sets side by side, each as a process that waits for its turn.
+"""Ways to train LipNet-4 that benchmarks.training compares; each is a process that waits for its turn.
 
     python -m benchmarks.training_arms ARM N_IMAGES PRECISION
 
-trains one epoch for every line on standard input and answers with its seconds. All arms see the same random images,
+trains one epoch per line of standard input and prints its seconds. All arms see the same random images,
 with the augmentation of section 5.5 of the thesis, and batches of 32.
 """
 
@@ -16,8 +16,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import ROOT
-from lipnet.classifiers.networks.architecture import NetworkSettings, build
-from lipnet.classifiers.networks.training import POLICIES, NetworkTask, TrainingSettings, train_fold
+from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, build
+from lipnet.classifiers.networks.settings import POLICIES, TrainingSettings
+from lipnet.classifiers.networks.task import NetworkTask, Progress
+from lipnet.classifiers.networks.training import train_fold
 from lipnet.core.settings import parse, pick, read_params
 from lipnet.samples.augment import AugmentSettings
 from lipnet.samples.balance import TrainingSet
@@ -28,13 +30,13 @@ NETWORK = parse(NetworkSettings, pick(PARAMS, "networks", "lipnet4"), "networks.
 TRAINING = parse(TrainingSettings, pick(PARAMS, "train_cnn"), "train_cnn")
 POLICY = parse(AugmentSettings, pick(PARAMS, "augment"), "augment")
 BATCH = TRAINING.batch_size
-EPOCHS = 1_000  # more than anybody waits for
+EPOCHS = 1_000  # upper limit; a run ends when its input ends
 Images = NDArray[np.uint8]
 Labels = NDArray[np.int64]
 
 
 def main() -> None:
-    """Train an epoch when told to; stop at the end of the input."""
+    """Train one epoch per line of input; stop at the end of the input."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("arm", choices=list(ARMS))
     parser.add_argument("n", type=int)
@@ -48,7 +50,7 @@ def main() -> None:
 
 
 def _turns() -> Iterator[None]:
-    """One item a turn; between them the answer to the last one."""
+    """Yield once per line of input; then print the seconds of that turn."""
     for _ in sys.stdin:
         start = time.perf_counter()
         yield
@@ -56,10 +58,10 @@ def _turns() -> Iterator[None]:
 
 
 def _lipnet(images: Images, labels: Labels, precision: str, policy: AugmentSettings = POLICY) -> Iterator[None]:
-    """Training of a fold as the project does it; its report after each epoch is where a turn ends."""
+    """Training of a fold by the code of this project; the report after each epoch ends a turn."""
     turns = _turns()
 
-    def report(*_: object) -> None:
+    def report(_: Progress) -> None:
         if next(turns, "over") == "over":
             raise EOFError
 
@@ -76,16 +78,16 @@ def _lipnet(images: Images, labels: Labels, precision: str, policy: AugmentSetti
 
 
 def _lipnet_plain(images: Images, labels: Labels, precision: str) -> Iterator[None]:
-    """The same without augmentation: what it costs."""
+    """The same without augmentation, to measure the cost of augmentation."""
     yield from _lipnet(images, labels, precision, POLICY.model_copy(update={"transforms": []}))
 
 
 def keras_model(precision: str = "float32") -> Any:
-    """LipNet-4, compiled as the project's training would have it."""
+    """LipNet-4, compiled with the optimiser and the loss of the project's training."""
     import keras
 
     keras.config.set_dtype_policy(POLICIES[precision])
-    model = build(NETWORK, CLASSES, TRAINING.regularisation, TRAINING.mid_grey)
+    model = build(NETWORK, CLASSES, ModelOptions(TRAINING.regularisation, TRAINING.mid_grey))
     model.compile(
         "adam", keras.losses.CategoricalCrossentropy(label_smoothing=TRAINING.label_smoothing), metrics=["accuracy"]
     )
@@ -93,7 +95,7 @@ def keras_model(precision: str = "float32") -> Any:
 
 
 def image_data_generator() -> Any:
-    """The augmentation of section 5.5 in the terms of ImageDataGenerator."""
+    """The augmentation of section 5.5 of the thesis, as an ImageDataGenerator."""
     import tensorflow as tf
 
     return tf.keras.preprocessing.image.ImageDataGenerator(
@@ -109,7 +111,7 @@ def image_data_generator() -> Any:
 
 
 def _image_data_generator(images: Images, labels: Labels, precision: str) -> Iterator[None]:
-    """What the thesis used: fit with ImageDataGenerator."""
+    """The thesis's way: fit with ImageDataGenerator."""
     generator, model = image_data_generator(), keras_model(precision)
     floats, targets = _floats(images), _targets(labels)
     for _ in _turns():
@@ -117,7 +119,7 @@ def _image_data_generator(images: Images, labels: Labels, precision: str) -> Ite
 
 
 def _keras_layers(images: Images, labels: Labels, precision: str) -> Iterator[None]:
-    """Today's idiom: fit with tf.data and Keras's random layers."""
+    """Keras's recommended way: fit with tf.data and random layers."""
     import tensorflow as tf
     from keras import layers
 

@@ -1,4 +1,4 @@
-"""Score the training rows of every fold by classifiers that did not see them: what decision rules may be fitted on."""
+"""Score the training rows of every fold out of fold, by inner folds; decision rules are fitted on these scores."""
 
 from argparse import Namespace
 from typing import Any
@@ -16,15 +16,15 @@ from lipnet.samples.tables import read_folds, read_particles
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write a table of inner scores a classifier; none where no classifier is named."""
+    """Write one table of inner scores per classifier of ``inner.classifiers``."""
     names = parse(InnerSettings, pick(params, "inner"), "inner").classifiers
-    arguments.scores.mkdir(parents=True, exist_ok=True)  # DVC wants the folder, whether anything is in it or not
+    arguments.scores.mkdir(parents=True, exist_ok=True)  # DVC needs the folder, even if it is empty
     if names:
         _score(params, names, arguments)
 
 
 def _score(params: dict[str, Any], names: list[str], arguments: Namespace) -> None:
-    # Imported here, as all that trains is slow to import and mostly no classifier is named.
+    # Imported here because the import is slow and usually no classifier is listed.
     from lipnet.classifiers.registry import output_of, task_of, train
 
     data = read_particles(params, arguments.problem, arguments.table)
@@ -37,8 +37,8 @@ def _score(params: dict[str, Any], names: list[str], arguments: Namespace) -> No
         done = bar(found, f"{data.problem}: inner folds of {name}", len(tasks))
         frames = []
         for (number, part, _), trial in zip(parts, done, strict=True):
-            said = posterior(output_of(trial, name), floor)
-            frames.append(inner_scores.to_table(number, part.fold, part.test, data.labels, said, data.classes))
+            scores = posterior(output_of(trial, name), floor)
+            frames.append(inner_scores.to_table(number, part.fold, part.test, data.labels, scores, data.classes))
         files.write_table(arguments.scores / f"{name}.csv", pd.concat(frames))
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pandas as pd
 
-from lipnet.classifiers.cache_keys import digest
+from lipnet.classifiers.cache_keys import cache_key
 from lipnet.classifiers.networks import checkpoints
-from lipnet.classifiers.networks.task import NETWORK, network_of, task_of
-from lipnet.classifiers.networks.training import NetworkResult, NetworkTask, train_fold
+from lipnet.classifiers.networks.task import NETWORK, NetworkResult, NetworkTask, Progress, network_of, task_of
+from lipnet.classifiers.networks.training import train_fold
 from lipnet.core import files
 from lipnet.core.command import run
 from lipnet.core.parallel import is_local, run_all
@@ -25,7 +25,8 @@ from lipnet.samples.tables import Fold, Particles, read_folds, read_particles
 def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write weights and architecture of every fold, the out-of-fold predictions with their priors, and the history.
 
-    Training that was killed goes on from the last whole epoch, which the folder ``scratch`` holds until all is written.
+    Interrupted training resumes from the checkpoint of the last complete epoch. The folder ``scratch`` holds the
+    checkpoints until all outputs are written.
     """
     data, folds = read_particles(params, arguments.problem, arguments.table), read_folds(arguments.folds)
     images = crops.of_size(files.read_arrays(arguments.crops), network_of(params).size_px)
@@ -35,7 +36,7 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         task_of(params, data, fold, images, training_set, report)
         for fold, training_set in zip(folds, training_sets, strict=True)
     ]
-    with checkpoints.held(arguments.scratch):
+    with checkpoints.locked(arguments.scratch):
         results = run_all(train_fold, _resumable(tasks, arguments.scratch), tasks[0].training.threads_per_fold)
         _write_networks(results, folds, arguments.models)
         _write_predictions(results, folds, data, arguments)
@@ -44,12 +45,12 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
 
 
 def _resumable(tasks: list[NetworkTask], scratch: Path) -> list[NetworkTask]:
-    """The same tasks with places for their checkpoints; those of other tasks are deleted."""
-    if not is_local():  # other machines have other files
+    """The same tasks with paths of their checkpoints; checkpoints of other tasks are deleted."""
+    if not is_local():  # workers on other machines cannot read these files
         return tasks
-    names = [digest(task, task.training.threads_per_fold) for task in tasks]
-    checkpoints.sweep(scratch, names)
-    return [replace(task, checkpoint=scratch / name) for task, name in zip(tasks, names, strict=True)]
+    keys = [cache_key(task, task.training.threads_per_fold) for task in tasks]
+    checkpoints.sweep(scratch, keys)
+    return [replace(task, checkpoint=scratch / key) for task, key in zip(tasks, keys, strict=True)]
 
 
 def _write_networks(results: list[NetworkResult], folds: list[Fold], folder: Path) -> None:
@@ -67,10 +68,9 @@ def _write_predictions(results: list[NetworkResult], folds: list[Fold], data: Pa
     files.write_table(arguments.priors, pd.concat(priors))
 
 
-def _report(
-    title: str, n_folds: int, fold: int, phase: str, epoch: int, epochs: int, loss: float, accuracy: float
-) -> None:
-    # One line an epoch rather than a moving bar: several processes write here at once, often into a log file.
+def _report(title: str, n_folds: int, progress: Progress) -> None:
+    # One line per epoch, not a moving bar: several processes write at the same time, often into a log file.
+    fold, phase, epoch, epochs, loss, accuracy = progress
     done = round(20 * epoch / epochs)
     print(
         f"{title}  fold {fold + 1}/{n_folds}  {phase} [{'#' * done}{'.' * (20 - done)}] epoch {epoch}/{epochs}  "

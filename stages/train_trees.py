@@ -1,4 +1,4 @@
-"""Train trees on the particle features of every fold of a problem: one set a row of params.yaml."""
+"""Train trees on the particle features of every fold of a problem: one classifier per row of train_trees.models."""
 
 from argparse import Namespace
 from typing import Any
@@ -14,7 +14,7 @@ from lipnet.samples.tables import read_folds, read_particles
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write the out-of-fold predictions of every row, with their priors."""
+    """Write the out-of-fold predictions of every classifier, with their priors."""
     data, folds = read_particles(params, arguments.problem, arguments.table), read_folds(arguments.folds)
     priors = []
     for name in bar(trees.settings_of(params).models, f"{arguments.problem}: trees"):

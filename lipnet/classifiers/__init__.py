@@ -1,4 +1,4 @@
 """Classifiers that are trained on one fold: support vector machines, trees and, in ``networks``, neural networks.
 
-Imports ``core``, ``samples`` and ``sources``. ``studies`` and ``deployment`` may import it.
+Imports ``core``, ``samples``, ``sources`` and ``evaluation``. ``studies`` and ``deployment`` may import it.
 """

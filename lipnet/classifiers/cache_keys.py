@@ -1,7 +1,7 @@
-"""A name for what a trained fold depends on: who finds a result under that name need not train it again.
+"""Cache keys: a hash of everything that a trained fold depends on, so that a stored result can be reused.
 
-A digest covers data, settings, seed, threads, backend, versions of the libraries, and the code of this library; it does
-not cover the kind of device, on which results depend too.
+A cache key covers data, settings, seed, threads, backend, versions of the libraries, and the code of this library. It
+does not cover the kind of device, on which results depend too.
 """
 
 import hashlib
@@ -18,20 +18,27 @@ import numpy as np
 
 from lipnet.core.settings import Settings
 
-# tests/studies/test_trials.py compares them with the imports.
-CODE = (  # modules of lipnet/ that training reaches
+# Modules of lipnet/ that training reaches; tests/studies/test_trials.py compares them with the imports.
+CODE = (
     "classifiers/cache_keys",
     "classifiers/hog",
     "classifiers/networks/architecture",
+    "classifiers/networks/backend",
     "classifiers/networks/checkpoints",
     "classifiers/networks/dropout",
+    "classifiers/networks/early_stopping",
     "classifiers/networks/epoch",
     "classifiers/networks/filters",
+    "classifiers/networks/heads",
     "classifiers/networks/losses",
+    "classifiers/networks/prediction",
+    "classifiers/networks/settings",
     "classifiers/networks/task",
     "classifiers/networks/training",
+    "classifiers/networks/weights",
     "classifiers/registry",
     "classifiers/svm",
+    "classifiers/svm_files",
     "classifiers/task",
     "classifiers/trees",
     "core/errors",
@@ -50,34 +57,35 @@ CODE = (  # modules of lipnet/ that training reaches
     "samples/tables",
 )
 LIBRARY = Path(__file__).parents[1]
-LIBRARIES = ("keras", "numpy", "scipy", "scikit-learn", "imbalanced-learn")
+LIBRARIES = ("keras", "numpy", "scipy", "scikit-learn", "imbalanced-learn", "libsvm-official")
 
 
-def digest(task: Any, threads: int) -> str:
-    """A name for what training one fold depends on, 32 hexadecimal digits.
+def cache_key(task: Any, threads: int) -> str:
+    """Hash of everything that training one fold depends on: 32 hexadecimal digits.
 
     Args:
-        task: a record of arrays, settings, texts and numbers; functions and paths in it are left out.
+        task: a record of arrays, settings, texts and numbers; functions and paths in it are ignored.
         threads: of the numerical libraries.
 
     Raises:
-        TypeError: the record holds something else.
+        TypeError: the record holds a value of another type.
     """
-    found = hashlib.sha256()
-    for part in _parts([*_surroundings(), threads, task]):
-        found.update(len(part).to_bytes(8, "little"))
-        found.update(part)
-    return found.hexdigest()[:32]
+    digest = hashlib.sha256()
+    for part in _parts([*_environment(), threads, task]):
+        digest.update(len(part).to_bytes(8, "little"))
+        digest.update(part)
+    return digest.hexdigest()[:32]
 
 
 @cache
-def _surroundings() -> list[str]:
+def _environment() -> list[str]:
+    """Backend, versions of the libraries, and source text of the modules that training reaches."""
     backend = _backend()
     return [backend, *map(version, (backend, *LIBRARIES)), *(_source(name) for name in CODE)]
 
 
 def _backend() -> str:
-    """The backend that Keras will choose, without the seconds that importing it takes."""
+    """The backend that Keras will choose; importing Keras to ask would take seconds."""
     if "KERAS_BACKEND" in os.environ:
         return os.environ["KERAS_BACKEND"]
     home = Path(os.environ.get("KERAS_HOME", "~/.keras")).expanduser()
@@ -92,7 +100,7 @@ def _source(name: str) -> str:
 
 
 def _parts(value: Any) -> Iterator[bytes]:
-    """The content of a value, piece by piece, with a type before each; who is told and where it is kept is left out."""
+    """The content of a value as bytes, with the type before each part; functions and paths are ignored."""
     if callable(value) or value is None or isinstance(value, Path):
         return
     yield type(value).__name__.encode()
@@ -109,4 +117,4 @@ def _parts(value: Any) -> Iterator[bytes]:
     elif isinstance(value, str | int | float | np.generic):
         yield repr(value).encode()
     else:
-        raise TypeError(f"no digest of {type(value).__name__}")
+        raise TypeError(f"no cache key of {type(value).__name__}")

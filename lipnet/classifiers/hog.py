@@ -1,4 +1,4 @@
-"""Histograms of oriented gradients of crops (Dalal and Triggs, CVPR 2005): what came before networks, as a peer."""
+"""Histograms of oriented gradients of crops (Dalal and Triggs, CVPR 2005): features of a peer of the networks."""
 
 import numpy as np
 from numpy.typing import NDArray
@@ -10,7 +10,7 @@ from lipnet.core.settings import Settings
 
 
 class HogSettings(Settings):
-    """Named as scikit-image names them; the defaults are those of the paper, cells and blocks are square."""
+    """Settings with scikit-image's names and the paper's default values; cells and blocks are square."""
 
     orientations: int = Field(default=9, ge=1)
     pixels_per_cell: int = Field(default=8, ge=1)
@@ -20,12 +20,12 @@ class HogSettings(Settings):
 def hog_features(crops: NDArray[np.uint8], settings: HogSettings) -> NDArray[np.float64]:
     """Histograms of the direction of the gradient in cells, normalised by blocks of cells (L2-Hys).
 
-    A direction is that of the gradient, between 0 and 180 degrees from the columns' axis towards the rows', so an
-    edge that runs up and down falls in the first bin.
+    Directions are angles from 0 to 180 degrees, measured from the column axis towards the row axis. The gradient of a
+    vertical edge falls into the first bin.
 
     Args:
         crops: shape (n, size_px, size_px).
-        settings: of bins, cells and blocks.
+        settings: numbers of bins, cells and blocks.
 
     Returns:
         Shape (n, blocks * blocks * cells_per_block * cells_per_block * orientations), where

@@ -1,4 +1,4 @@
-"""What any classifier needs to be trained on one fold, by its name; for stages that train several kinds of them."""
+"""Train any classifier on one fold, by its name; for stages that train several kinds of classifiers."""
 
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,10 +9,9 @@ import numpy as np
 
 from lipnet.classifiers import svm, trees
 from lipnet.classifiers.hog import HogSettings, hog_features
-from lipnet.classifiers.networks import filters, training
+from lipnet.classifiers.networks import filters, training, weights
 from lipnet.classifiers.networks import task as network
-from lipnet.classifiers.networks.task import NETWORK
-from lipnet.classifiers.networks.training import VIEWS, NetworkResult, NetworkTask
+from lipnet.classifiers.networks.task import NETWORK, VIEWS, NetworkResult, NetworkTask, Progress
 from lipnet.classifiers.svm import SvmTask
 from lipnet.classifiers.trees import TreeTask
 from lipnet.core import files
@@ -22,19 +21,19 @@ from lipnet.evaluation.predictions import FoldOutput
 from lipnet.samples import balance, crops
 from lipnet.samples.tables import Fold, Particles
 
-HOG = "hog_svm"  # a peer: an SVM on histograms of oriented gradients of the crops
-N_INSPECTED = 256  # training images on which filters are called dead
+HOG = "hog_svm"  # classifier, a peer: an SVM on histograms of oriented gradients of the crops
+N_INSPECTED = 256  # number of training images for finding dead filters
 Task = NetworkTask | SvmTask | TreeTask
 
 
 @dataclass(frozen=True)
 class Trial:
-    """What one training gives on one test fold.
+    """Result of one training on one test fold.
 
     Attributes:
-        output: of the classifier that was trained.
-        others: of further classifiers of the same training (``NetworkResult.others``), by name.
-        dead_filters: filters of convolutions that pass nothing on (thesis, 5.1); NaN unless a network was trained.
+        output: of the trained classifier.
+        others: outputs of further classifiers of the same training (``NetworkResult.others``), by name.
+        dead_filters: number of dead filters of the convolutions (thesis, 5.1); NaN unless a network was trained.
     """
 
     output: FoldOutput
@@ -52,17 +51,17 @@ def train(task: Task) -> Trial:
 
 def _count_dead(task: NetworkTask, result: NetworkResult) -> float:
     with TemporaryDirectory() as name:  # Keras reads weights from files only
-        architecture, weights = Path(name) / "architecture.json", Path(name) / "fold.weights.h5"
+        architecture, path = Path(name) / "architecture.json", Path(name) / "fold.weights.h5"
         files.write_text(architecture, result.architecture)
-        files.write_bytes(weights, result.weights)
-        model = filters.load(architecture, weights)
-    # Evenly over the table, which may be sorted by class.
-    seen = task.train[np.linspace(0, len(task.train) - 1, min(N_INSPECTED, len(task.train))).astype(np.int64)]
-    return float(sum(dead.sum() for dead in filters.dead_filters(model, task.images[seen]).values()))
+        files.write_bytes(path, result.weights)
+        model = weights.load(architecture, path)
+    # Evenly spaced rows, as the table may be sorted by class.
+    rows = task.train[np.linspace(0, len(task.train) - 1, min(N_INSPECTED, len(task.train))).astype(np.int64)]
+    return float(sum(dead.sum() for dead in filters.dead_filters(model, task.images[rows]).values()))
 
 
 def trained_as(params: dict[str, Any], classifier: str) -> str:
-    """The training that a classifier comes from: the network's for all that rests on it, otherwise its own.
+    """The classifier to train for this one: the network for classifiers that use it, otherwise the classifier itself.
 
     Raises:
         InputError: no such classifier.
@@ -84,7 +83,11 @@ def task_of(
     images: balance.Images,
     training_set: balance.TrainingSet,
 ) -> Task:
-    """The training that a classifier comes from, on one fold."""
+    """The task of training a classifier, or the network that it uses, on one fold.
+
+    Raises:
+        InputError: no such classifier, or params.yaml is not valid.
+    """
     name = trained_as(params, classifier)
     if name == NETWORK:
         pixels = images[network.network_of(params).size_px]
@@ -95,7 +98,7 @@ def task_of(
 
 
 def output_of(trial: Trial, classifier: str) -> FoldOutput:
-    """What a classifier says, from the trial that it comes from."""
+    """The output of a classifier, from the trial that trained it."""
     return trial.others.get(classifier, trial.output)
 
 
@@ -106,5 +109,5 @@ def _hog_task(params: dict[str, Any], data: Particles, fold: Fold, images: balan
     return SvmTask(*rows, values.astype(np.float64), names, svm.settings_of(params))
 
 
-def _silent(*_: object) -> None:
-    """Takes the report of an epoch; who trains many folds shows one bar for all of them instead."""
+def _silent(_: Progress) -> None:
+    """Ignore the progress of an epoch: studies show one progress bar for all folds instead."""

@@ -1,23 +1,30 @@
-"""LIBSVM C-SVC with an RBF kernel on particle features, one against one (thesis, sections 4.1 and 8.4)."""
+"""C-SVC with an RBF kernel on particle features, one against one (thesis, sections 4.1 and 8.4)."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from itertools import combinations
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal, NamedTuple
 
 import numpy as np
+from libsvm import svmutil
 from numpy.typing import NDArray
 from pydantic import AfterValidator, Field
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import StandardScaler
 from sklearn.svm import SVC
+from threadpoolctl import threadpool_limits
 
+from lipnet.classifiers.svm_files import LibsvmModel, to_text
 from lipnet.classifiers.task import FeatureTask
 from lipnet.core.seeds import derive
-from lipnet.core.settings import Settings, parse, pick, seed_of
+from lipnet.core.settings import Name, Settings, parse, pick, seed_of
 from lipnet.evaluation.predictions import FoldOutput
 from lipnet.samples import folds
 from lipnet.samples.balance import natural_prior
 from lipnet.samples.tables import Fold, Particles
+
+Floats = NDArray[np.float64]
+Library = Literal["libsvm", "scikit-learn"]
 
 
 def _not_the_network(name: str) -> str:
@@ -26,24 +33,28 @@ def _not_the_network(name: str) -> str:
     return name
 
 
-# A name becomes a file name and a key of the metrics.
-SvmName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$"), AfterValidator(_not_the_network)]
+SvmName = Annotated[Name, AfterValidator(_not_the_network)]
 
 
 class SvmSettings(Settings):
     """Section ``train_svm`` of params.yaml."""
 
     features: dict[SvmName, Annotated[list[str], Field(min_length=1)]] = Field(min_length=1)
+    library: Library
     cost: float = Field(gt=0)
     gamma: float | None = Field(gt=0)
     class_weights: bool
     calibration_folds: int = Field(ge=2)
     cache_mb: int = Field(ge=1)
 
+    def gamma_of(self, n_features: int) -> float:
+        """Gamma of the kernel for this number of features."""
+        return self.gamma or 1 / n_features
+
 
 @dataclass(frozen=True)
 class SvmTask(FeatureTask):
-    """All that one fold needs; picklable.
+    """Input of training an SVM on one fold; picklable.
 
     Attributes:
         settings: of the SVM.
@@ -54,17 +65,33 @@ class SvmTask(FeatureTask):
 
 @dataclass(frozen=True)
 class SvmResult:
-    """What one fold gives.
+    """Output of training an SVM on one fold.
 
     Attributes:
         model: content of a LIBSVM text model file.
-        card: what else prediction needs: feature names, scaling, calibration; ready for JSON.
-        output: predicted classes by LIBSVM's vote, and calibrated probabilities; their argmax may differ from the vote.
+        card: everything else that prediction needs: feature names, scaling, calibration; ready for JSON.
+        output: classes by LIBSVM's vote, and calibrated probabilities; the most probable class may differ from the
+            vote.
     """
 
     model: str
     card: dict[str, Any]
     output: FoldOutput
+
+
+class Svm(NamedTuple):
+    """A trained SVM, whatever library trained it.
+
+    Attributes:
+        labels: class indices of the training rows, ascending, shape (K,).
+        decision_values: maps scaled features (n, n_features) to the decision values of all pairs of ``labels``,
+            shape (n, K (K - 1) / 2); a positive value is a vote for the first class of the pair.
+        to_libsvm: returns the model as LIBSVM stores it.
+    """
+
+    labels: list[int]
+    decision_values: Callable[[Floats], Floats]
+    to_libsvm: Callable[[], LibsvmModel]
 
 
 def settings_of(params: dict[str, Any]) -> SvmSettings:
@@ -73,18 +100,18 @@ def settings_of(params: dict[str, Any]) -> SvmSettings:
 
 
 def task_of(params: dict[str, Any], name: str, data: Particles, fold: Fold) -> SvmTask:
-    """What training one SVM, a row of train_features, on one fold needs."""
+    """The task of training one SVM, a row of train_svm.features, on one fold."""
     settings = settings_of(params)
     values, columns = data.values(settings.features[name])
     return SvmTask(data.labels, data.groups, fold.train, fold.test, seed_of(params), values, columns, settings)
 
 
 def train_fold(task: SvmTask) -> SvmResult:
-    """Train on one fold's training rows and predict its test rows; scaling and calibration see training rows only.
+    """Train on the training rows of one fold and predict its test rows; scaling and calibration use training rows only.
 
-    LIBSVM's own probabilities (-b 1) draw from an unseeded generator. Here a multinomial logistic regression turns the
-    K (K - 1) / 2 pairwise decision values into probabilities; it is fitted on decision values that inner
-    cross-validation gave for the training rows, so at their natural class proportions.
+    LIBSVM's own probabilities (-b 1) depend on an unseeded random generator. Instead, a multinomial logistic regression
+    maps the K (K - 1) / 2 pairwise decision values to probabilities. It is fitted on out-of-fold decision values of the
+    training rows (inner cross-validation), hence at their natural class proportions.
 
     Raises:
         InputError: a feature is not finite.
@@ -94,10 +121,10 @@ def train_fold(task: SvmTask) -> SvmResult:
     x, y = scaler.transform(task.features[task.train]), task.labels[task.train]
     n_classes = int(task.labels.max()) + 1
     calibration = LogisticRegression(max_iter=1000).fit(_inner_decisions(x, y, n_classes, task), y)
-    model = fit(x, y, task.settings)
-    predicted, decisions = decide(model, scaler.transform(task.features[task.test]), n_classes)
+    svm = fit(x, y, task.settings)
+    predicted, decisions = decide(svm, scaler.transform(task.features[task.test]), n_classes)
     return SvmResult(
-        model=to_text(model),
+        model=to_text(svm.to_libsvm()),
         card={
             "features": list(task.names),
             "mean": scaler.mean_.tolist(),
@@ -109,42 +136,8 @@ def train_fold(task: SvmTask) -> SvmResult:
     )
 
 
-def fit(x: NDArray[np.float64], y: NDArray[np.int64], settings: SvmSettings) -> SVC:
-    """A model of scaled features (n, n_features) and class indices (n,) of at least two classes.
-
-    scikit-learn's SVC is LIBSVM with dense rows and BLAS: the same model as from libsvm-official, sooner
-    (benchmarks/svm.py).
-    """
-    gamma = settings.gamma or 1 / x.shape[1]
-    weights = "balanced" if settings.class_weights else None
-    shape: Any = {"cache_size": settings.cache_mb, "decision_function_shape": "ovo"}
-    return SVC(C=settings.cost, gamma=gamma, class_weight=weights, **shape).fit(x, y)
-
-
-def decide(model: SVC, x: NDArray[np.float64], n_classes: int) -> tuple[NDArray[np.int64], NDArray[np.float64]]:
-    """Class index by vote, shape (n,), and the decision values of all pairs of classes, shape (n, K (K - 1) / 2).
-
-    As in LIBSVM, a positive value is a vote for the first class of a pair, and of classes with equal votes the first
-    wins.
-    """
-    # A pair of which the training rows lacked a class has no decision value: 0 is "undecided".
-    decisions = np.zeros((len(x), n_classes * (n_classes - 1) // 2))
-    votes = np.zeros((len(x), n_classes), np.int64)
-    columns = {pair: column for column, pair in enumerate(combinations(range(n_classes), 2))}
-    values = _sign(model) * model.decision_function(x).reshape(len(x), -1)
-    for value, (one, other) in zip(values.T, combinations(model.classes_, 2), strict=True):
-        decisions[:, columns[one, other]] = value
-        votes[np.arange(len(x)), np.where(value > 0, one, other)] += 1
-    return votes.argmax(axis=1), decisions
-
-
-def _sign(model: SVC) -> int:
-    return -1 if len(model.classes_) == 2 else 1  # scikit-learn turns the values of two classes round
-
-
-def _inner_decisions(
-    x: NDArray[np.float64], y: NDArray[np.int64], n_classes: int, task: SvmTask
-) -> NDArray[np.float64]:
+def _inner_decisions(x: Floats, y: NDArray[np.int64], n_classes: int, task: SvmTask) -> Floats:
+    """Out-of-fold decision values of the training rows, shape (n_train, K (K - 1) / 2)."""
     n_parts, seed = task.settings.calibration_folds, derive("calibration", task.seed)
     decisions = np.zeros((len(y), n_classes * (n_classes - 1) // 2))
     for inner, held_out in folds.parts(y, task.groups[task.train], n_parts, seed):
@@ -153,28 +146,82 @@ def _inner_decisions(
     return decisions
 
 
-def to_text(model: SVC) -> str:
-    """A LIBSVM text model, as svm_load_model and every tool around LIBSVM read it."""
-    head = {
-        "svm_type": "c_svc",
-        "kernel_type": "rbf",
-        "gamma": model.gamma,
-        "nr_class": len(model.classes_),
-        "total_sv": len(model.support_),
-        "rho": _numbers(-_sign(model) * model.intercept_),
-        "label": _numbers(model.classes_),
-        "nr_sv": _numbers(model.n_support_),
-    }
-    coefficients = map(_numbers, _sign(model) * model.dual_coef_.T)
-    vectors = map(_nodes, model.support_vectors_)
-    lines = [f"{name} {value}" for name, value in head.items()]
-    lines += ["SV", *(f"{one} {other}" for one, other in zip(coefficients, vectors, strict=True))]
-    return "\n".join([*lines, ""])
+def fit(x: Floats, y: NDArray[np.int64], settings: SvmSettings) -> Svm:
+    """Train on scaled, finite features (n, n_features) and class indices (n,) of at least two classes.
+
+    Both libraries train the same model. scikit-learn's SVC, a copy of LIBSVM with dense rows and BLAS, is faster
+    (benchmarks/svm.py).
+    """
+    return (_fit_libsvm if settings.library == "libsvm" else _fit_scikit_learn)(x, y, settings)
 
 
-def _nodes(vector: NDArray[np.float64]) -> str:
-    return " ".join(f"{number}:{value!r}" for number, value in enumerate(vector.tolist(), 1))
+def decide(svm: Svm, x: Floats, n_classes: int) -> tuple[NDArray[np.int64], Floats]:
+    """Class index by vote, shape (n,), and the decision values of all pairs of classes, shape (n, K (K - 1) / 2).
+
+    As in LIBSVM, a positive value is a vote for the first class of a pair. Ties go to the class with the lowest index.
+    """
+    # A pair of which the training rows lacked a class has no decision value: 0 is "undecided".
+    decisions = np.zeros((len(x), n_classes * (n_classes - 1) // 2))
+    votes = np.zeros((len(x), n_classes), np.int64)
+    columns = {pair: column for column, pair in enumerate(combinations(range(n_classes), 2))}
+    for value, (one, other) in zip(svm.decision_values(x).T, combinations(svm.labels, 2), strict=True):
+        decisions[:, columns[one, other]] = value
+        votes[np.arange(len(x)), np.where(value > 0, one, other)] += 1
+    return votes.argmax(axis=1), decisions
 
 
-def _numbers(values: NDArray[Any]) -> str:
-    return " ".join(map(repr, values.tolist()))
+def _fit_libsvm(x: Floats, y: NDArray[np.int64], settings: SvmSettings) -> Svm:
+    # LIBSVM orders classes by their first row; sorted rows give ascending labels.
+    order = np.argsort(y, kind="stable")
+    labels, counts = np.unique(y, return_counts=True)
+    gamma = settings.gamma_of(x.shape[1])
+    options = ["-s", "0", "-t", "2", "-c", str(settings.cost), "-g", str(gamma), "-m", str(settings.cache_mb), "-q"]
+    if settings.class_weights:
+        weights = len(y) / (len(labels) * counts)
+        options += [part for label, weight in zip(labels, weights, strict=True) for part in (f"-w{label}", str(weight))]
+    with _one_thread():
+        model = svmutil.svm_train(y[order].astype(np.float64), x[order], options)
+
+    def decision_values(new: Floats) -> Floats:
+        with _one_thread():
+            return np.array(svmutil.svm_predict(np.zeros(len(new)), new, model, "-q")[2])
+
+    def to_libsvm() -> LibsvmModel:
+        n_classes = len(labels)
+        return LibsvmModel(
+            gamma=gamma,
+            labels=model.get_labels(),
+            n_support=model.nSV[:n_classes],
+            rho=model.rho[: n_classes * (n_classes - 1) // 2],
+            coefficients=np.array([model.sv_coef[row][: model.l] for row in range(n_classes - 1)]).T,
+            vectors=x[order][np.array(model.get_sv_indices()) - 1],
+        )
+
+    return Svm(model.get_labels(), decision_values, to_libsvm)
+
+
+def _one_thread() -> threadpool_limits:
+    """LIBSVM is built with OpenMP and is several times slower with two threads than with one."""
+    return threadpool_limits(1, user_api="openmp")
+
+
+def _fit_scikit_learn(x: Floats, y: NDArray[np.int64], settings: SvmSettings) -> Svm:
+    gamma, weights = settings.gamma_of(x.shape[1]), "balanced" if settings.class_weights else None
+    rest: Any = {"cache_size": settings.cache_mb, "decision_function_shape": "ovo"}
+    model = SVC(C=settings.cost, gamma=gamma, class_weight=weights, **rest).fit(x, y)
+    sign = -1 if len(model.classes_) == 2 else 1  # scikit-learn flips the sign of the values of two classes
+
+    def decision_values(new: Floats) -> Floats:
+        return sign * model.decision_function(new).reshape(len(new), -1)
+
+    def to_libsvm() -> LibsvmModel:
+        return LibsvmModel(
+            gamma=gamma,
+            labels=model.classes_.tolist(),
+            n_support=model.n_support_.tolist(),
+            rho=(-sign * model.intercept_).tolist(),
+            coefficients=sign * model.dual_coef_.T,
+            vectors=model.support_vectors_,
+        )
+
+    return Svm(model.classes_.tolist(), decision_values, to_libsvm)

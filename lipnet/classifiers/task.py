@@ -1,4 +1,4 @@
-"""What training any classifier on one fold needs."""
+"""Input of training a classifier on one fold: the part that all classifiers share."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -11,13 +11,13 @@ from lipnet.core.errors import InputError
 
 @dataclass(frozen=True)
 class FoldTask:
-    """All that training on one fold needs, whatever the classifier; picklable.
+    """Input of training any classifier on one fold; picklable.
 
     Attributes:
         labels: class index of every particle, shape (n,).
         groups: group index of every particle, shape (n,).
         train: training rows, shape (n_train,).
-        test: test rows, shape (n_test,); predicted at the end, never looked at before.
+        test: test rows, shape (n_test,); used for the final prediction only.
         seed: seed of the whole run.
     """
 
@@ -30,21 +30,21 @@ class FoldTask:
 
 @dataclass(frozen=True)
 class FeatureTask(FoldTask):
-    """The same for a classifier of particle features.
+    """Input of training a classifier of particle features on one fold.
 
     Attributes:
         features: of all particles, shape (n, n_features).
-        names: of the features, for messages and for the card of the model.
+        names: of the features; for messages and the card of the model.
     """
 
     features: NDArray[np.float64]
     names: Sequence[str]
 
     def check_finite(self) -> None:
-        """Refuse features that are not finite, which libraries accept silently.
+        """Make sure that all features are finite; LIBSVM, for one, accepts NaN silently.
 
         Raises:
-            InputError: names the features.
+            InputError: a feature has NaN or infinite values; the message names the features.
         """
         bad = np.flatnonzero(~np.isfinite(self.features).all(axis=0))
         if len(bad):

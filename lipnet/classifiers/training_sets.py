@@ -1,4 +1,4 @@
-"""The balanced training set of a fold, and the inner folds of its training rows, from params.yaml."""
+"""Make the balanced training set of a fold, and the inner folds of its training rows, as params.yaml asks."""
 
 from collections.abc import Callable, Iterator
 from typing import Any
@@ -29,9 +29,9 @@ def training_set(
     """The balanced training set of one fold of a problem.
 
     Args:
-        params: of the pipeline.
-        problem: its name.
-        fold: of its particles.
+        params: params.yaml with its recipe.
+        problem: name of the problem.
+        fold: a fold of its particles.
         labels: class index of every particle, shape (n,).
         images: crops of every particle by size.
 
@@ -40,7 +40,7 @@ def training_set(
     """
     settings = parse(BalanceSettings, pick(params, "balance"), "balance")
     classes, seed = classes_of(params, problem), seed_of(params)
-    # Another seed than ingest's: examples that are test rows there must not come back here as training examples.
+    # Not the seed of ingest, which would repeat its examples: test rows would come back as training examples.
     maker = _artificial_maker(params, problem, classes, derive("artificial examples", seed, fold.number))
     return balance.balance(fold.train, labels, images, settings, generator("balance", seed, fold.number), maker)
 
@@ -67,7 +67,7 @@ def inner_folds(
     """The inner folds of the training rows of a fold, each with its balanced training set.
 
     Args:
-        params: of the pipeline.
+        params: params.yaml with its recipe.
         data: all particles of the problem.
         outer: the fold.
         images: crops of every particle by size.
@@ -78,6 +78,6 @@ def inner_folds(
     n_folds = parse(InnerSettings, pick(params, "inner"), "inner").folds
     seed = derive("inner folds", seed_of(params), outer.number)
     for number, (train, held_out) in enumerate(folds.inner(outer.train, data.labels, data.groups, n_folds, seed)):
-        # A number of its own is a seed of its own; outer folds are numbered from 0.
+        # Seeds depend on the number of a fold, so inner folds have other numbers than outer folds, which count from 0.
         fold = Fold(1000 * (outer.number + 1) + number, outer.repeat, number, train, held_out)
         yield fold, training_set(params, data.problem, fold, data.labels, images)

@@ -1,7 +1,7 @@
 """Tree ensembles on particle features: gradient boosting on histograms (Ke 2017) and random forests (Breiman 2001).
 
-Peers of the network and of the support vector machines. The models are not kept: only pickle could, which runs code
-when it is read.
+Peers of the network and of the support vector machines. The models are not written: only pickle could write them, and
+reading a pickle runs code.
 """
 
 from dataclasses import dataclass
@@ -14,26 +14,25 @@ from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassif
 
 from lipnet.classifiers.task import FeatureTask
 from lipnet.core.seeds import derive
-from lipnet.core.settings import Settings, parse, pick, seed_of
+from lipnet.core.settings import Name, Settings, parse, pick, seed_of
 from lipnet.evaluation.predictions import FoldOutput
 from lipnet.samples import folds
 from lipnet.samples.balance import natural_prior
 from lipnet.samples.tables import Fold, Particles
 
 Kind = Literal["boosted", "forest"]
-LEAST_PROBABILITY = 1e-12  # of a class that an inner fold lacked, where the log loss is taken
-TreesName = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # becomes a file name and a key of the metrics
+LEAST_PROBABILITY = 1e-12  # lower bound of probabilities in the log loss, for a class that an inner fold lacks
 
 
 class TreesRow(Settings):
-    """One classifier: which kind, and the features that it sees."""
+    """One classifier: its kind and its features."""
 
     kind: Kind
     features: Annotated[list[str], Field(min_length=1)]
 
 
 class BoostedSettings(Settings):
-    """Of kind boosted; named as scikit-learn's HistGradientBoostingClassifier names them, but for the inner folds."""
+    """Of kind boosted; names are those of scikit-learn's HistGradientBoostingClassifier, except ``inner_folds``."""
 
     learning_rate: float = Field(gt=0)
     max_iter: int = Field(ge=1)
@@ -44,7 +43,7 @@ class BoostedSettings(Settings):
 
 
 class ForestSettings(Settings):
-    """Of kind forest; named as scikit-learn's RandomForestClassifier names them."""
+    """Of kind forest; names are those of scikit-learn's RandomForestClassifier."""
 
     n_estimators: int = Field(ge=1)
     min_samples_leaf: int = Field(ge=1)
@@ -53,7 +52,7 @@ class ForestSettings(Settings):
 class TreeSettings(Settings):
     """Section ``train_trees`` of params.yaml."""
 
-    models: dict[TreesName, TreesRow] = Field(min_length=1)
+    models: dict[Name, TreesRow] = Field(min_length=1)
     class_weights: bool
     boosted: BoostedSettings
     forest: ForestSettings
@@ -61,7 +60,7 @@ class TreeSettings(Settings):
 
 @dataclass(frozen=True)
 class TreeTask(FeatureTask):
-    """All that one fold needs; picklable.
+    """Input of training trees on one fold; picklable.
 
     Attributes:
         kind: of trees.
@@ -78,7 +77,7 @@ def settings_of(params: dict[str, Any]) -> TreeSettings:
 
 
 def task_of(params: dict[str, Any], name: str, data: Particles, fold: Fold) -> TreeTask:
-    """What training the trees of one row on one fold needs."""
+    """The task of training the trees of one row of train_trees.models on one fold."""
     settings = settings_of(params)
     row = settings.models[name]
     values, columns = data.values(row.features)
@@ -90,8 +89,8 @@ def task_of(params: dict[str, Any], name: str, data: Particles, fold: Fold) -> T
 def train_fold(task: TreeTask) -> FoldOutput:
     """Train on one fold's training rows and predict its test rows.
 
-    Boosting grows ever surer of itself, so its number of rounds is the one of least log loss on inner folds of the
-    training rows, groups kept whole; then it is trained on all of them.
+    Boosting becomes overconfident with many rounds. So the number of rounds is the one with the lowest log loss on
+    inner folds of the training rows, with whole groups. The final model is then trained on all training rows.
 
     Raises:
         InputError: a feature is not finite.
@@ -104,7 +103,7 @@ def train_fold(task: TreeTask) -> FoldOutput:
 
 
 def best_rounds(task: TreeTask) -> int:
-    """Number of boosting rounds, from 1 to max_iter, of least log loss on inner folds of the training rows."""
+    """Number of boosting rounds, from 1 to max_iter, with the lowest log loss on inner folds of the training rows."""
     x, y = task.features[task.train], task.labels[task.train]
     losses = np.zeros(task.settings.boosted.max_iter)
     n_parts, seed = task.settings.boosted.inner_folds, derive("rounds", task.seed)
@@ -127,7 +126,7 @@ def _of_all_classes(
 
 def _boosted(task: TreeTask, rounds: int) -> HistGradientBoostingClassifier:
     numbers = task.settings.boosted.model_dump(exclude={"inner_folds", "max_iter"})
-    # Its own early stopping would hold out training rows without regard to their groups.
+    # scikit-learn's early stopping would split groups.
     return HistGradientBoostingClassifier(
         **numbers,
         max_iter=rounds,

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipnet.classifiers.networks.filters import CHUNK
-from lipnet.classifiers.networks.training import predict
+from lipnet.classifiers.networks.prediction import predict
 from lipnet.samples.crops import to_grey
 
 if TYPE_CHECKING:

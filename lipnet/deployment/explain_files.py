@@ -9,8 +9,8 @@ import pandas as pd
 from matplotlib.figure import Figure
 from numpy.typing import NDArray
 
-from lipnet.classifiers.networks import filters
-from lipnet.classifiers.networks.training import predict
+from lipnet.classifiers.networks import filters, weights
+from lipnet.classifiers.networks.prediction import predict
 from lipnet.core import files
 from lipnet.core.errors import InputError
 from lipnet.core.problems import classes_of
@@ -70,7 +70,7 @@ def explain_particles(run: Path, problem: str, ids: Sequence[str], to: Path) -> 
 
 
 def _load(models: Path, classes: Sequence[str]) -> "keras.Model":
-    model = filters.load(models / "architecture.json", models / f"fold{FOLD}.weights.h5")
+    model = weights.load(models / "architecture.json", models / f"fold{FOLD}.weights.h5")
     try:
         explain.chain(model)
     except ValueError as error:

@@ -10,15 +10,15 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import ValidationError
 
 from lipnet.classifiers.networks.architecture import NetworkSettings
+from lipnet.classifiers.svm_files import LibsvmModel, SvmCard, parse_model, read_card
 from lipnet.core.errors import InputError
-from lipnet.core.settings import Settings, parse, pick
+from lipnet.core.settings import parse, pick
 from lipnet.deployment.model_files import (
     METADATA_KEY,
     NETWORK,
@@ -28,7 +28,7 @@ from lipnet.deployment.model_files import (
     FeatureInput,
     ImageInput,
 )
-from lipnet.deployment.runs import PipelineRun, read_json, read_text
+from lipnet.deployment.runs import PipelineRun, read_text
 from lipnet.evaluation.decisions import DecideSettings
 from lipnet.samples.crops import CropSettings
 from lipnet.samples.features import FeatureSettings
@@ -44,37 +44,6 @@ BACKEND = "KERAS_BACKEND"  # environment variable that Keras reads when it is im
 SVM_FLOOR = 1e-9  # above 0, because a probability of 0 could not be shifted to other class shares
 IR_VERSION, OPSET, ML_OPSET = 8, 15, 3  # versions that tf2onnx writes; ONNX Runtime reads them since 1.10
 LABEL = "label"  # output of an SVM: class index by LIBSVM's vote
-MAX_FEATURES = 10_000  # as many as a model file may name (see ``model_files.FeatureInput``)
-
-
-class LibsvmModel(NamedTuple):
-    """A C-SVC with RBF kernel as a LIBSVM text model holds it.
-
-    Attributes:
-        gamma: of the kernel.
-        labels: class indices, shape (K,).
-        n_support: support vectors of each class, shape (K,).
-        rho: of each pair of classes, shape (K (K - 1) / 2,).
-        coefficients: shape (n_vectors, K - 1).
-        vectors: shape (n_vectors, n_features).
-    """
-
-    gamma: float
-    labels: list[int]
-    n_support: list[int]
-    rho: list[float]
-    coefficients: Floats
-    vectors: Floats
-
-
-class SvmCard(Settings):
-    """What stands beside the LIBSVM model of a fold (see ``svm.SvmResult``)."""
-
-    features: list[str]
-    mean: list[float]
-    scale: list[float]
-    calibration_coefficients: list[list[float]]
-    calibration_intercepts: list[float]
 
 
 def export_run(run: PipelineRun) -> Iterator[tuple[str, bytes]]:
@@ -91,18 +60,9 @@ def export_run(run: PipelineRun) -> Iterator[tuple[str, bytes]]:
     for name in pick(run.params, "train_svm", "features"):
         for fold in folds:
             path = run.models / f"svm/{name}/fold{fold}.svm"
-            card = _read_card(path.with_suffix(".json"))
+            card = read_card(path.with_suffix(".json"))
             description = describe_svm(run, name, fold, card.features)
-            yield f"{name}_fold{fold}{SUFFIX}", svm(parse_libsvm(read_text(path), path), card, description)
-
-
-def _read_card(path: Path) -> SvmCard:
-    try:
-        return SvmCard.model_validate(read_json(path))
-    except ValidationError as error:
-        fault = error.errors()[0]
-        where = ".".join(map(str, fault["loc"]))
-        raise InputError(f"{path}: {where}: {fault['msg']}; delete it and run `dvc repro`") from None
+            yield f"{name}_fold{fold}{SUFFIX}", svm(parse_model(read_text(path), path), card, description)
 
 
 def describe_network(run: PipelineRun, fold: int) -> Description:
@@ -171,10 +131,10 @@ def load_on_tensorflow(architecture: Path, weights: Path) -> "keras.Model":
     ONNX Runtime rejects the max-pooling that Keras exports on JAX.
 
     Raises:
-        InputError: Keras already runs on another backend in this process, or as for ``filters.load``.
+        InputError: Keras already runs on another backend in this process, or as for ``weights.load``.
     """
-    from lipnet.classifiers.networks.filters import load
-    from lipnet.classifiers.networks.training import start_keras
+    from lipnet.classifiers.networks.backend import start_keras
+    from lipnet.classifiers.networks.weights import load
 
     with _keras_imports_tensorflow():
         start_keras()
@@ -250,53 +210,6 @@ def _rename(model: "onnx.ModelProto", input_name: str) -> None:
         item.type.tensor_type.shape.dim[0].dim_param = "n"
     del graph.value_info[:]
     graph.doc_string = ""
-
-
-def parse_libsvm(text: str, path: Path) -> LibsvmModel:
-    """Read a LIBSVM text model.
-
-    Raises:
-        InputError: it is not a C-SVC with RBF kernel, or damaged; names the file.
-    """
-    head, _, body = text.partition("\nSV\n")
-    fields = dict(line.partition(" ")[::2] for line in head.splitlines())
-    if (fields.get("svm_type"), fields.get("kernel_type")) != ("c_svc", "rbf"):
-        raise InputError(f"{path}: not a LIBSVM C-SVC with RBF kernel")
-    try:
-        rows = [line.split() for line in body.splitlines()]
-        n_classes, n_support = int(fields["nr_class"]), [int(number) for number in fields["nr_sv"].split()]
-        if not body.endswith("\n") or len(rows) != sum(n_support) or len(rows) != int(fields["total_sv"]):
-            raise ValueError("truncated")
-        model = LibsvmModel(
-            gamma=float(fields["gamma"]),
-            labels=[int(label) for label in fields["label"].split()],
-            n_support=n_support,
-            rho=[float(value) for value in fields["rho"].split()],
-            coefficients=np.array([row[: n_classes - 1] for row in rows], dtype=np.float64),
-            vectors=_dense([[node.split(":") for node in row[n_classes - 1 :]] for row in rows]),
-        )
-        if [len(model.labels), len(n_support), len(model.rho)] != [
-            n_classes,
-            n_classes,
-            n_classes * (n_classes - 1) // 2,
-        ]:
-            raise ValueError("labels, numbers of vectors and rho do not fit the number of classes")
-        if not all(np.isfinite(values).all() for values in (model.gamma, *model[3:])):
-            raise ValueError("a number is not finite")
-    except (KeyError, ValueError) as error:
-        raise InputError(f"{path}: damaged ({error}); delete it and run `dvc repro`") from None
-    return model
-
-
-def _dense(nodes: list[list[list[str]]]) -> Floats:
-    """Vectors of shape (n, n_features) from the index and the value, as text, of all numbers but zeros."""
-    indices = [[int(index) for index, _ in row] for row in nodes]
-    if not all(0 < index <= MAX_FEATURES for row in indices for index in row):  # a larger one would fill the memory
-        raise ValueError(f"a feature's index is not from 1 to {MAX_FEATURES}")
-    vectors = np.zeros((len(nodes), max(index for row in indices for index in row)))
-    for vector, places, row in zip(vectors, indices, nodes, strict=True):
-        vector[np.array(places, np.int64) - 1] = [float(value) for _, value in row]
-    return vectors
 
 
 def svm(model: LibsvmModel, card: SvmCard, description: Description) -> bytes:

@@ -22,14 +22,6 @@ class BalanceSettings(Settings):
     smote_neighbours: int = Field(ge=1)
 
 
-class LossSettings(Settings):
-    """Section ``train_cnn.loss`` of params.yaml."""
-
-    kind: Literal["cross_entropy", "focal", "logit_adjusted"]
-    focal_gamma: float = Field(ge=0)
-    logit_strength: float = Field(ge=0, le=1)
-
-
 @dataclass(frozen=True)
 class TrainingSet:
     """The balanced training set of one fold.
@@ -188,14 +180,6 @@ def sampled_prior(training_set: TrainingSet, labels: NDArray[np.int64]) -> NDArr
 def natural_prior(labels: NDArray[np.int64], n_classes: int) -> NDArray[np.float64]:
     """Share of each class among the labels of the training rows, shape (K,)."""
     return np.bincount(labels, minlength=n_classes) / len(labels)
-
-
-def stated_prior(settings: LossSettings, prior: NDArray[np.float64]) -> NDArray[np.float64]:
-    """Prior in the outputs of a network, shape (K,): the training prior, less the part that the loss adjusts for."""
-    if settings.kind != "logit_adjusted":
-        return prior
-    left = np.where(prior > 0, prior, 1.0) ** (1 - settings.logit_strength) * (prior > 0)
-    return left / left.sum()
 
 
 def to_arrays(training_sets: list[TrainingSet]) -> dict[str, Any]:

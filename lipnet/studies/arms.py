@@ -144,7 +144,7 @@ def check_arms(of_arms: Sequence[ArmFold], threads: int) -> None:
         tested, trained = dict[str, str](), dict[tuple[str, ...], str]()
         for arm, members in arms.items():
             tested[str([one.fold.test.tolist() for one in members])] = arm
-            names = tuple(cache_keys.digest(task, threads) for one in members for task in one.tasks)
+            names = tuple(cache_keys.cache_key(task, threads) for one in members for task in one.tasks)
             same = (*names, members[0].classifier, json.dumps(pick(members[0].params, "decide")))
             if trained.setdefault(same, arm) != arm:
                 raise InputError(

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from lipnet.classifiers.cache_keys import digest
+from lipnet.classifiers.cache_keys import cache_key
 from lipnet.classifiers.registry import Task, Trial, train
 from lipnet.core import files
 from lipnet.core.parallel import stream_as_done
@@ -34,7 +34,7 @@ def run_all(tasks: Sequence[Task], folder: Path, threads_per_task: int, watch: W
     Raises:
         InputError: a cached trial is damaged, or training fails.
     """
-    paths = [folder / f"{digest(task, threads_per_task)}.npz" for task in tasks]
+    paths = [folder / f"{cache_key(task, threads_per_task)}.npz" for task in tasks]
     missing = {path: task for path, task in zip(paths, tasks, strict=True) if not path.exists()}
     names = list(missing)
     for number, trial in watch(stream_as_done(train, missing.values(), threads_per_task), len(missing)):

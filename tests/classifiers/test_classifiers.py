@@ -1,4 +1,4 @@
-"""One list of checks that every classifier has to pass, whatever it is."""
+"""Checks that every kind of classifier must pass."""
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
@@ -6,6 +6,7 @@ from functools import cache, partial
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
@@ -14,9 +15,11 @@ from threadpoolctl import threadpool_limits
 from lipnet.classifiers import svm, trees
 from lipnet.classifiers.networks import training
 from lipnet.classifiers.networks.architecture import NetworkSettings
-from lipnet.evaluation.predictions import FoldPredictions, from_table, to_table
+from lipnet.classifiers.networks.task import Head, NetworkTask
+from lipnet.evaluation.predictions import FoldOutput, from_table, to_table
 from lipnet.samples import balance
 from lipnet.samples.augment import AugmentSettings
+from lipnet.samples.tables import Fold, Particles
 from tests.classifiers.networks.toy_training import training_settings
 
 N_FOLDS, N, SIZE = 2, 80, 8
@@ -55,7 +58,7 @@ def _no_artificial(label: int, n: int) -> balance.Images:
     raise AssertionError
 
 
-def _network(data: Data, fold: int, seed: int, **kinds: Any) -> training.FoldTask:
+def _network(data: Data, fold: int, seed: int, **kinds: Any) -> NetworkTask:
     train, test = data.rows(fold)
     training_set = balance.balance(
         train,
@@ -75,11 +78,12 @@ def _network(data: Data, fold: int, seed: int, **kinds: Any) -> training.FoldTas
         fill="nearest",
         noise_sd=0.0,
     )
-    return training.FoldTask(
+    return NetworkTask(
         fold=fold,
         images=data.images,
         labels=data.labels,
         groups=data.groups,
+        train=train,
         test=test,
         training_set=training_set,
         network=NetworkSettings(size_px=SIZE, blocks=[[4]], halve="pool", top="dense", dense_units=16),
@@ -91,35 +95,28 @@ def _network(data: Data, fold: int, seed: int, **kinds: Any) -> training.FoldTas
     )
 
 
-def _cnn(data: Data, fold: int, seed: int) -> FoldPredictions:
-    return _of_network(_network(data, fold, seed), fold)
+def _cnn(data: Data, fold: int, seed: int) -> FoldOutput:
+    return training.train_fold(_network(data, fold, seed)).output
 
 
-def _joined(data: Data, fold: int, seed: int) -> FoldPredictions:
-    return _of_network(_network(data, fold, seed, features=data.features), fold)
+def _joined(data: Data, fold: int, seed: int) -> FoldOutput:
+    return training.train_fold(_network(data, fold, seed, features=data.features)).output
 
 
-def _of_network(task: training.FoldTask, fold: int) -> FoldPredictions:
-    probabilities = training.train_fold(task).probabilities
-    return FoldPredictions(0, fold, task.test, probabilities.argmax(axis=1), probabilities)
+def _head(data: Data, fold: int, seed: int) -> FoldOutput:
+    task = _network(data, fold, seed, heads={"head": Head(data.features, QUADRANTS)})
+    return training.train_fold(task).others["head"]
 
 
-def _head(data: Data, fold: int, seed: int) -> FoldPredictions:
-    task = _network(data, fold, seed, heads={"head": training.Head(data.features, QUADRANTS)})
-    return FoldPredictions(0, fold, task.test, *training.train_fold(task).others["head"])
-
-
-def _svm(data: Data, fold: int, seed: int) -> FoldPredictions:
+def _svm(library: svm.Library, data: Data, fold: int, seed: int) -> FoldOutput:
     train, test = data.rows(fold)
-    settings = svm.SvmSettings(
-        features={"svm": ["quadrant"]}, cost=1.0, gamma=None, class_weights=True, calibration_folds=3, cache_mb=10
-    )
-    task = svm.SvmTask(data.features, QUADRANTS, data.labels, data.groups, train, test, settings, seed)
-    result = svm.train_fold(task)
-    return FoldPredictions(0, fold, test, result.predicted, result.probabilities)
+    rest: Any = {"cost": 1.0, "gamma": None, "class_weights": True, "calibration_folds": 3, "cache_mb": 10}
+    settings = svm.SvmSettings(features={"svm": ["quadrant"]}, library=library, **rest)
+    task = svm.SvmTask(data.labels, data.groups, train, test, seed, data.features, QUADRANTS, settings)
+    return svm.train_fold(task).output
 
 
-def _trees(kind: trees.Kind, data: Data, fold: int, seed: int) -> FoldPredictions:
+def _trees(kind: trees.Kind, data: Data, fold: int, seed: int) -> FoldOutput:
     train, test = data.rows(fold)
     boosted = {"learning_rate": 0.3, "max_iter": 20, "max_leaf_nodes": 4, "min_samples_leaf": 2}
     settings = trees.TreeSettings.model_validate(
@@ -130,17 +127,17 @@ def _trees(kind: trees.Kind, data: Data, fold: int, seed: int) -> FoldPrediction
             "forest": {"n_estimators": 30, "min_samples_leaf": 1},
         }
     )
-    task = trees.TreeTask(data.features, QUADRANTS, data.labels, data.groups, train, test, kind, settings, seed)
-    result = trees.train_fold(task)
-    return FoldPredictions(0, fold, test, result.predicted, result.probabilities)
+    task = trees.TreeTask(data.labels, data.groups, train, test, seed, data.features, QUADRANTS, kind, settings)
+    return trees.train_fold(task)
 
 
 QUADRANTS = [f"quadrant{number}" for number in range(4)]
-CLASSIFIERS: dict[str, Callable[[Data, int, int], FoldPredictions]] = {
+CLASSIFIERS: dict[str, Callable[[Data, int, int], FoldOutput]] = {
     "cnn": _cnn,
     "cnn with features": _joined,
     "svm on embedding": _head,
-    "svm": _svm,
+    "svm": partial(_svm, "libsvm"),
+    "svm of scikit-learn": partial(_svm, "scikit-learn"),
     "boosted trees": partial(_trees, "boosted"),
     "forest": partial(_trees, "forest"),
 }
@@ -154,32 +151,34 @@ pytestmark = [
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    with threadpool_limits(1):  # as lipnet.core.parallel does; LIBSVM is many times slower with more
+    with threadpool_limits(1):  # as lipnet.core.parallel does
         yield
 
 
 @cache
-def _trained(name: str, n_classes: int, fold: int = 0) -> FoldPredictions:
+def _trained(name: str, n_classes: int, fold: int = 0) -> FoldOutput:
     return CLASSIFIERS[name](_data(n_classes), fold, 1)
 
 
-def _again(name: str, n_classes: int, **changes: Any) -> FoldPredictions:
+def _again(name: str, n_classes: int, **changes: Any) -> FoldOutput:
     return CLASSIFIERS[name](replace(_data(n_classes), **changes), 0, 1)
 
 
 def test_all_classifiers_write_the_same_table(name: str, n_classes: int) -> None:
     data, classes = _data(n_classes), [f"Class {number}" for number in range(n_classes)]
     parts = [_trained(name, n_classes, fold) for fold in range(N_FOLDS)]
-    table = to_table(parts, np.array([f"P{row:03}" for row in range(N)]), data.labels, classes)
+    ids = pd.DataFrame({"id": [f"P{row:03}" for row in range(N)]})
+    rows = [Fold(fold, 0, fold, *data.rows(fold)) for fold in range(N_FOLDS)]
+    table = to_table(rows, parts, Particles("problem", ids, classes, data.labels, data.groups))
     assert list(table.columns) == ["id", "repeat", "fold", "label", "predicted", *(f"p_{label}" for label in classes)]
     found = from_table(table, f"{name}.csv")
     assert found.classes == classes
     assert_array_equal(found.ids, [f"P{row:03}" for row in range(N)])
     assert_array_equal(found.fold, data.folds)
     assert_array_equal(found.true, data.labels)
-    for part in parts:
-        assert_array_equal(found.predicted[part.rows], part.predicted)
-        assert_allclose(found.probabilities[part.rows], part.probabilities, atol=1e-6)
+    for fold, part in zip(rows, parts, strict=True):
+        assert_array_equal(found.predicted[fold.test], part.predicted)
+        assert_allclose(found.probabilities[fold.test], part.probabilities, atol=1e-6)
 
 
 def test_all_classifiers_give_probabilities(name: str, n_classes: int) -> None:
@@ -191,8 +190,8 @@ def test_all_classifiers_give_probabilities(name: str, n_classes: int) -> None:
 
 
 def test_all_classifiers_learn(name: str, n_classes: int) -> None:
-    part = _trained(name, n_classes)
-    true = _data(n_classes).labels[part.rows]
+    part, data = _trained(name, n_classes), _data(n_classes)
+    true = data.labels[data.rows(0)[1]]
     assert (part.predicted == true).mean() > 0.9
     assert (part.probabilities.argmax(axis=1) == true).mean() > 0.9
 
@@ -209,7 +208,8 @@ def test_no_classifier_sees_the_labels_of_test_rows(name: str, n_classes: int) -
 
 def test_no_classifier_sees_other_test_rows_when_it_predicts_one(name: str, n_classes: int) -> None:
     data, plain = _data(n_classes), _trained(name, n_classes)
-    kept, changed = plain.rows[: len(plain.rows) // 2], plain.rows[len(plain.rows) // 2 :]
+    _, test = data.rows(0)
+    kept, changed = test[: len(test) // 2], test[len(test) // 2 :]
     images, features = data.images.copy(), data.features.copy()
     images[changed], features[changed] = 255 - images[changed], 5 * features[changed] + 1000
     found = _again(name, n_classes, images=images, features=features).probabilities

@@ -1,5 +1,6 @@
-"""The SVM of one fold: what it learns, from which rows, and that its files are enough to predict."""
+"""The SVM of one fold: it learns from training rows only, both libraries agree, and its files suffice to predict."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -11,15 +12,17 @@ from libsvm import svmutil
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from pydantic import ValidationError
-from threadpoolctl import threadpool_limits
+from threadpoolctl import threadpool_info, threadpool_limits
 
-from lipnet.classifiers.svm import SvmResult, SvmSettings, SvmTask, train_fold
+from lipnet.classifiers import svm
+from lipnet.classifiers.svm import SvmResult, SvmSettings, SvmTask, decide, fit, train_fold
+from lipnet.classifiers.svm_files import parse_model, read_card, to_text
 from lipnet.core.errors import InputError
 
 
 @pytest.fixture(autouse=True)
 def _one_thread() -> Iterator[None]:
-    with threadpool_limits(1):  # as lipnet.core.parallel does; LIBSVM is many times slower with more
+    with threadpool_limits(1):  # as lipnet.core.parallel does
         yield
 
 
@@ -29,6 +32,7 @@ CENTRES = np.array([[0, 0, 0, 0], [8, 0, 0, 1], [0, 8, 0, 2], [0, 0, 8, 3]], dty
 def _settings(**changes: Any) -> SvmSettings:
     plain = {
         "features": {"svm": ["area"]},
+        "library": "libsvm",
         "cost": 1.0,
         "gamma": None,
         "class_weights": True,
@@ -60,18 +64,20 @@ def _load(result: SvmResult, folder: Path) -> Any:
 
 
 def _same(one: SvmResult, other: SvmResult) -> bool:
-    return (one.model, one.card) == (other.model, other.card) and np.array_equal(one.probabilities, other.probabilities)
+    return (one.model, one.card) == (other.model, other.card) and np.array_equal(
+        one.output.probabilities, other.output.probabilities
+    )
 
 
 @pytest.mark.parametrize("n_classes", [2, 3, 4])
 def test_a_separable_problem_is_learned(n_classes: int) -> None:
     task = _task(n_classes)
     result = train_fold(task)
-    assert result.predicted.shape == (30,)
-    assert result.probabilities.shape == (30, n_classes)
-    assert_allclose(result.probabilities.sum(axis=1), 1)
-    assert (result.predicted == task.labels[task.test]).mean() > 0.9
-    assert (result.probabilities.argmax(axis=1) == task.labels[task.test]).mean() > 0.9
+    assert result.output.predicted.shape == (30,)
+    assert result.output.probabilities.shape == (30, n_classes)
+    assert_allclose(result.output.probabilities.sum(axis=1), 1)
+    assert (result.output.predicted == task.labels[task.test]).mean() > 0.9
+    assert (result.output.probabilities.argmax(axis=1) == task.labels[task.test]).mean() > 0.9
 
 
 def test_the_same_task_gives_the_same_result_and_another_seed_another_calibration() -> None:
@@ -89,8 +95,8 @@ def test_the_order_of_the_training_rows_changes_no_prediction(n_classes: int) ->
     one, other = train_fold(task), train_fold(replace(task, train=by_class))
     assert f"label {' '.join(map(str, range(n_classes)))}\n" in one.model
     assert f"label {' '.join(map(str, range(n_classes)))}\n" in other.model
-    assert_array_equal(one.predicted, other.predicted)
-    assert np.abs(one.probabilities - other.probabilities).max() < 0.15
+    assert_array_equal(one.output.predicted, other.output.predicted)
+    assert np.abs(one.output.probabilities - other.output.probabilities).max() < 0.15
 
 
 def test_scaling_sees_training_rows_only() -> None:
@@ -101,13 +107,13 @@ def test_scaling_sees_training_rows_only() -> None:
     assert_allclose(one.card["mean"], task.features[task.train].mean(axis=0))
     assert_allclose(one.card["scale"], task.features[task.train].std(axis=0))
     assert (other.card, other.model) == (one.card, one.model)
-    assert not np.allclose(one.probabilities, other.probabilities)
+    assert not np.allclose(one.output.probabilities, other.output.probabilities)
 
 
 def test_features_on_very_different_scales_count_alike() -> None:
     task = _task(spread=2.0)
     stretched = train_fold(replace(task, features=task.features * [1e6, 1e-3, 1, 1]))
-    assert_array_equal(stretched.predicted, train_fold(task).predicted)
+    assert_array_equal(stretched.output.predicted, train_fold(task).output.predicted)
 
 
 def test_a_constant_feature_is_harmless() -> None:
@@ -115,7 +121,7 @@ def test_a_constant_feature_is_harmless() -> None:
     features = task.features.copy()
     features[:, 3] = 7
     result = train_fold(replace(task, features=features))
-    assert (result.predicted == task.labels[task.test]).mean() > 0.9
+    assert (result.output.predicted == task.labels[task.test]).mean() > 0.9
 
 
 def test_probabilities_are_calibrated_at_the_natural_proportions() -> None:
@@ -129,7 +135,7 @@ def test_probabilities_are_calibrated_at_the_natural_proportions() -> None:
         train=rows[:200],
         test=rows[200:],
     )
-    assert train_fold(task).probabilities[:, 1].mean() == pytest.approx(labels[rows[:200]].mean(), abs=0.05)
+    assert train_fold(task).output.probabilities[:, 1].mean() == pytest.approx(labels[rows[:200]].mean(), abs=0.05)
 
 
 def test_a_class_missing_from_an_inner_fold_is_handled() -> None:
@@ -137,17 +143,17 @@ def test_a_class_missing_from_an_inner_fold_is_handled() -> None:
     groups = task.groups.copy()
     groups[task.labels == 2] = 999  # one group: held out, nothing of the class is left to train on
     result = train_fold(replace(task, groups=groups))
-    assert np.isfinite(result.probabilities).all()
-    assert result.probabilities.shape == (30, 3)
-    assert (result.predicted == task.labels[task.test]).mean() > 0.9
+    assert np.isfinite(result.output.probabilities).all()
+    assert result.output.probabilities.shape == (30, 3)
+    assert (result.output.predicted == task.labels[task.test]).mean() > 0.9
 
 
 @pytest.mark.parametrize("group_size", [30, 120])
 def test_fewer_groups_than_inner_folds_are_handled(group_size: int) -> None:
     task = _task(groups=np.arange(120) // group_size)
     result = train_fold(task)
-    assert_allclose(result.probabilities.sum(axis=1), 1)
-    assert (result.predicted == task.labels[task.test]).mean() > 0.9
+    assert_allclose(result.output.probabilities.sum(axis=1), 1)
+    assert (result.output.predicted == task.labels[task.test]).mean() > 0.9
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
@@ -172,8 +178,8 @@ def test_model_text_and_card_are_enough_to_predict(n_classes: int, tmp_path: Pat
     result = train_fold(task)
     scaled = (task.features[task.test] - result.card["mean"]) / result.card["scale"]
     votes, _, decisions = svmutil.svm_predict(np.zeros(30), scaled, _load(result, tmp_path), "-q")
-    assert_array_equal(votes, result.predicted)
-    assert_allclose(_calibrated(result.card, np.asarray(decisions)), result.probabilities, atol=1e-6)
+    assert_array_equal(votes, result.output.predicted)
+    assert_allclose(_calibrated(result.card, np.asarray(decisions)), result.output.probabilities, atol=1e-6)
     assert result.card["features"] == ["area", "moment1", "moment2", "moment3"]
 
 
@@ -198,7 +204,7 @@ def test_class_weights_make_a_rare_class_found_more_often() -> None:
         features=features, labels=labels, groups=np.arange(200), train=np.arange(150), test=np.arange(150, 200)
     )
     counts = [
-        int((train_fold(replace(task, settings=_settings(class_weights=on, cost=0.1))).predicted == 1).sum())
+        int((train_fold(replace(task, settings=_settings(class_weights=on, cost=0.1))).output.predicted == 1).sum())
         for on in (False, True)
     ]
     assert counts[0] < counts[1]
@@ -214,3 +220,92 @@ def test_impossible_settings_are_refused(fault: dict[str, Any]) -> None:
 def test_an_svm_may_not_take_the_networks_name_nor_one_that_paths_cannot_take(name: str) -> None:
     with pytest.raises(ValidationError, match="the network's name" if name == "cnn" else "pattern"):
         _settings(features={name: ["area"]})
+
+
+def _peers(**changes: Any) -> list[SvmSettings]:
+    return [_settings(library=library, **changes) for library in ("libsvm", "scikit-learn")]
+
+
+@pytest.mark.parametrize("class_weights", [False, True])
+@pytest.mark.parametrize(("n_classes", "missing"), [(2, []), (3, []), (5, []), (3, [1]), (5, [1, 3])])
+def test_libsvm_and_scikit_learn_agree(n_classes: int, missing: list[int], class_weights: bool) -> None:
+    rng = np.random.default_rng(5)
+    y = rng.choice(n_classes, 300, p=np.arange(1, n_classes + 1) / np.arange(1, n_classes + 1).sum())
+    x, new = (rng.normal(size=(300, 6)) + labels[:, None] for labels in (y, rng.integers(0, n_classes, 300)))
+    kept = ~np.isin(y, missing)
+    svms = [fit(x[kept], y[kept], settings) for settings in _peers(class_weights=class_weights)]
+    (votes, values), (others, expected) = (decide(one, new, n_classes) for one in svms)
+    assert svms[0].labels == svms[1].labels == np.unique(y[kept]).tolist()
+    assert_array_equal(votes, others)
+    assert_allclose(values, expected, atol=1e-6)
+    assert len(np.unique(votes)) > 1
+    one, other = (svm.to_libsvm() for svm in svms)
+    assert (one.labels, one.n_support, one.gamma) == (other.labels, other.n_support, other.gamma)
+    for found, wanted in zip(one[3:], other[3:], strict=True):
+        assert_allclose(found, wanted, atol=1e-6)
+
+
+@pytest.mark.parametrize("class_weights", [False, True])
+@pytest.mark.parametrize("n_classes", [2, 3, 4])
+def test_both_libraries_give_the_same_probabilities(n_classes: int, class_weights: bool) -> None:
+    one, other = (
+        train_fold(_task(n_classes, spread=4.0, settings=settings)) for settings in _peers(class_weights=class_weights)
+    )
+    assert_array_equal(one.output.predicted, other.output.predicted)
+    assert_allclose(one.output.probabilities, other.output.probabilities, atol=1e-6)
+
+
+@pytest.mark.parametrize("n_classes", [2, 3])
+def test_the_text_of_a_model_keeps_every_digit(n_classes: int, tmp_path: Path) -> None:
+    task = _task(n_classes, spread=4.0)
+    x, y = task.features / 10, task.labels
+    trained = fit(x, y, _settings())
+    result = SvmResult(to_text(trained.to_libsvm()), {}, train_fold(task).output)
+    decisions = svmutil.svm_predict(np.zeros(len(x)), x, _load(result, tmp_path), "-q")[2]
+    assert_array_equal(np.array(decisions), trained.decision_values(x))
+    read = parse_model(result.model, tmp_path / "fold.svm")
+    for found, wanted in zip(read, trained.to_libsvm(), strict=True):
+        assert_array_equal(found, wanted)
+
+
+def test_libsvm_trains_and_predicts_on_one_thread_whatever_the_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    threads: list[int] = []
+
+    def watched(function: Any) -> Any:
+        def call(*arguments: Any) -> Any:
+            threads.extend(pool["num_threads"] for pool in threadpool_info() if pool["user_api"] == "openmp")
+            return function(*arguments)
+
+        return call
+
+    task = _task()
+    for name in ("svm_train", "svm_predict"):
+        monkeypatch.setattr(svm.svmutil, name, watched(getattr(svmutil, name)))
+    with threadpool_limits(2):
+        decide(fit(task.features, task.labels, _settings()), task.features, 3)
+    assert len(threads) >= 2
+    assert set(threads) == {1}
+
+
+def test_equal_votes_go_to_the_first_class() -> None:
+    values = np.array([[1.0, -1.0, 1.0], [0.0, 0.0, 0.0]])  # each class beats another; and no value is positive
+    circle = svm.Svm([0, 1, 2], lambda _: values, lambda: pytest.fail("not needed"))
+    votes, decisions = decide(circle, np.zeros((2, 1)), 3)
+    assert votes.tolist() == [0, 2]
+    assert_array_equal(decisions, values)
+
+
+def test_a_card_comes_back_and_a_damaged_one_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "fold0.json"
+    with pytest.raises(InputError, match=r"fold0\.json: no such file; run `dvc repro`"):
+        read_card(path)
+    card = train_fold(_task()).card
+    path.write_text(json.dumps(card))
+    assert read_card(path).model_dump() == card
+    for text, message in (
+        ("{", "Invalid JSON"),
+        (json.dumps(card | {"mean": "x"}), "mean: Input should be a valid array"),
+    ):
+        path.write_text(text)
+        with pytest.raises(InputError, match=rf"fold0\.json: .*{message}.*delete it and run `dvc repro`"):
+            read_card(path)

@@ -1,4 +1,4 @@
-"""The trees of one fold: what they learn, from which rows, and how many rounds of boosting inner folds choose."""
+"""The trees of one fold: they learn from training rows only, and inner folds choose the number of boosting rounds."""
 
 from collections.abc import Iterator
 from dataclasses import replace

@@ -12,8 +12,8 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from scipy import stats
 
-from lipnet.classifiers.networks.architecture import NetworkSettings, RegularisationSettings, build
-from lipnet.classifiers.networks.training import predict
+from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.prediction import predict
 from lipnet.deployment.agreement import agreement, strongest
 from lipnet.deployment.explain import (
     RULES,
@@ -43,7 +43,7 @@ CROSS = np.array([[0, 1, 0], [1, 1, 1], [0, 1, 0]])
 def _network(row: dict[str, Any], mid_grey: float = 0.0, **regularisation: Any) -> keras.Model:
     keras.utils.set_random_seed(0)
     settings = RegularisationSettings.model_validate(PLAIN | regularisation)
-    return build(NetworkSettings.model_validate(row), 3, settings, mid_grey)
+    return build(NetworkSettings.model_validate(row), 3, ModelOptions(settings, mid_grey))
 
 
 def _random_weights(model: keras.Model) -> keras.Model:

@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lipnet.classifiers.networks.architecture import NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, RegularisationSettings, build
 from lipnet.core import files
 from lipnet.core.errors import InputError
 from lipnet.deployment.explain_files import explain_particles
@@ -27,7 +27,8 @@ def _run(
     """A run of one network; the second half of the particles is the test set of fold 0."""
     (run / "params.yaml").write_text(f"classes: {{filling: {classes}}}")
     keras.utils.set_random_seed(0)
-    model = build(NetworkSettings.model_validate(row), 2, RegularisationSettings.model_validate(PLAIN), 0.5)
+    options = ModelOptions(RegularisationSettings.model_validate(PLAIN), 0.5)
+    model = build(NetworkSettings.model_validate(row), 2, options)
     if dead:
         model.get_layer("conv1_1").bias.assign([-100] * 3)
     models = run / "data/models/filling/cnn"

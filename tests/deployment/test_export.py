@@ -21,13 +21,13 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from lipnet.classifiers.networks import training
-from lipnet.classifiers.networks.architecture import NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.prediction import predict
 from lipnet.classifiers.svm import SvmResult, SvmSettings, SvmTask, train_fold
 from lipnet.core.errors import InputError
 from lipnet.core.settings import read_params
 from lipnet.deployment import export
-from lipnet.deployment.export import SvmCard, load_on_tensorflow, network, parse_libsvm, svm
+from lipnet.deployment.export import SvmCard, load_on_tensorflow, network, parse_model, svm
 from lipnet.deployment.model_files import Model, read_models
 from lipnet.deployment.runs import read_run
 from lipnet.samples.crops import to_grey
@@ -57,10 +57,10 @@ def _built(row: dict[str, Any], n_classes: int = 3, **changes: Any) -> keras.Mod
     """A network of random weights that predicts all classes about equally often."""
     keras.utils.set_random_seed(0)
     regularisation = RegularisationSettings.model_validate(PLAIN | changes)
-    model = build(NetworkSettings.model_validate(row), n_classes, regularisation, 0.5)
+    model = build(NetworkSettings.model_validate(row), n_classes, ModelOptions(regularisation, 0.5))
     for weights in model.trainable_weights:  # larger than at the start of training
         weights.assign(weights * 1.5)
-    logits = np.log(training.predict(model, _pixels(row["size_px"], 100)))
+    logits = np.log(predict(model, _pixels(row["size_px"], 100)))
     model.get_layer("classes").bias.assign(-logits.mean(axis=0))
     return model
 
@@ -91,7 +91,7 @@ def _exported(name: str) -> tuple[bytes, NDArray[np.uint8], NDArray[np.float64]]
     """The ONNX file of a network, 1,000 crops, and the probabilities of Keras."""
     row = NETWORKS[name]
     model, pixels = _built(row), _pixels(row["size_px"])
-    return network(model, _of_network(row["size_px"])), pixels, training.predict(model, pixels)
+    return network(model, _of_network(row["size_px"])), pixels, predict(model, pixels)
 
 
 @pytest.mark.parametrize("name", NETWORKS)
@@ -109,7 +109,7 @@ def test_batch_norm_and_decaying_dropout_are_exported_for_inference(tmp_path: Pa
     model, pixels = _built(row, batch_norm=True, dropout_decay=0.9), _pixels(8, 50)
     exported = _opened(network(model, _of_network(8)), tmp_path)
     probabilities = exported.probabilities({"image": to_grey(pixels)})
-    assert_allclose(probabilities, training.predict(model, pixels), rtol=0, atol=1e-5)
+    assert_allclose(probabilities, predict(model, pixels), rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize(
@@ -127,7 +127,7 @@ def test_networks_that_are_not_of_the_thesis_are_exported(row: dict[str, Any], t
     model = _built(row)
     exported = _opened(network(model, _of_network(row["size_px"])), tmp_path)
     probabilities = exported.probabilities({"image": to_grey(pixels)})
-    assert_allclose(probabilities, training.predict(model, pixels), rtol=0, atol=1e-5)
+    assert_allclose(probabilities, predict(model, pixels), rtol=0, atol=1e-5)
 
 
 def test_bytes_depend_on_the_model_alone_and_not_on_what_was_exported_before() -> None:
@@ -202,7 +202,7 @@ def _of_svm(task: SvmTask, n_classes: int) -> Any:
 @pytest.mark.parametrize("n_classes", [2, 3, 5])
 def test_an_svm_predicts_the_same_in_onnx_runtime_in_lipnet_and_in_libsvm(n_classes: int, tmp_path: Path) -> None:
     task, result = _trained(n_classes)
-    libsvm = parse_libsvm(result.model, tmp_path / "fold0.svm")
+    libsvm = parse_model(result.model, tmp_path / "fold0.svm")
     content = svm(libsvm, SvmCard.model_validate(result.card), _of_svm(task, n_classes))
     features = task.features[task.test]
     exported = _opened(content, tmp_path)
@@ -231,7 +231,7 @@ def test_a_model_that_libsvm_wrote_without_zeros_is_read(tmp_path: Path) -> None
     x = np.array([[0.0, 1, 0], [1, 0, 0], [1, 1, 0], [0, 0, 0]])
     trained = svmutil.svm_train([0.0, 1, 0, 1], x, "-q -g 0.5")
     svmutil.svm_save_model(str(tmp_path / "model"), trained)
-    read = parse_libsvm((tmp_path / "model").read_text(), tmp_path / "model")
+    read = parse_model((tmp_path / "model").read_text(), tmp_path / "model")
     assert read.labels == [0, 1] and read.gamma == 0.5 and read.n_support == [2, 2]
     assert sorted(map(tuple, read.vectors)) == sorted(map(tuple, x[:, :2]))
     assert read.coefficients.sum() == pytest.approx(0)
@@ -249,12 +249,12 @@ def test_a_model_that_libsvm_wrote_without_zeros_is_read(tmp_path: Path) -> None
 def test_a_damaged_model_of_an_svm_is_named(old: str, new: str, message: str) -> None:
     _, result = _trained(2)
     with pytest.raises(InputError, match=rf"fold0\.svm: {message}"):
-        parse_libsvm(result.model.replace(old, new), Path("fold0.svm"))
+        parse_model(result.model.replace(old, new), Path("fold0.svm"))
 
 
 def test_an_svm_that_was_not_trained_on_every_class_is_refused() -> None:
     task, result = _trained(2)
-    libsvm = parse_libsvm(result.model, Path("fold0.svm"))
+    libsvm = parse_model(result.model, Path("fold0.svm"))
     with pytest.raises(InputError, match="was not trained on every class"):
         svm(libsvm, SvmCard.model_validate(result.card), _of_svm(task, 3))
 
@@ -301,7 +301,7 @@ def test_node_predicts_the_same_class_of_every_particle_as_a_network(name: str, 
 @pytest.mark.parametrize("n_classes", [2, 3])
 def test_node_predicts_the_same_class_of_every_particle_as_an_svm(n_classes: int, node: Path, tmp_path: Path) -> None:
     task, result = _trained(n_classes)
-    libsvm = parse_libsvm(result.model, tmp_path / "fold0.svm")
+    libsvm = parse_model(result.model, tmp_path / "fold0.svm")
     content = svm(libsvm, SvmCard.model_validate(result.card), _of_svm(task, n_classes))
     (tmp_path / "model.onnx").write_bytes(content)
     labels = _labels_in_node(node, tmp_path / "model.onnx", "features", task.features[task.test])

@@ -1,6 +1,6 @@
 """Input files cannot run code or exhaust the memory: syntax trees of all loaders, and hostile files.
 
-More such tests: tests/deployment/test_model_files.py (ONNX), tests/classifiers/networks/test_filters.py (networks),
+More such tests: tests/deployment/test_model_files.py (ONNX), tests/classifiers/networks/test_weights.py (networks),
 tests/sources/test_images.py (label masks).
 """
 
@@ -15,7 +15,7 @@ import pytest
 import yaml
 
 from lipnet.classifiers.networks import checkpoints
-from lipnet.classifiers.networks.filters import load
+from lipnet.classifiers.networks.weights import load
 from lipnet.core import files
 from lipnet.core.dvc_lock import check
 from lipnet.core.errors import InputError

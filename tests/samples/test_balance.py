@@ -14,13 +14,11 @@ from lipnet.core.errors import InputError
 from lipnet.samples.balance import (
     BalanceSettings,
     Images,
-    LossSettings,
     TrainingSet,
     balance,
     epoch_rows,
     from_arrays,
     sampled_prior,
-    stated_prior,
     to_arrays,
 )
 
@@ -248,32 +246,6 @@ def test_the_sampled_prior_is_the_share_of_each_class_in_an_epoch(training_set: 
 def test_class_weights_that_undo_the_imbalance_give_a_balanced_prior() -> None:
     weights = 50 / (3 * np.array([40, 7, 3]))
     assert_allclose(sampled_prior(TrainingSet(np.arange(50), {}, NONE, weights, 0.0), OF_FIFTY), np.full(3, 1 / 3))
-
-
-PRIOR = np.array([0.8, 0.15, 0.05])
-
-
-def _loss(kind: str, strength: float = 1.0) -> LossSettings:
-    return LossSettings.model_validate({"kind": kind, "focal_gamma": 2.0, "logit_strength": strength})
-
-
-@pytest.mark.parametrize(
-    ("kind", "strength", "expected"),
-    [
-        ("cross_entropy", 1.0, PRIOR),
-        ("focal", 1.0, PRIOR),
-        ("logit_adjusted", 0.0, PRIOR),
-        ("logit_adjusted", 1.0, np.full(3, 1 / 3)),
-        ("logit_adjusted", 0.5, np.sqrt(PRIOR) / np.sqrt(PRIOR).sum()),
-    ],
-)
-def test_what_the_loss_takes_out_of_the_prior(kind: str, strength: float, expected: Any) -> None:
-    assert_allclose(stated_prior(_loss(kind, strength), PRIOR), expected)
-
-
-@pytest.mark.parametrize(("strength", "expected"), [(1.0, [0.5, 0.5, 0]), (0.5, [0.75, 0.25, 0])])
-def test_a_class_that_was_never_shown_stays_at_zero(strength: float, expected: list[float]) -> None:
-    assert_allclose(stated_prior(_loss("logit_adjusted", strength), np.array([0.9, 0.1, 0.0])), expected)
 
 
 def test_draws_of_a_seed_stay_what_they_were() -> None:

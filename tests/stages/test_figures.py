@@ -11,7 +11,7 @@ import pytest
 import yaml
 from PIL import Image
 
-from lipnet.classifiers.networks.architecture import NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, RegularisationSettings, build
 from lipnet.core import files
 from lipnet.core.errors import InputError
 from lipnet.samples import crops
@@ -29,7 +29,7 @@ def arguments(tmp_path: Path) -> Namespace:
     network = NetworkSettings(size_px=8, blocks=[[3, 2]], halve="stride", top="average")
     regularisation = RegularisationSettings.model_validate(PARAMS["train_cnn"]["regularisation"])
     keras.utils.set_random_seed(0)
-    model = build(network, 3, regularisation, 0.5)
+    model = build(network, 3, ModelOptions(regularisation, 0.5))
     files.write_text(paths["models"] / "architecture.json", model.to_json())
     model.save_weights(paths["models"] / "fold0.weights.h5")
     images = np.random.default_rng(0).integers(0, 256, (6, 8, 8)).astype(np.uint8)
@@ -85,3 +85,10 @@ def test_the_section_must_be_there(arguments: Namespace) -> None:
     files.write_text(arguments.settings, "scale: reduced\n")
     with pytest.raises(InputError, match="'figures' is missing"):
         figures.main(PARAMS, arguments)
+
+
+def test_the_particle_to_show_is_an_id_or_the_first_of_a_class_or_the_first_of_all() -> None:
+    table = pd.DataFrame({"id": ["a", "b", "c", "Full"], "label": ["Full", "Empty", "Empty", "Empty"]})
+    assert [figures.row_of(table, name) for name in (None, "c", "Empty", "Full")] == [0, 2, 1, 3]
+    with pytest.raises(InputError, match=r"figures\.particle = 'd'.*classes: Empty, Full"):
+        figures.row_of(table, "d")

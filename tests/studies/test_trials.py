@@ -70,7 +70,7 @@ def _network(**changes: Any) -> NetworkTask:
 
 
 def digest(task: Task) -> str:
-    return cache_keys.digest(task, 1)
+    return cache_keys.cache_key(task, 1)
 
 
 def _unwatched(done: Done, _n: int) -> Done:
@@ -203,7 +203,7 @@ def test_a_digest_covers_all_that_a_result_depends_on(what: str) -> None:
 
 
 def test_a_digest_covers_the_threads() -> None:
-    assert len({cache_keys.digest(task, threads) for task in (_svm(), _network()) for threads in (1, 2)}) == 4
+    assert len({cache_keys.cache_key(task, threads) for task in (_svm(), _network()) for threads in (1, 2)}) == 4
 
 
 def test_a_digest_depends_on_nothing_else() -> None:

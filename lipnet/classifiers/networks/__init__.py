@@ -1,4 +1,5 @@
-"""The LipNets: architecture, training of one fold, prediction, and what a trained network holds.
+"""The LipNets: architecture, training on one fold, prediction, and inspection of trained networks.
 
-Imports ``core``, ``samples`` and the support vector machines of ``classifiers``. Only modules here import Keras.
+Imports ``core``, ``samples``, ``evaluation`` and the support vector machines of ``classifiers``. Only modules of this
+package import Keras.
 """

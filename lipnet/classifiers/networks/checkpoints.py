@@ -1,7 +1,7 @@
-"""Where the training of a fold stands, written after every epoch, so that a killed run goes on from there.
+"""Checkpoints: the state of training after every epoch, from which an interrupted run resumes.
 
-A checkpoint is an .npz file of plain arrays and one JSON text: nothing in it can run. It is named after a digest of
-data, settings and code (``digests``), so one of another training is never taken for this one.
+A checkpoint is an .npz file of plain arrays and one JSON text; it contains no code. Its name is the cache key of the
+training (``cache_keys``), so a checkpoint of another training is never used.
 """
 
 import fcntl
@@ -20,48 +20,48 @@ from numpy.typing import NDArray
 from lipnet.core import files
 from lipnet.core.errors import InputError
 
-WAIT_S = 30  # for the folder, where a run that was killed has not quite ended
-LOOK_S = 0.2
+WAIT_S = 30  # maximum wait for the lock of the folder, which a killed run holds until it has ended
+POLL_S = 0.2  # time between two attempts to lock
 
 
 @dataclass
 class Checkpoint:
-    """How far a network in training is.
+    """State of a network in training.
 
     Attributes:
-        history: one record per epoch that is done.
-        watched: loss on the validation rows after each epoch, where there are any; unrounded.
+        history: one record per completed epoch.
+        validation_losses: after each epoch, unrounded; empty without validation rows.
         variables: of the network and of its optimiser, in their order.
-        kept: weights after each of the epochs to average.
+        epoch_weights: weights after each of the epochs to average.
     """
 
     history: list[dict[str, Any]] = field(default_factory=list)
-    watched: list[float] = field(default_factory=list)
+    validation_losses: list[float] = field(default_factory=list)
     variables: list[NDArray[Any]] = field(default_factory=list)
-    kept: list[list[NDArray[np.float32]]] = field(default_factory=list)
+    epoch_weights: list[list[NDArray[np.float32]]] = field(default_factory=list)
 
 
 def write(path: Path, checkpoint: Checkpoint) -> None:
     """Write a checkpoint, atomically."""
-    text = json.dumps({"history": checkpoint.history, "watched": checkpoint.watched})
+    text = json.dumps({"history": checkpoint.history, "validation_losses": checkpoint.validation_losses})
     arrays = {"progress": np.array(text), **_numbered("variable", checkpoint.variables)}
-    for number, weights in enumerate(checkpoint.kept):
-        arrays |= _numbered(f"kept_{number:03d}", weights)
+    for number, weights in enumerate(checkpoint.epoch_weights):
+        arrays |= _numbered(f"epoch_{number:03d}", weights)
     files.write_arrays(path, arrays)
 
 
 def read(path: Path) -> Checkpoint:
-    """The checkpoint of a path; that of a training which has not begun where there is none, or a damaged one."""
+    """Read a checkpoint; return an empty checkpoint, the start of training, if the file is missing or damaged."""
     try:
         arrays = files.read_arrays(path)
         progress = json.loads(str(arrays.pop("progress")))
-    except (InputError, KeyError, ValueError):  # whoever lost power while writing begins anew
+    except (InputError, KeyError, ValueError):  # e.g. power loss while writing: train from the start
         return Checkpoint()
-    kept: dict[str, list[NDArray[Any]]] = {}
+    series: dict[str, list[NDArray[Any]]] = {}
     for name, values in arrays.items():
-        kept.setdefault(name.rpartition("_")[0], []).append(values)
-    variables = kept.pop("variable", [])
-    return Checkpoint(variables=variables, kept=list(kept.values()), **progress)
+        series.setdefault(name.rpartition("_")[0], []).append(values)
+    variables = series.pop("variable", [])
+    return Checkpoint(variables=variables, epoch_weights=list(series.values()), **progress)
 
 
 def _numbered(name: str, arrays: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -69,11 +69,11 @@ def _numbered(name: str, arrays: list[NDArray[Any]]) -> dict[str, NDArray[Any]]:
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[None]:
-    """Keep a folder of checkpoints to this process; make it first, empty it once all within has succeeded.
+def locked(folder: Path) -> Iterator[None]:
+    """Create a folder of checkpoints and lock it for this process; delete its files when the block succeeds.
 
     Raises:
-        InputError: another process keeps it and does not let go.
+        InputError: another process holds the lock.
     """
     folder.mkdir(parents=True, exist_ok=True)
     descriptor = os.open(folder, os.O_RDONLY)
@@ -82,22 +82,22 @@ def held(folder: Path) -> Iterator[None]:
         yield
         sweep(folder, ())
     finally:
-        os.close(descriptor)  # which also unlocks
+        os.close(descriptor)  # also releases the lock
 
 
 def _lock(descriptor: int, folder: Path) -> None:
-    for _ in range(round(WAIT_S / LOOK_S)):
+    for _ in range(round(WAIT_S / POLL_S)):
         try:
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
-            time.sleep(LOOK_S)
+            time.sleep(POLL_S)
         else:
             return
     raise InputError(f"{folder}: another run of this stage is training; wait until it ends, or stop it")
 
 
 def sweep(folder: Path, keep: Collection[str]) -> None:
-    """Delete all checkpoints but those whose names begin with one of these digests: no run will ask for the others."""
+    """Delete stale checkpoints: all files whose names do not start with one of these cache keys."""
     for path in folder.iterdir():
         if not path.name.startswith(tuple(keep)):
             path.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Dropout whose rate can be lowered while training, without compiling the training step again (thesis, section 5.3)."""
+"""Dropout with a rate that can change during training without recompiling the training step (thesis, section 5.3)."""
 
 from typing import Any
 
@@ -7,7 +7,7 @@ import keras
 
 @keras.saving.register_keras_serializable("lipnet")
 class DecayingDropout(keras.layers.Layer):  # type: ignore[misc]
-    """Dropout at ``rate * scale``; ``scale`` is a weight that is not trained and that the training loop sets."""
+    """Dropout at ``rate * scale``; ``scale`` is a non-trainable weight that the training loop sets."""
 
     def __init__(self, rate: float, **kwargs: Any) -> None:
         super().__init__(**kwargs)
@@ -15,17 +15,18 @@ class DecayingDropout(keras.layers.Layer):  # type: ignore[misc]
         self.seed_generator = keras.random.SeedGenerator(0)
 
     def build(self, _input_shape: Any) -> None:
-        """Create the scale, 1 at first."""
-        self.scale = self.add_weight(name="scale", shape=(), initializer="ones", trainable=False)
+        """Create the scale; its initial value is 1."""
+        self.scale = self.add_weight(name="scale", shape=(), initializer="ones", trainable=False, autocast=False)
 
     def call(self, inputs: Any, training: bool = False) -> Any:
-        """Drop units while training; the identity otherwise."""
+        """Drop units during training; return the inputs unchanged otherwise."""
         if not training:
             return inputs
+        # In float32 at any precision of the layer: 16 bits would round the rate.
         keep = 1.0 - self.rate * self.scale
-        kept = keras.random.uniform(keras.ops.shape(inputs), dtype=inputs.dtype, seed=self.seed_generator) < keep
-        return keras.ops.where(kept, inputs / keep, 0.0)
+        kept = keras.random.uniform(keras.ops.shape(inputs), dtype="float32", seed=self.seed_generator) < keep
+        return keras.ops.where(kept, inputs / keras.ops.cast(keep, inputs.dtype), 0.0)
 
     def get_config(self) -> dict[str, Any]:
-        """What ``from_config`` needs."""
+        """Arguments of ``from_config``."""
         return {**super().get_config(), "rate": self.rate}

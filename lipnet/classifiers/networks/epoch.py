@@ -1,7 +1,7 @@
 """One pass over training examples, batch by batch, in one compiled call: no Python between the batches.
 
-Keras 3 has no such loop that its three backends share (``train_on_batch`` returns to Python after every batch), so each
-backend has one here, around the same forward pass, loss and optimiser.
+Keras 3 has no such loop for all backends (``train_on_batch`` returns to Python after every batch). So each backend has
+its own loop here, with the same forward pass, loss and optimiser.
 """
 
 from collections.abc import Callable, Sequence
@@ -17,16 +17,16 @@ if TYPE_CHECKING:
 
 Floats = NDArray[np.float32]
 # Inputs of the network, n examples each, then targets (n, K) and sample weights (n,) -> sums over the n examples, shape
-# (3,): weighted loss, weighted number of right answers, weights.
-Run = Callable[..., NDArray[np.float64]]
+# (3,): weighted loss, weighted number of correct predictions, weights.
+TrainEpoch = Callable[..., NDArray[np.float64]]
 Forward = Callable[[Any, Any, Any, Any], tuple[Any, Any]]
 
 
-def compiled(model: "keras.Model", optimiser: "keras.optimizers.Optimizer", loss: Loss, batch_size: int) -> Run:
-    """The function that trains a model on examples in their order, and on the last batch however small.
+def compiled(model: "keras.Model", optimiser: "keras.optimizers.Optimizer", loss: Loss, batch_size: int) -> TrainEpoch:
+    """The function that trains a model on examples in their order, batch by batch; the last batch may be smaller.
 
     The loss of a batch is the mean over its examples of weight times ``loss``, plus the penalties of the layers. Every
-    call goes on from the state that the last one left in the model and the optimiser.
+    call continues with the state of model and optimiser after the previous call.
     """
     import keras
 
@@ -37,7 +37,7 @@ def compiled(model: "keras.Model", optimiser: "keras.optimizers.Optimizer", loss
 
 
 def as_input(arrays: Sequence[Any]) -> Any:
-    """What to call a model with: its one input, or the list of them."""
+    """Arguments of a call of a model: the array of its only input, or the list of arrays."""
     return arrays[0] if len(arrays) == 1 else list(arrays)
 
 
@@ -47,20 +47,20 @@ def _forward(loss: Loss) -> Forward:
     def forward(probabilities: Any, penalties: Any, targets: Any, weights: Any) -> tuple[Any, Any]:
         losses = loss(targets, probabilities) * weights
         penalty = sum(penalties)
-        right = ops.cast(ops.argmax(probabilities, axis=-1) == ops.argmax(targets, axis=-1), "float32")
+        correct = ops.cast(ops.argmax(probabilities, axis=-1) == ops.argmax(targets, axis=-1), "float32")
         n = ops.cast(ops.shape(weights)[0], "float32")
-        sums = ops.stack([ops.sum(losses) + n * penalty, ops.sum(right * weights), ops.sum(weights)])
+        sums = ops.stack([ops.sum(losses) + n * penalty, ops.sum(correct * weights), ops.sum(weights)])
         return ops.mean(losses) + penalty, sums
 
     return forward
 
 
-def _tensorflow(model: Any, optimiser: Any, forward: Forward, batch_size: int) -> Run:
+def _tensorflow(model: Any, optimiser: Any, forward: Forward, batch_size: int) -> TrainEpoch:
     import tensorflow as tf
 
     variables = model.trainable_variables
     values = [variable.value for variable in variables]
-    update = _fused_adam(optimiser, values) or (lambda slopes: optimiser.apply(slopes, variables))
+    update = _fused_adam(optimiser, values) or (lambda gradients: optimiser.apply(gradients, variables))
 
     def train(*arrays: Any) -> Any:
         *inputs, targets, weights = arrays
@@ -83,7 +83,11 @@ def _tensorflow(model: Any, optimiser: Any, forward: Forward, batch_size: int) -
 
 
 def _fused_adam(optimiser: Any, values: list[Any]) -> Callable[[list[Any]], None] | None:
-    """Keras's Adam in TensorFlow's own kernel, one pass over memory for each variable instead of a dozen."""
+    """Keras's Adam with TensorFlow's fused kernel: one pass over memory per variable instead of a dozen.
+
+    Returns:
+        The function that applies gradients, or None for other optimisers.
+    """
     import keras
     import tensorflow as tf
 
@@ -92,19 +96,19 @@ def _fused_adam(optimiser: Any, values: list[Any]) -> Callable[[list[Any]], None
     rates = {"lr": optimiser.learning_rate.value, "beta1": optimiser.beta_1, "beta2": optimiser.beta_2}
     moments = [[one.value.handle for one in some] for some in (optimiser._momentums, optimiser._velocities)]
 
-    def update(slopes: list[Any]) -> None:
+    def update(gradients: list[Any]) -> None:
         optimiser.iterations.assign_add(1)
         steps = tf.cast(optimiser.iterations.value, tf.float32)
         powers = {"beta1_power": optimiser.beta_1**steps, "beta2_power": optimiser.beta_2**steps}
-        for value, m, v, slope in zip(values, *moments, slopes, strict=True):
+        for value, m, v, gradient in zip(values, *moments, gradients, strict=True):
             tf.raw_ops.ResourceApplyAdam(
-                var=value.handle, m=m, v=v, grad=slope, epsilon=optimiser.epsilon, **rates, **powers
+                var=value.handle, m=m, v=v, grad=gradient, epsilon=optimiser.epsilon, **rates, **powers
             )
 
     return update
 
 
-def _jax(model: Any, optimiser: Any, forward: Forward, batch_size: int) -> Run:
+def _jax(model: Any, optimiser: Any, forward: Forward, batch_size: int) -> TrainEpoch:
     import jax
 
     def total(trainable: Any, other: Any, *arrays: Any) -> tuple[Any, Any]:
@@ -117,12 +121,12 @@ def _jax(model: Any, optimiser: Any, forward: Forward, batch_size: int) -> Run:
 
     def step(state: Any, part: Any) -> tuple[Any, Any]:
         trainable, other, moments = state
-        (_, (sums, other)), slopes = jax.value_and_grad(total, has_aux=True)(trainable, other, *part)
-        trainable, moments = optimiser.stateless_apply(moments, slopes, trainable)
+        (_, (sums, other)), gradients = jax.value_and_grad(total, has_aux=True)(trainable, other, *part)
+        trainable, moments = optimiser.stateless_apply(moments, gradients, trainable)
         return (trainable, other, moments), sums
 
     variables = (model.trainable_variables, model.non_trainable_variables, optimiser.variables)
-    # A scan over the batches wins on a GPU, where the way back to Python costs more than a batch, and loses on a CPU.
+    # A scan over the batches is slower on a CPU and faster on a GPU, where a return to Python costs more than a batch.
     one = jax.jit(step, donate_argnums=0)
     many = jax.jit(lambda state, parts: jax.lax.scan(step, state, parts), donate_argnums=0)
 
@@ -145,7 +149,7 @@ def _jax(model: Any, optimiser: Any, forward: Forward, batch_size: int) -> Run:
     return run
 
 
-def _torch(model: Any, optimiser: Any, forward: Forward, batch_size: int) -> Run:
+def _torch(model: Any, optimiser: Any, forward: Forward, batch_size: int) -> TrainEpoch:
     import torch
     from keras import ops
 

@@ -1,30 +1,39 @@
-"""Losses that a network learns by: cross-entropy, and two that answer imbalance (a weight per class is in ``balance``).
+"""Losses of network training: cross-entropy, and two losses for imbalance (class weights: ``samples.balance``).
 
-Keras is imported inside the function, as in ``networks``.
+Keras is imported inside the function, as in ``backend``.
 """
 
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import Field
 
-from lipnet.samples.balance import LossSettings
+from lipnet.core.settings import Settings
 
 # targets (n, K), probabilities (n, K) -> loss of each example, shape (n,); tensors of the backend.
 Loss = Callable[[Any, Any], Any]
 
 
+class LossSettings(Settings):
+    """Section ``train_cnn.loss`` of params.yaml."""
+
+    kind: Literal["cross_entropy", "focal", "logit_adjusted"]
+    focal_gamma: float = Field(ge=0)
+    logit_strength: float = Field(ge=0, le=1)
+
+
 def per_example(settings: LossSettings, label_smoothing: float, prior: NDArray[np.float64]) -> Loss:
     """The loss of each example.
 
-    Focal loss weighs an example by (1 - p)^gamma, so that what is learned already counts less (Lin et al. 2017). The
-    logit-adjusted loss learns by p_k prior_k^strength, made to sum to 1: what the network then states has no share in
-    a prior of the training set that is not balanced (Menon et al. 2021).
+    Focal loss weights an example by (1 - p)^gamma, which down-weights easy examples (Lin et al. 2017). The
+    logit-adjusted loss is the cross-entropy of p_k prior_k^strength, normalised to sum 1, so that the network does not
+    learn the prior of an unbalanced training set (Menon et al. 2021).
 
     Args:
         settings: which loss.
-        label_smoothing: e; every class gets e / K, the true one the rest.
+        label_smoothing: e; every class gets e / K, the true class also gets 1 - e.
         prior: of the training set, shape (K,), sums to 1.
     """
     import keras
@@ -42,3 +51,16 @@ def per_example(settings: LossSettings, label_smoothing: float, prior: NDArray[n
         return cross_entropy(targets, weighted / keras.ops.sum(weighted, axis=-1, keepdims=True))
 
     return adjusted
+
+
+def stated_prior(settings: LossSettings, prior: NDArray[np.float64]) -> NDArray[np.float64]:
+    """The prior of the network's probabilities: prior of the training set without the loss's adjustment; shape (K,).
+
+    Args:
+        settings: which loss.
+        prior: of the training set, shape (K,), sums to 1.
+    """
+    if settings.kind != "logit_adjusted":
+        return prior
+    left = np.where(prior > 0, prior, 1.0) ** (1 - settings.logit_strength) * (prior > 0)
+    return left / left.sum()

@@ -1,19 +1,108 @@
-"""What training the active network on one fold needs, from params.yaml."""
+"""Input and output of training the active network on one fold."""
 
-from typing import Any
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from lipnet.classifiers.networks.architecture import NetworkSettings
-from lipnet.classifiers.networks.training import Head, NetworkTask, Report, TrainingSettings
-from lipnet.core.errors import InputError
+from lipnet.classifiers.networks.prediction import NO_FEATURES
+from lipnet.classifiers.networks.settings import TrainingSettings
+from lipnet.classifiers.task import FoldTask
 from lipnet.core.settings import parse, pick, seed_of
-from lipnet.samples import balance
+from lipnet.evaluation.predictions import FoldOutput
 from lipnet.samples.augment import AugmentSettings
+from lipnet.samples.balance import TrainingSet
 from lipnet.samples.tables import Fold, Particles
 
-NETWORK = "cnn"  # the classifier's name
+NETWORK = "cnn"  # classifier: the network
+VIEWS = "cnn_views"  # classifier: mean of the network's probabilities over the eight views of a square
+
+
+class Head(NamedTuple):
+    """Features of all particles that an SVM uses beside the embedding.
+
+    Attributes:
+        features: shape (n, n_features); n_features may be 0.
+        names: of the features.
+    """
+
+    features: NDArray[np.float64]
+    names: list[str]
+
+
+class Progress(NamedTuple):
+    """State of training after an epoch.
+
+    Attributes:
+        fold: number of the fold over all repeats.
+        phase: "choosing epochs" or "training".
+        epoch: number of epochs done in this phase.
+        epochs: number of epochs of this phase; the maximum while choosing epochs.
+        loss: mean training loss of the epoch.
+        accuracy: training accuracy of the epoch, weighted by the sample weights.
+    """
+
+    fold: int
+    phase: str
+    epoch: int
+    epochs: int
+    loss: float
+    accuracy: float
+
+
+Report = Callable[[Progress], None]
+
+
+@dataclass(frozen=True)
+class NetworkTask(FoldTask):
+    """Input of training a network on one fold; picklable.
+
+    Attributes:
+        fold: number of the fold over all repeats; part of every seed.
+        images: crops of all particles, shape (n, size_px, size_px) or (n, size_px, size_px, n_channels), uint8.
+        training_set: the balanced training set.
+        network: row of the table of networks.
+        training: how to train.
+        augment: augmentation policy.
+        report: called after every epoch.
+        features: of all particles to join to the images, shape (n, n_features); NO_FEATURES to join none.
+        heads: SVMs to train on the embedding, by name.
+        checkpoint: path of the checkpoints, without a suffix; None to write none.
+    """
+
+    fold: int
+    images: NDArray[np.uint8]
+    training_set: TrainingSet
+    network: NetworkSettings
+    training: TrainingSettings
+    augment: AugmentSettings
+    report: Report
+    features: NDArray[np.float64] = field(default_factory=lambda: NO_FEATURES)
+    heads: dict[str, Head] = field(default_factory=dict)
+    checkpoint: Path | None = None
+
+
+@dataclass(frozen=True)
+class NetworkResult:
+    """Output of training a network on one fold.
+
+    Attributes:
+        weights: content of a ``.weights.h5`` file.
+        architecture: content of the architecture JSON file.
+        output: of the network, for the test rows.
+        others: outputs of classifiers that use the same network, by name: its views, and the SVMs on its embedding.
+        history: one record per epoch: fold, phase, epoch, loss, accuracy and, while choosing epochs, validation_loss.
+    """
+
+    weights: bytes
+    architecture: str
+    output: FoldOutput
+    others: dict[str, FoldOutput]
+    history: list[dict[str, Any]]
 
 
 def network_of(params: dict[str, Any]) -> NetworkSettings:
@@ -27,15 +116,15 @@ def task_of(
     data: Particles,
     fold: Fold,
     images: NDArray[np.uint8],
-    training_set: balance.TrainingSet,
+    training_set: TrainingSet,
     report: Report,
 ) -> NetworkTask:
-    """What training the active network on one fold needs.
+    """The task of training the active network on one fold.
 
     Raises:
         InputError: params.yaml is not valid.
     """
-    training = _training_of(params)
+    training = parse(TrainingSettings, pick(params, "train_cnn"), "train_cnn")
     return NetworkTask(
         fold=fold.number,
         images=images,
@@ -52,13 +141,3 @@ def task_of(
         features=data.values(training.join.features)[0],
         heads={name: Head(*data.values(names)) for name, names in training.heads.svms.items()},
     )
-
-
-def _training_of(params: dict[str, Any]) -> TrainingSettings:
-    training = parse(TrainingSettings, pick(params, "train_cnn"), "train_cnn")
-    if training.loss.kind == "logit_adjusted" and training.label_smoothing:
-        raise InputError(
-            "params.yaml: train_cnn.loss.kind logit_adjusted needs train_cnn.label_smoothing 0: smoothing gives every "
-            "class the same part of each label, which this loss takes for evidence of the rare ones"
-        )
-    return training

@@ -1,5 +1,6 @@
 """The LipNets: parameter counts by hand, shapes, and that each setting reaches the layers."""
 
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from lipnet.classifiers.networks.architecture import NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, RegularisationSettings, build
 from lipnet.core.errors import InputError
 from lipnet.core.settings import parse, read_params
 
@@ -39,7 +40,7 @@ def _regularisation(**changes: Any) -> RegularisationSettings:
 
 def _build(network: NetworkSettings = TINY, n_classes: int = 3, mid_grey: float = 0.5, **changes: Any) -> keras.Model:
     keras.utils.set_random_seed(0)
-    return build(network, n_classes, _regularisation(**changes), mid_grey)
+    return build(network, n_classes, ModelOptions(_regularisation(**changes), mid_grey))
 
 
 def _tiny(**changes: Any) -> NetworkSettings:
@@ -223,7 +224,7 @@ def test_the_network_sees_grey_levels_around_zero() -> None:
 
 def _with_features(**changes: Any) -> keras.Model:
     keras.utils.set_random_seed(0)
-    return build(_tiny(**changes), 3, _regularisation(), 0.5, n_features=4, feature_units=5)
+    return build(_tiny(**changes), 3, ModelOptions(_regularisation(), 0.5, n_features=4, feature_units=5))
 
 
 @pytest.mark.parametrize("top", ["dense", "average", "masked"])
@@ -291,7 +292,7 @@ def test_a_residual_block_needs_pairs(blocks: list[list[int]]) -> None:
 
 def test_two_channels_go_in() -> None:
     keras.utils.set_random_seed(0)
-    model = build(TINY, 3, _regularisation(), 0.5, n_channels=2)
+    model = build(TINY, 3, ModelOptions(_regularisation(), 0.5, n_channels=2))
     assert model.input_shape == (None, 8, 8, 2)
     images = np.random.default_rng(0).random((3, 8, 8, 2), dtype=np.float32)
     assert not np.allclose(np.asarray(model(images)), np.asarray(model(images[..., ::-1])), atol=1e-4)
@@ -362,3 +363,30 @@ def test_what_is_said_of_a_particle_does_not_depend_on_its_bucket(halve: str, re
 def test_buckets_that_would_change_the_answer_are_refused(change: dict[str, Any], reason: str) -> None:
     with pytest.raises(ValidationError, match=reason):
         NetworkSettings.model_validate({**FCN.model_dump(), **change})
+
+
+@pytest.fixture
+def bfloat16() -> Iterator[None]:
+    keras.config.set_dtype_policy("mixed_bfloat16")
+    yield
+    keras.config.set_dtype_policy("float32")
+
+
+@pytest.mark.usefixtures("bfloat16")
+@pytest.mark.parametrize("decay", [1.0, 0.9])
+def test_dropout_of_a_network_in_bfloat16_has_the_exact_rate(decay: float) -> None:
+    layer = _build(dropout_block=0.3, dropout_decay=decay).get_layer("dropout1")
+    layer(np.ones((1, 1), np.float32))
+    dropped = np.asarray(keras.ops.cast(layer(np.ones((2000, 2000), np.float32), training=True) == 0, "float32"))
+    assert dropped.mean() == pytest.approx(0.3, abs=0.0015)
+
+
+@pytest.mark.usefixtures("bfloat16")
+def test_the_masked_average_of_a_network_in_bfloat16_is_in_float32() -> None:
+    model = _build(_tiny(top="masked", dense_units=None, size_px=32, blocks=[[2]]), dropout_block=0.0)
+    top, mask = (layer.output for layer in model.layers if layer.name in ("pool1", "seen1"))
+    averaged = keras.Model(model.input, [top, mask, model.get_layer("classes").input])
+    top, mask, found = (np.asarray(keras.ops.cast(part, "float64")) for part in averaged(_images(3, 32)))
+    assert keras.backend.standardize_dtype(averaged.outputs[2].dtype) == "float32"
+    expected = (top * mask).sum(axis=(1, 2)) / mask.sum(axis=(1, 2))
+    assert_allclose(found.reshape(expected.shape), expected, rtol=1e-5)

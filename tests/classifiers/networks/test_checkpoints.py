@@ -1,4 +1,4 @@
-"""Checkpoints: what is written comes back; training that was cut off anywhere ends as if it had not been."""
+"""Checkpoints are read as written, and interrupted training gives the same result as uninterrupted training."""
 
 import fcntl
 import os
@@ -12,7 +12,8 @@ from numpy.testing import assert_array_equal
 
 from lipnet.classifiers.networks import checkpoints, training
 from lipnet.classifiers.networks.checkpoints import Checkpoint
-from lipnet.classifiers.networks.training import FoldResult, FoldTask, train_fold
+from lipnet.classifiers.networks.task import NetworkResult, NetworkTask, Progress
+from lipnet.classifiers.networks.training import train_fold
 from lipnet.core.errors import InputError
 from tests.classifiers.networks.test_training import _task
 from tests.classifiers.networks.toy_training import training_settings
@@ -20,20 +21,20 @@ from tests.classifiers.networks.toy_training import training_settings
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation doesn't accept a copy:DeprecationWarning")
 FULL = Checkpoint(
     history=[{"fold": 0, "phase": "training", "epoch": 1, "loss": 0.5, "validation_loss": None}],
-    watched=[0.1 + 0.2, 1 / 3],
+    validation_losses=[0.1 + 0.2, 1 / 3],
     variables=[np.float32([[1, 2]]), np.array(7, np.int64)],
-    kept=[[np.float32([number]), np.float32([[number]])] for number in range(12)],
+    epoch_weights=[[np.float32([number]), np.float32([[number]])] for number in range(12)],
 )
 
 
 def test_a_checkpoint_comes_back_as_it_was(tmp_path: Path) -> None:
     checkpoints.write(tmp_path / "a.npz", FULL)
     read = checkpoints.read(tmp_path / "a.npz")
-    assert (read.history, read.watched) == (FULL.history, FULL.watched)  # to the last bit
+    assert (read.history, read.validation_losses) == (FULL.history, FULL.validation_losses)  # to the last bit
     for one, other in zip(read.variables, FULL.variables, strict=True):
         assert_array_equal(one, other)
         assert one.dtype == other.dtype
-    for some, others in zip(read.kept, FULL.kept, strict=True):
+    for some, others in zip(read.epoch_weights, FULL.epoch_weights, strict=True):
         for one, other in zip(some, others, strict=True):
             assert_array_equal(one, other)
 
@@ -51,21 +52,21 @@ def test_a_folder_is_kept_to_one_process(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(checkpoints, "WAIT_S", 0.4)
     folder = tmp_path / "scratch"
     with (
-        checkpoints.held(folder),
+        checkpoints.locked(folder),
         pytest.raises(InputError, match="another run of this stage is training"),
-        checkpoints.held(folder),
+        checkpoints.locked(folder),
     ):
         pass
-    with checkpoints.held(folder):  # it was let go
+    with checkpoints.locked(folder):  # it was let go
         pass
 
 
 def test_a_folder_is_emptied_when_all_is_written_and_not_before(tmp_path: Path) -> None:
-    with pytest.raises(RuntimeError, match="stopped"), checkpoints.held(tmp_path):
+    with pytest.raises(RuntimeError, match="stopped"), checkpoints.locked(tmp_path):
         (tmp_path / "abc.training.npz").touch()
         raise RuntimeError("stopped")
     assert [path.name for path in tmp_path.iterdir()] == ["abc.training.npz"]
-    with checkpoints.held(tmp_path):
+    with checkpoints.locked(tmp_path):
         pass
     assert not list(tmp_path.iterdir())
 
@@ -82,7 +83,7 @@ def test_who_waits_gets_the_folder_of_one_that_is_killed(tmp_path: Path) -> None
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
         os.close(descriptor)
         holder.kill()
-        with checkpoints.held(tmp_path):
+        with checkpoints.locked(tmp_path):
             pass
 
 
@@ -94,7 +95,7 @@ def test_checkpoints_of_other_trainings_are_swept(tmp_path: Path) -> None:
 
 
 class Killed(BaseException):
-    """Stands for the end of the process, at the report of an epoch, which is before its checkpoint is written."""
+    """Simulates the end of the process at the report of an epoch, before its checkpoint is written."""
 
 
 SETTINGS = {
@@ -116,20 +117,20 @@ def test_training_that_is_killed_in_every_epoch_ends_byte_for_byte_as_if_it_had_
     whole = train_fold(_task(training=SETTINGS[name]))
     reports: list[tuple[str, int]] = []
 
-    def report(_fold: int, phase: str, epoch: int, *_: object) -> None:
-        if (phase, epoch) not in reports:  # killed once in each epoch
-            reports.append((phase, epoch))
+    def report(progress: Progress) -> None:
+        if (progress.phase, progress.epoch) not in reports:  # killed once in each epoch
+            reports.append((progress.phase, progress.epoch))
             raise Killed
 
-    task = _task(training=SETTINGS[name], checkpoint=tmp_path / "digest", report=report)
+    task = _task(training=SETTINGS[name], checkpoint=tmp_path / "cache_key", report=report)
     result = _until_done(task)
     assert result.weights == whole.weights
     assert result.history == whole.history
     assert len(reports) == len(whole.history) > 1
-    assert_array_equal(result.probabilities, whole.probabilities)
+    assert_array_equal(result.output.probabilities, whole.output.probabilities)
 
 
-def _until_done(task: FoldTask) -> FoldResult:
+def _until_done(task: NetworkTask) -> NetworkResult:
     while True:
         try:
             return train_fold(task)
@@ -145,10 +146,10 @@ def test_epochs_that_are_done_are_not_trained_again(tmp_path: Path, monkeypatch:
         trained.append(epoch)
         return train_epoch(run, task, training_set, epoch)  # type: ignore[arg-type]
 
-    def report(_fold: int, _phase: str, epoch: int, *_: object) -> None:
+    def report(_: Progress) -> None:
         if trained == [0, 1, 2]:
             raise Killed
 
     monkeypatch.setattr(training, "_train_epoch", counted)
-    _until_done(_task(training=SETTINGS["plain"], checkpoint=tmp_path / "digest", report=report))
+    _until_done(_task(training=SETTINGS["plain"], checkpoint=tmp_path / "cache_key", report=report))
     assert trained == [0, 1, 2, 2, 3]

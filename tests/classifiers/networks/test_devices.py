@@ -1,4 +1,4 @@
-"""Folds take turns over the devices of a machine; here the processor is made to look like two."""
+"""Folds take turns over the devices of a machine; in the test, the processor pretends to be two devices."""
 
 import os
 import subprocess
@@ -34,7 +34,7 @@ def _main() -> None:
 
     from test_training import _task
 
-    from lipnet.classifiers.networks import training
+    from lipnet.classifiers.networks import backend, training
 
     seen = list[str]()
     compiled = training.compiled
@@ -52,7 +52,7 @@ def _main() -> None:
     training.compiled = watched
     spread = [training.train_fold(_task(fold=fold)) for fold in range(3)]
     print(*seen)
-    training._devices = lambda: ["cpu:0"]
+    backend.devices = lambda: ["cpu:0"]
     print("same" if training.train_fold(_task(fold=1)).weights == spread[1].weights else "different")
 
 

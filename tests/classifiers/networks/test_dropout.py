@@ -55,3 +55,13 @@ def test_the_layer_can_be_rebuilt_from_its_configuration() -> None:
     found = keras.layers.deserialize(keras.layers.serialize(layer))
     assert isinstance(found, DecayingDropout)
     assert (found.rate, found.name) == (0.3, "dropout1")
+
+
+@pytest.mark.parametrize("rate", [0.1, 0.3])
+def test_the_rate_is_not_rounded_to_16_bits(rate: float) -> None:
+    layer, ones = DecayingDropout(rate, dtype="mixed_bfloat16"), keras.ops.ones((2000, 2000), "bfloat16")
+    layer.build(ones.shape)
+    out = layer(ones, training=True)
+    assert keras.backend.standardize_dtype(out.dtype) == "bfloat16"
+    dropped = np.asarray(keras.ops.cast(out == 0, "float32")).mean()
+    assert dropped == pytest.approx(rate, abs=5 * np.sqrt(rate / 4e6))

@@ -1,4 +1,4 @@
-"""Training of one fold on a toy problem: it learns, repeats, never looks at test rows, and every setting has effect."""
+"""Training of one fold on a toy problem: it learns, repeats, ignores test rows, and every setting has effect."""
 
 import math
 from dataclasses import replace
@@ -13,21 +13,12 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from lipnet.classifiers.networks import training
-from lipnet.classifiers.networks.architecture import NetworkSettings
-from lipnet.classifiers.networks.training import (
-    VIEWS,
-    FoldResult,
-    FoldTask,
-    Head,
-    TrainingSettings,
-    balanced_log_loss,
-    embed,
-    learning_rate,
-    predict,
-    predict_views,
-    split_validation,
-    train_fold,
-)
+from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, build
+from lipnet.classifiers.networks.early_stopping import balanced_log_loss, split_validation
+from lipnet.classifiers.networks.prediction import embed, predict, predict_views
+from lipnet.classifiers.networks.settings import POLICIES, TrainingSettings, learning_rate
+from lipnet.classifiers.networks.task import VIEWS, Head, NetworkResult, NetworkTask, Progress
+from lipnet.classifiers.networks.training import train_fold
 from lipnet.core.errors import InputError
 from lipnet.samples.augment import AugmentSettings
 from lipnet.samples.balance import TrainingSet
@@ -77,12 +68,13 @@ def _training_set(rows: NDArray[np.int64] = TRAIN, **changes: Any) -> TrainingSe
     return replace(empty, **changes)
 
 
-def _task(**changes: Any) -> FoldTask:
-    plain = FoldTask(
+def _task(**changes: Any) -> NetworkTask:
+    plain = NetworkTask(
         fold=0,
         images=_toy(LABELS),
         labels=LABELS,
         groups=GROUPS,
+        train=TRAIN,
         test=TEST,
         training_set=_training_set(),
         network=NetworkSettings(size_px=SIZE, blocks=[[4]], halve="pool", top="dense", dense_units=8),
@@ -95,12 +87,12 @@ def _task(**changes: Any) -> FoldTask:
 
 
 @cache
-def _one_epoch() -> FoldResult:
+def _one_epoch() -> NetworkResult:
     return train_fold(_task())
 
 
-def _differs(task: FoldTask) -> bool:
-    return not np.allclose(train_fold(task).probabilities, _one_epoch().probabilities, atol=1e-4)
+def _differs(task: NetworkTask) -> bool:
+    return not np.allclose(train_fold(task).output.probabilities, _one_epoch().output.probabilities, atol=1e-4)
 
 
 @pytest.mark.parametrize(
@@ -115,9 +107,9 @@ def _differs(task: FoldTask) -> bool:
 )
 def test_a_separable_problem_is_learned(settings: TrainingSettings) -> None:
     result = train_fold(_task(training=settings))
-    assert result.probabilities.shape == (24, CLASSES)
-    assert_allclose(result.probabilities.sum(axis=1), 1, atol=1e-5)
-    assert (result.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
+    assert result.output.probabilities.shape == (24, CLASSES)
+    assert_allclose(result.output.probabilities.sum(axis=1), 1, atol=1e-5)
+    assert (result.output.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
     assert result.history[-1]["loss"] < result.history[0]["loss"] / 2
     assert result.history[-1]["accuracy"] > 0.9
 
@@ -126,7 +118,7 @@ def test_the_same_task_gives_the_same_bytes() -> None:
     again = train_fold(_task())
     assert again.weights == _one_epoch().weights
     assert again.architecture == _one_epoch().architecture
-    assert_array_equal(again.probabilities, _one_epoch().probabilities)
+    assert_array_equal(again.output.probabilities, _one_epoch().output.probabilities)
     assert again.history == _one_epoch().history
 
 
@@ -144,7 +136,7 @@ def test_the_test_rows_are_predicted_and_otherwise_ignored() -> None:
     assert other.weights == one.weights
     assert other.history == one.history
     assert [record["phase"] for record in one.history] == ["choosing", "training"]
-    assert not np.allclose(other.probabilities, one.probabilities)
+    assert not np.allclose(other.output.probabilities, one.output.probabilities)
 
 
 def test_weights_and_architecture_rebuild_the_network_that_predicted(tmp_path: Path) -> None:
@@ -152,7 +144,7 @@ def test_weights_and_architecture_rebuild_the_network_that_predicted(tmp_path: P
     model = keras.models.model_from_json(_one_epoch().architecture)
     model.load_weights(tmp_path / "fold.weights.h5")
     pixels = _toy(LABELS)[TEST][..., None].astype(np.float32) / 255
-    assert_allclose(model.predict_on_batch(pixels), _one_epoch().probabilities, atol=1e-6)
+    assert_allclose(model.predict_on_batch(pixels), _one_epoch().output.probabilities, atol=1e-6)
 
 
 def test_dropout_decays_with_every_epoch(tmp_path: Path) -> None:
@@ -172,10 +164,8 @@ def test_a_diverging_loss_is_an_error_that_names_the_learning_rate() -> None:
 
 
 def test_every_epoch_is_recorded_and_reported() -> None:
-    reports: list[tuple[Any, ...]] = []
-    result = train_fold(
-        _task(fold=7, training=training_settings(epochs__fixed=2), report=lambda *fields: reports.append(fields))
-    )
+    reports: list[Progress] = []
+    result = train_fold(_task(fold=7, training=training_settings(epochs__fixed=2), report=reports.append))
     assert [report[:4] for report in reports] == [(7, "training", 1, 2), (7, "training", 2, 2)]
     for record, (*_, loss, accuracy) in zip(result.history, reports, strict=True):
         assert list(record) == ["fold", "phase", "epoch", "loss", "accuracy", "validation_loss"]
@@ -189,8 +179,8 @@ def test_early_stopping_trains_for_the_best_number_of_epochs(monkeypatch: pytest
     losses = iter([1.0, 0.5, 0.7, 0.6, 0.1])
     monkeypatch.setattr(training, "balanced_log_loss", lambda *_: next(losses))
     early = training_settings(epochs__choose="early_stopping", epochs__most=10, epochs__patience=2)
-    reports: list[tuple[Any, ...]] = []
-    history = train_fold(_task(training=early, report=lambda *fields: reports.append(fields[1:4]))).history
+    reports: list[Progress] = []
+    history = train_fold(_task(training=early, report=reports.append)).history
     assert [(record["phase"], record["epoch"], record["validation_loss"]) for record in history] == [
         ("choosing", 1, 1.0),
         ("choosing", 2, 0.5),
@@ -199,11 +189,11 @@ def test_early_stopping_trains_for_the_best_number_of_epochs(monkeypatch: pytest
         ("training", 1, None),
         ("training", 2, None),
     ]
-    assert reports[0] == ("choosing epochs", 1, 10)
-    assert reports[-1] == ("training", 2, 2)
+    assert reports[0][1:4] == ("choosing epochs", 1, 10)
+    assert reports[-1][1:4] == ("training", 2, 2)
 
 
-def test_early_stopping_trains_at_most_so_many_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_early_stopping_stops_at_the_maximum_number_of_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
     losses = iter(np.linspace(1, 0, 10))
     monkeypatch.setattr(training, "balanced_log_loss", lambda *_: next(losses))
     early = training_settings(epochs__choose="early_stopping", epochs__most=2, epochs__patience=1)
@@ -272,7 +262,7 @@ def test_synthetic_examples_teach_a_class_that_has_no_real_rows() -> None:
     synthetic = {SIZE: _toy(np.full(24, 2))}
     training_set = _training_set(without, synthetic=synthetic, synthetic_labels=np.full(24, 2))
     result = train_fold(_task(training_set=training_set, training=training_settings(epochs__fixed=5)))
-    assert (result.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
+    assert (result.output.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
 
 
 def test_class_weights_shift_probabilities_and_weigh_the_reported_accuracy() -> None:
@@ -282,8 +272,8 @@ def test_class_weights_shift_probabilities_and_weigh_the_reported_accuracy() -> 
     plain, shifted = (
         train_fold(_task(images=same, training=quick, training_set=item)) for item in (_training_set(), weighted)
     )
-    assert_allclose(plain.probabilities[0], 1 / 3, atol=0.12)
-    assert_allclose(shifted.probabilities[0], [2.5 / 3, 0.4 / 3, 0.1 / 3], atol=0.08)
+    assert_allclose(plain.output.probabilities[0], 1 / 3, atol=0.12)
+    assert_allclose(shifted.output.probabilities[0], [2.5 / 3, 0.4 / 3, 0.1 / 3], atol=0.08)
     assert plain.history[-1]["accuracy"] == pytest.approx(1 / 3, abs=0.12)
     assert shifted.history[-1]["accuracy"] == pytest.approx(2.5 / 3, abs=0.05)  # always class 0
 
@@ -291,8 +281,8 @@ def test_class_weights_shift_probabilities_and_weigh_the_reported_accuracy() -> 
 def test_label_smoothing_keeps_the_network_from_certainty() -> None:
     smooth = training_settings(epochs__fixed=5, label_smoothing=0.6)
     result = train_fold(_task(training=smooth))
-    assert (result.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
-    assert result.probabilities.max() < 0.8  # 0.6 where the loss is least
+    assert (result.output.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
+    assert result.output.probabilities.max() < 0.8  # 0.6 where the loss is least
     assert result.history[-1]["loss"] > 0.6 * math.log(3)
 
 
@@ -316,7 +306,7 @@ def test_noise_has_the_wanted_sd_and_is_new_for_every_image() -> None:
 
 def test_the_size_of_chunks_has_no_influence(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(training, "CHUNK", 21)
-    assert_allclose(train_fold(_task()).probabilities, _one_epoch().probabilities, atol=1e-5)
+    assert_allclose(train_fold(_task()).output.probabilities, _one_epoch().output.probabilities, atol=1e-5)
 
 
 def test_balanced_log_loss_counts_every_present_class_alike() -> None:
@@ -330,7 +320,7 @@ def test_balanced_log_loss_counts_every_present_class_alike() -> None:
 FEATURES = np.stack([np.equal(LABELS, 2) * 3.0, np.arange(N) % 5], axis=1)
 
 
-def _rebuilt(result: FoldResult, folder: Path) -> keras.Model:
+def _rebuilt(result: NetworkResult, folder: Path) -> keras.Model:
     (folder / "fold.weights.h5").write_bytes(result.weights)
     model = keras.models.model_from_json(result.architecture)
     model.load_weights(folder / "fold.weights.h5")
@@ -345,12 +335,14 @@ def _alike() -> NDArray[np.uint8]:
 
 def test_joined_features_tell_what_images_do_not(tmp_path: Path) -> None:
     quick = training_settings(epochs__fixed=8)
-    blind = train_fold(_task(images=_alike(), training=quick)).probabilities.argmax(axis=1)
+    blind = train_fold(_task(images=_alike(), training=quick)).output.probabilities.argmax(axis=1)
     task = _task(images=_alike(), features=FEATURES, training=quick)
     joined = train_fold(task)
-    assert (blind == LABELS[TEST]).mean() < 0.8 < 0.9 < (joined.probabilities.argmax(axis=1) == LABELS[TEST]).mean()
+    assert (
+        (blind == LABELS[TEST]).mean() < 0.8 < 0.9 < (joined.output.probabilities.argmax(axis=1) == LABELS[TEST]).mean()
+    )
     model = _rebuilt(joined, tmp_path)
-    assert_allclose(predict(model, task.images[TEST], FEATURES[TEST]), joined.probabilities, atol=1e-6)
+    assert_allclose(predict(model, task.images[TEST], FEATURES[TEST]), joined.output.probabilities, atol=1e-6)
 
 
 def test_features_are_standardised_by_the_training_rows_alone(tmp_path: Path) -> None:
@@ -421,8 +413,10 @@ def test_the_mean_over_views_does_not_depend_on_how_a_particle_lies(tmp_path: Pa
 )
 def test_each_setting_of_training_has_effect(changes: dict[str, Any]) -> None:
     epochs = changes.get("epochs__fixed", 1)
-    plain = train_fold(_task(training=training_settings(epochs__fixed=epochs))).probabilities
-    assert not np.allclose(train_fold(_task(training=training_settings(**changes))).probabilities, plain, atol=1e-4)
+    plain = train_fold(_task(training=training_settings(epochs__fixed=epochs))).output.probabilities
+    assert not np.allclose(
+        train_fold(_task(training=training_settings(**changes))).output.probabilities, plain, atol=1e-4
+    )
 
 
 def test_averaged_weights_are_the_mean_over_the_last_epochs(tmp_path: Path) -> None:
@@ -466,8 +460,8 @@ def test_a_logit_adjusted_network_does_not_state_the_prior_of_its_training_set()
         )
         for kind in ("cross_entropy", "logit_adjusted")
     ]
-    assert_allclose(found[0].probabilities[0], np.array([24, 8, 4]) / 36, atol=0.1)
-    assert_allclose(found[1].probabilities[0], 1 / 3, atol=0.1)
+    assert_allclose(found[0].output.probabilities[0], np.array([24, 8, 4]) / 36, atol=0.1)
+    assert_allclose(found[1].output.probabilities[0], 1 / 3, atol=0.1)
 
 
 PLAIN = {"epochs__fixed": 8, "precision": "bfloat16"}
@@ -485,7 +479,7 @@ PLAIN = {"epochs__fixed": 8, "precision": "bfloat16"}
     ids=["plain", "batch_norm", "dropout_decay", "average_epochs", "early_stopping"],
 )
 @pytest.mark.parametrize("joined", [False, True])
-def test_a_network_trained_in_bfloat16_is_kept_and_asked_in_float32(
+def test_a_network_trained_in_bfloat16_is_written_and_predicts_in_float32(
     changes: dict[str, Any], joined: bool, tmp_path: Path
 ) -> None:
     features = {"features": FEATURES} if joined else {}
@@ -493,22 +487,24 @@ def test_a_network_trained_in_bfloat16_is_kept_and_asked_in_float32(
         train_fold(_task(training=training_settings(**(PLAIN | changes | last)), **features))
         for last in ({"epochs__fixed": 1, "epochs__most": 1, "precision": "float32"}, {})
     )
-    assert (long.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
-    assert_allclose(long.probabilities.sum(axis=1), 1, atol=1e-6)
+    assert (long.output.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
+    assert_allclose(long.output.probabilities.sum(axis=1), 1, atol=1e-6)
     assert long.architecture == short.architecture
     model = _rebuilt(long, tmp_path)
     assert_allclose(
-        predict(model, _toy(LABELS)[TEST], *(rows[TEST] for rows in features.values())), long.probabilities, atol=1e-6
+        predict(model, _toy(LABELS)[TEST], *(rows[TEST] for rows in features.values())),
+        long.output.probabilities,
+        atol=1e-6,
     )
     assert keras.config.dtype_policy().name == "float32"
 
 
-def test_views_and_heads_of_a_residual_network_trained_in_bfloat16_are_asked_in_float32(tmp_path: Path) -> None:
+def test_views_and_heads_of_a_residual_network_trained_in_bfloat16_predict_in_float32(tmp_path: Path) -> None:
     network = NetworkSettings(size_px=SIZE, blocks=[[4, 4], [8, 8]], halve="entry", residual=True, top="average")
     settings = training_settings(epochs__fixed=10, precision="bfloat16", views=True)
     task = _task(network=network, training=settings, heads={"svm": Head(FEATURES, ["one", "two"])})
     result = train_fold(task)
-    assert (result.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
+    assert (result.output.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
     found = predict_views(_rebuilt(result, tmp_path), task.images[TEST])
     assert_allclose(result.others[VIEWS].probabilities, found, atol=1e-6)
     assert (result.others["svm"].predicted == LABELS[TEST]).mean() > 0.9
@@ -516,11 +512,9 @@ def test_views_and_heads_of_a_residual_network_trained_in_bfloat16_are_asked_in_
 
 def test_bfloat16_is_near_float32_and_not_the_same() -> None:
     same = {"regularisation__dropout_block": 0.0, "regularisation__dropout_dense": 0.0}  # its draws are others
-    fine, rough = (
-        train_fold(_task(training=training_settings(precision=precision, **same))) for precision in training.POLICIES
-    )
+    fine, rough = (train_fold(_task(training=training_settings(precision=precision, **same))) for precision in POLICIES)
     assert rough.weights != fine.weights
-    assert_allclose(rough.probabilities, fine.probabilities, atol=0.03)
+    assert_allclose(rough.output.probabilities, fine.output.probabilities, atol=0.03)
     assert rough.history[0]["loss"] == pytest.approx(fine.history[0]["loss"], rel=0.02)
 
 
@@ -539,7 +533,7 @@ def _of_sizes() -> NDArray[np.uint8]:
     return fields
 
 
-def _fcn_task(**changes: Any) -> FoldTask:
+def _fcn_task(**changes: Any) -> NetworkTask:
     settings = training_settings(epochs__fixed=20, regularisation__dropout_block=0.0)
     return _task(network=FCN, images=_of_sizes(), training=settings, **changes)
 
@@ -556,21 +550,21 @@ def test_particles_of_several_sizes_are_learned_in_batches_of_one_side(monkeypat
     assert {shape[1:] for shape in seen} == {(16, 16, 1), (48, 48, 1)}
     assert max(shape[0] for shape in seen) == 8
     assert sum(shape[0] for shape in seen) == 20 * len(TRAIN)
-    assert (result.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
+    assert (result.output.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
     again = train_fold(_fcn_task())
     assert again.weights == result.weights
-    assert_array_equal(again.probabilities, result.probabilities)
+    assert_array_equal(again.output.probabilities, result.output.probabilities)
 
 
 def test_particles_of_several_sizes_are_learned_in_bfloat16() -> None:
     task = _fcn_task()
     fine, result = (
         train_fold(replace(task, training=task.training.model_copy(update={"precision": precision})))
-        for precision in training.POLICIES
+        for precision in POLICIES
     )
     assert result.weights != fine.weights
     assert result.architecture == fine.architecture
-    assert (result.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
+    assert (result.output.probabilities.argmax(axis=1) == LABELS[TEST]).mean() > 0.9
 
 
 def test_predictions_and_embeddings_are_those_of_whole_fields_in_the_order_asked_for() -> None:
@@ -578,7 +572,7 @@ def test_predictions_and_embeddings_are_those_of_whole_fields_in_the_order_asked
     keras.utils.set_random_seed(0)
     regularisation, sizes = training_settings().regularisation, (0.5, 1, 2, 4)
     model, whole = (
-        training.networks.build(row, CLASSES, regularisation, *sizes)
+        build(row, CLASSES, ModelOptions(regularisation, *sizes))
         for row in (FCN, FCN.model_copy(update={"buckets_px": []}))
     )
     whole.set_weights(model.get_weights())

@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from lipnet.classifiers.networks.training import TrainingSettings
+from lipnet.classifiers.networks.settings import TrainingSettings
 
 
 def training_settings(**changes: Any) -> TrainingSettings:
@@ -34,6 +34,7 @@ def training_settings(**changes: Any) -> TrainingSettings:
         "views": False,
         "heads": {
             "svms": {},
+            "library": "libsvm",
             "cost": 1.0,
             "gamma": None,
             "class_weights": True,
