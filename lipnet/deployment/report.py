@@ -22,10 +22,11 @@ from PIL import Image
 from skimage.segmentation import find_boundaries
 
 from lipnet.core.settings import pick
+from lipnet.deployment import label_errors
 from lipnet.deployment.cards import NONE_OF_CLASS, limits_of, mean_and_sd
 from lipnet.deployment.predict import entropy
 from lipnet.deployment.runs import Evidence, PipelineRun
-from lipnet.evaluation import label_errors, measures, metrics
+from lipnet.evaluation import measures, metrics
 from lipnet.evaluation.predictions import Predictions
 from lipnet.plots.figure import STYLE
 from lipnet.plots.learning import learning_curves

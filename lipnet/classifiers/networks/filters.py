@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from lipnet.classifiers.networks.weights import convolutions
 from lipnet.samples.crops import to_grey
 
 if TYPE_CHECKING:
@@ -18,16 +19,6 @@ CHUNK = 256  # images at once; the activations of all convolutions are kept in m
 LARGE_PX = 64  # images with a larger side are processed in smaller chunks
 DEAD_RATIO = 1e-3  # a filter is dead if its variation is at most this share of the largest variation of its layer,
 DEAD_VARIATION = 1e-6  # or at most this, which is the resolution of float32 for grey levels in [0, 1]
-
-
-def convolutions(model: "keras.Model") -> list[str]:
-    """Names of the convolutions with a ReLU: all convolutions except the 1 x 1 convolution to K classes."""
-    import keras
-
-    names = {layer.name for layer in model.layers}
-    return [
-        layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D) and f"{layer.name}_relu" in names
-    ]
 
 
 def kernels(model: "keras.Model") -> dict[str, NDArray[np.float32]]:

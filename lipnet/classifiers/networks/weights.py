@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from lipnet.classifiers.networks.backend import start_keras
-from lipnet.classifiers.networks.filters import convolutions
 from lipnet.core.errors import InputError
 
 if TYPE_CHECKING:
@@ -53,6 +52,16 @@ def load(architecture: Path, weights: Path) -> "keras.Model":
     if not fits:
         raise InputError(f"{weights}: damaged, or weights of another network than {architecture}; run `dvc repro`")
     return model
+
+
+def convolutions(model: "keras.Model") -> list[str]:
+    """Names of the convolutions with a ReLU: all convolutions except the 1 x 1 convolution to K classes."""
+    import keras
+
+    names = {layer.name for layer in model.layers}
+    return [
+        layer.name for layer in model.layers if isinstance(layer, keras.layers.Conv2D) and f"{layer.name}_relu" in names
+    ]
 
 
 def _read_architecture(path: Path) -> "keras.Model":
