@@ -62,9 +62,9 @@ $(INSTALLED): $(LOCK)
 
 # Writes both lock files again from pyproject.toml; needs uv.
 lock:
-	uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	uv pip compile pyproject.toml --extra dev --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-annotate --no-strip-extras --quiet --custom-compile-command "make lock" --output-file requirements.lock
-	uv pip compile pyproject.toml --extra dev --extra gpu --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	uv pip compile pyproject.toml --extra dev --extra gpu --universal --fork-strategy fewest --python-version 3.11 --generate-hashes --no-emit-index-url \
 	    --no-annotate --no-strip-extras --quiet --custom-compile-command "make lock" --constraint requirements.lock --output-file requirements-gpu.lock
 
 clean:
