@@ -20,7 +20,7 @@ from lipnet.core import files
 from lipnet.core.dvc_lock import check
 from lipnet.core.errors import InputError
 from lipnet.core.settings import read_params
-from lipnet.deployment.export import SvmCard, parse_libsvm, svm
+from lipnet.deployment.export import SvmCard, parse_model, svm
 from tests.deployment.onnx_models import description, features_of
 
 ROOT = Path(__file__).parents[2]
@@ -218,7 +218,7 @@ SV
 
 
 def test_a_good_libsvm_model_is_read() -> None:
-    model = parse_libsvm(GOOD, Path("fold0.svm"))
+    model = parse_model(GOOD, Path("fold0.svm"))
     assert model.vectors.tolist() == [[0.5, -1.5], [0, 2.5]]
     assert model.coefficients.tolist() == [[1], [-1]]
 
@@ -247,7 +247,7 @@ def test_a_good_libsvm_model_is_read() -> None:
 )
 def test_a_hostile_libsvm_model_is_refused_by_name(damage: Callable[[str], str], message: str) -> None:
     with pytest.raises(InputError, match=rf"fold0\.svm: damaged .*{message}|fold0\.svm: {message}"):
-        parse_libsvm(damage(GOOD), Path("fold0.svm"))
+        parse_model(damage(GOOD), Path("fold0.svm"))
 
 
 CARD = {
@@ -269,7 +269,7 @@ CARD = {
     ],
 )
 def test_a_card_that_does_not_fit_its_svm_is_refused(damage: dict[str, Any]) -> None:
-    model = parse_libsvm(GOOD, Path("fold0.svm"))
+    model = parse_model(GOOD, Path("fold0.svm"))
     described = description(classifier="svm", inputs=features_of("area", "width"))
     assert svm(model, SvmCard.model_validate(CARD), described)
     with pytest.raises(InputError, match="svm, fold 0: scaling or calibration does not fit the SVM"):
