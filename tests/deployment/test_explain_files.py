@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.architecture import ModelOptions, build
+from lipnet.classifiers.networks.settings import NetworkSettings, RegularisationSettings
 from lipnet.core import files
 from lipnet.core.errors import InputError
 from lipnet.deployment.explain_files import explain_particles
