@@ -95,7 +95,7 @@ def check_code(before: dict[Path, Version]) -> None:
 
 
 def _version(path: Path) -> Version:
-    status = path.stat()
+    status, content = path.stat(), path.read_bytes()
     return Version(status.st_mtime_ns, status.st_size, hashlib.md5(content, usedforsecurity=False).hexdigest())
 
 

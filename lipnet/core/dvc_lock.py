@@ -96,6 +96,11 @@ def md5_of(path: Path) -> str:
     return hashlib.md5(json.dumps(listed).encode(), usedforsecurity=False).hexdigest() + FOLDER
 
 
+def md5_of_text(text: str) -> str:
+    """MD5 of a file that holds this text in UTF-8."""
+    return hashlib.md5(text.encode("utf-8"), usedforsecurity=False).hexdigest()
+
+
 def _md5_of_file(path: Path) -> str:
     with path.open("rb") as stream:
         return hashlib.file_digest(stream, lambda: hashlib.md5(usedforsecurity=False)).hexdigest()
