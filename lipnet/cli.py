@@ -184,6 +184,31 @@ def export(
 
 
 @app.command()
+def check(
+    problem: Annotated[str | None, typer.Argument(help="problem of params.yaml; default: all in `problems`")] = None,
+    run: RunPath = Path(),
+) -> None:
+    """Check all settings, and look at the particles: masks, classes, grey levels, duplicates, sizes."""
+    from lipnet.core.recipes import with_recipe
+    from lipnet.core.settings import read_params
+    from lipnet.deployment.data_checks import look_at
+    from lipnet.deployment.validation import validate
+
+    params = read_params(run / "params.yaml")
+    validate(params)
+    print("params.yaml: no faults")
+    stops = False
+    for name in [problem] if problem else params["problems"]:
+        looked_at, findings = look_at(with_recipe(params), name, run)
+        print(f"{name}: {looked_at}")
+        for finding in findings:
+            print(f"  {'fault' if finding.stops else 'warning'}: {finding.text}")
+        stops |= any(finding.stops for finding in findings)
+    if stops:
+        raise InputError("the pipeline would stop; correct the faults above")
+
+
+@app.command()
 def explain(
     problem: Annotated[str, typer.Argument(help="problem of params.yaml")],
     to: Annotated[Path, typer.Option(help="folder to write")],

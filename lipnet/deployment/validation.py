@@ -179,7 +179,7 @@ def _check_source(params: dict[str, Any], records: Records, classes: dict[str, l
         faults.unknown(f"balance.method {balance.method}", problems, CLASSES, "generator of")
     if "features" in records:
         known = feature_names([*measured_columns(records["features"]), *source.feature_columns])
-        for where, names in _features_used(records).items():
+        for where, names in features_used(records).items():
             faults.unknown(where, names, known, "feature")
 
 
@@ -202,7 +202,7 @@ def feature_names(columns: Iterable[str]) -> list[str]:
     return sorted({name for names in cut for name in names}, key=lambda name: (len(name), name))
 
 
-def _features_used(records: Records) -> dict[str, list[str]]:
+def features_used(records: Records) -> dict[str, list[str]]:
     """The feature names of each classifier, by their place in params.yaml."""
     network, svm, trees = (records.get(name) for name in ("train_cnn", "train_svm", "train_trees"))
     found: dict[str, list[str]] = {}
