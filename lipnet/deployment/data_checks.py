@@ -233,6 +233,8 @@ def _has_eight_bits(image: Grey) -> bool:
 
 
 def _duplicates(sample: Sequence[Particle]) -> Iterator[Finding]:
+    if not sample:
+        return
     table = pd.DataFrame({"id": [item.id for item in sample], "label": [item.label for item in sample]})
     found = duplicates.find(table, pd.Series([duplicates.fingerprint(item.image) for item in sample], dtype=str))
     if not len(found):

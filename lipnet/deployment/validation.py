@@ -77,7 +77,7 @@ class Faults:
         """Add a fault for each name that is not known."""
         for name in names:
             if name not in known:
-                self.add(f"{where}: no {what} '{name}'{suggestion(str(name), list(known))}")
+                self.add(f"{where}: no {what} '{name}'{suggestion(str(name), [str(one) for one in known])}")
 
 
 def validate(params: dict[str, Any]) -> None:
@@ -121,12 +121,16 @@ def faults_of(params: dict[str, Any]) -> list[str]:
 
 def _with_all_recipes(params: dict[str, Any], faults: Faults) -> dict[str, Any]:
     """The parameters with the active recipe; the keys of all others are checked too."""
-    recipes = params.get("recipes")
-    if not isinstance(recipes, dict) or not all(isinstance(changes, dict) for changes in recipes.values()):
+    recipes, active = params.get("recipes"), params.get("recipe")
+    changes = list(recipes.values()) if isinstance(recipes, dict) else [None]
+    if not all(isinstance(one, dict) and all(isinstance(key, str) for key in one) for one in changes):
         faults.add("recipes must list named sets of changes, each a mapping of dotted keys to values")
         return params
-    for name in recipes:
-        if name != params.get("recipe"):
+    if not isinstance(active, str):
+        faults.add("recipe must be the name of one of the recipes")
+        return params
+    for name in recipes or []:
+        if name != active:
             faults.of(with_recipe, {**params, "recipe": name})
     return faults.of(with_recipe, params) or params
 
@@ -160,15 +164,16 @@ def _check_networks(params: dict[str, Any], records: Records, faults: Faults) ->
         faults.add("networks must be a table of networks")
         return
     parsed = {name: faults.of(parse, NetworkSettings, row, f"networks.{name}") for name, row in rows.items()}
-    model = params.get("model")
-    faults.unknown("model", [] if model is None else [model], list(rows), "network")
+    model = str(params.get("model"))
+    faults.unknown("model", [model] if "model" in params else [], list(rows), "network")
     active, crop = parsed.get(model), records.get("crop")
     if active and crop and active.size_px not in crop.sizes_px:
         faults.add(f"crop.sizes_px: {model} needs crops of {active.size_px} px; add {active.size_px} there")
 
 
 def _check_source(params: dict[str, Any], records: Records, classes: dict[str, list[str]], faults: Faults) -> None:
-    source, problems = records["source"], [name for name in params.get("problems") or [] if name in classes]
+    source, chosen = records["source"], params.get("problems")
+    problems = [name for name in classes if isinstance(chosen, list) and name in chosen]
     if source.kind == "artificial":
         for problem in problems:
             drawn = faults.of(restrict, source.artificial, problem, classes[problem])
