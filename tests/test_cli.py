@@ -244,7 +244,7 @@ def test_check_lists_faults_of_the_settings_in_one_message(lipnet: Command, tmp_
     make_run(tmp_path, model="tyni", splt=1)
     code, out, err = lipnet("check", "--run", tmp_path)
     assert (code, out) == (1, "")
-    assert "no network 'tyni'; did you mean 'tiny'?" in err and "unknown key 'splt'; did you mean 'split'?" in err
+    assert "no network 'tyni'; known: tiny" in err and "unknown key 'splt'; did you mean 'split'?" in err
 
 
 @pytest.fixture
@@ -252,13 +252,13 @@ def checked(tmp_path: Path) -> Path:
     """A folder of the pipeline with raw images of two classes, which share one image."""
     params = {"crop": {"mode": "masked", "scale": "fit", "field_px": 128, "sizes_px": [8]}}
     sources = read_params(Path(__file__).parents[1] / "params.yaml")["source"]
-    make_run(tmp_path, **params, source=sources | {"kind": "table"})
+    make_run(tmp_path, **params, source=sources | {"kind": "table", "feature_columns": ["density"]})
     (tmp_path / "data/particles" / f"{PROBLEM}.csv").unlink()
     folder = tmp_path / "data/raw" / PROBLEM
     folder.mkdir(parents=True)
     Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(folder / "a.png")
     rows = [{"id": number, "image": "a.png", "class": ["Dense", "Clear"][number % 2]} for number in range(20)]
-    pd.DataFrame(rows).to_csv(folder / "particles.csv", index=False)
+    pd.DataFrame(rows).assign(density=1.0).to_csv(folder / "particles.csv", index=False)
     return tmp_path
 
 
@@ -282,7 +282,7 @@ def test_check_ends_with_exit_code_1_if_the_pipeline_would_stop(lipnet: Command,
 def test_a_run_that_is_out_of_date_is_exported_only_if_asked(
     lipnet: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(export, "export_run", lambda run: [("svm_fold0.onnx", b"svm")])
+    monkeypatch.setattr(export, "export_run", lambda _: [("svm_fold0.onnx", b"svm")])
     run, to = make_run(tmp_path / "run"), tmp_path / "exported"
     lock = f"stages: {{'train_cnn@{PROBLEM}': {{params: {{params.yaml: {{seed: 1}}}}}}}}"
     (run / "dvc.lock").write_text(lock)
