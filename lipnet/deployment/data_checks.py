@@ -73,7 +73,11 @@ def look_at(params: dict[str, Any], problem: str, root: Path) -> tuple[str, list
 
     Returns:
         What was looked at, and the findings.
+
+    Raises:
+        InputError: there is no such problem.
     """
+    classes_of(params, problem)  # an unknown problem is no fault of the data
     settings = parse(SourceSettings, pick(params, "source"), "source")
     table = root / f"data/particles/{problem}.csv"
     if not table.exists() and settings.kind == "artificial":
