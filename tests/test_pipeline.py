@@ -186,9 +186,9 @@ def test_settings_are_checked_before_anything_runs(project):
         ("lipnet/deployment/report.py", set()),
         ("lipnet/studies/verdicts.py", set()),
         ("lipnet/cli.py", set()),
-        ("lipnet/evaluation/metrics.py", {"decide", "evaluate", "compare"}),
-        ("lipnet/classifiers/trees.py", {"train_trees", "score_inner"}),
-        ("lipnet/classifiers/networks/epoch.py", {"train_cnn", "score_inner"}),
+        ("lipnet/evaluation/metrics.py", {"check", "decide", "evaluate", "compare"}),
+        ("lipnet/classifiers/trees.py", {"check", "train_trees", "score_inner"}),
+        ("lipnet/classifiers/networks/epoch.py", {"check", "train_cnn", "score_inner"}),
     ],
 )
 def test_an_edit_of_code_makes_only_stages_stale_that_reach_it(project, path, stale):
@@ -202,7 +202,7 @@ def test_an_unknown_model_stops_with_its_name(project):
     change(project, {"model": "lipnet9"})
     done = run(project, "dvc", "repro")
     assert done.returncode != 0
-    assert "networks.lipnet9" in done.stderr
+    assert "model: no network 'lipnet9'; did you mean 'lipnet" in done.stderr
     direct = run(project, sys.executable, "-m", "stages.train_cnn", "lamellarity", *TRAIN_CNN_PATHS)
     assert direct.returncode == 1
     assert "'lipnet9' is missing in networks; did you mean 'lipnet" in direct.stderr

@@ -159,7 +159,7 @@ def changes_since_run(root: Path, problem: str) -> list[str]:
             if path in recipe:
                 if dvc_lock.md5_of_text(files.json_text(recipe[path])) != md5:
                     found[f"params.yaml: what the recipe changes in {Path(path).stem}"] = None
-            elif path != RECIPE and (trains or not path.startswith(CODE)) and md5_of(path) != md5:
+            elif not path.startswith(RECIPE) and (trains or not path.startswith(CODE)) and md5_of(path) != md5:
                 found[path] = None
     return list(found)
 
