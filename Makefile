@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALLED := .venv/$(LOCK).installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro studies test verify pr-report test-long coverage mutation audit lint typecheck format lock clean
+.PHONY: repro studies test verify clean-lock pr-report test-long coverage mutation audit lint typecheck format lock clean
 
 repro: $(INSTALLED)  ## run the pipeline: every stage whose inputs changed
 	dvc repro
@@ -20,6 +20,9 @@ test: $(INSTALLED)
 
 verify: $(INSTALLED)  ## run the whole pipeline in a fresh folder and compare every output with dvc.lock; WORKERS=1: one process
 	python -m benchmarks.verify $(if $(WORKERS),--workers $(WORKERS))
+
+clean-lock: $(INSTALLED)  ## remove problems from dvc.lock that params.yaml no longer names
+	python -m benchmarks.clean_lock
 
 pr-report: $(INSTALLED)  ## differences from a base revision, for reviewers of a pull request; BASE=origin/main
 	@python .ci/pr_report.py $(BASE)

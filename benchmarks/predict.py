@@ -14,8 +14,9 @@ from statistics import median
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
 from benchmarks.measure import ROOT, table, usage_of, write_results
-from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.architecture import ModelOptions, build
 from lipnet.classifiers.networks.backend import start_keras
+from lipnet.classifiers.networks.settings import NetworkSettings, RegularisationSettings
 from lipnet.core import files
 from lipnet.core.settings import parse, pick, read_params
 from lipnet.deployment.export import network

@@ -77,6 +77,17 @@ def read_lock(path: Path) -> dict[str, Any]:
     return stages
 
 
+def cells(folder: Path) -> set[str]:
+    """Names of all stages of the graph in a folder, with their problems, as dvc.lock names them."""
+    graph, params = (
+        yaml.safe_load((folder / name).read_text(encoding="utf-8")) for name in ("dvc.yaml", "params.yaml")
+    )
+    found = set()
+    for name, stage in graph["stages"].items():
+        found |= {f"{name}@{problem}" for problem in params["problems"]} if "matrix" in stage else {name}
+    return found
+
+
 def hashes(stages: dict[str, Any], kind: str) -> Outputs:
     """MD5 of all ``outs`` or ``deps`` (``kind``) of each stage of a dvc.lock."""
     return {name: {item["path"]: item["md5"] for item in stage.get(kind, [])} for name, stage in stages.items()}

@@ -16,8 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.measure import ROOT
-from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, build
-from lipnet.classifiers.networks.settings import POLICIES, TrainingSettings
+from lipnet.classifiers.networks.architecture import ModelOptions, build
+from lipnet.classifiers.networks.settings import POLICIES, NetworkSettings, TrainingSettings
 from lipnet.classifiers.networks.task import NetworkTask, Progress
 from lipnet.classifiers.networks.training import train_fold
 from lipnet.core.settings import parse, pick, read_params

@@ -32,6 +32,10 @@ ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX file, or 
 Classifier = Annotated[
     str | None, typer.Option(help="cnn or the name of an SVM; default: cnn, or the only classifier of MODEL")
 ]
+RunPath = Annotated[Path, typer.Option(help="folder of the pipeline, with params.yaml")]
+Stale = Annotated[
+    bool, typer.Option("--stale", help="go on if settings, code or data changed since the run; the result says so")
+]
 AsJson = Annotated[bool, typer.Option("--json", help="print the summary as JSON")]
 
 
@@ -154,7 +158,8 @@ def _in_words(summary: dict[str, Any], to: Path) -> str:
 def export(
     problem: Annotated[str, typer.Argument(help="problem of params.yaml")],
     to: Annotated[Path, typer.Option(help="folder to write")],
-    run: Annotated[Path, typer.Option(help="folder of the pipeline, with params.yaml")] = Path(),
+    run: RunPath = Path(),
+    stale: Stale = False,
     as_json: AsJson = False,
 ) -> None:
     """Write the trained networks and SVMs of a problem as ONNX files, with a card that describes them."""
@@ -165,7 +170,7 @@ def export(
     from lipnet.deployment.export import export_run
     from lipnet.deployment.runs import read_run
 
-    read = read_run(run, problem)
+    read = read_run(run, problem, stale)
     names = []
     for name, content in tqdm(export_run(read), "lipnet export", delay=1, file=sys.stderr):
         files.write_bytes(to / name, content)
@@ -179,6 +184,31 @@ def export(
 
 
 @app.command()
+def check(
+    problem: Annotated[str | None, typer.Argument(help="problem of params.yaml; default: all in `problems`")] = None,
+    run: RunPath = Path(),
+) -> None:
+    """Check all settings, and look at the particles: masks, classes, grey levels, duplicates, sizes."""
+    from lipnet.core.recipes import with_recipe
+    from lipnet.core.settings import read_params
+    from lipnet.deployment.data_checks import look_at
+    from lipnet.deployment.validation import validate
+
+    params = read_params(run / "params.yaml")
+    validate(params)
+    print("params.yaml: no faults")
+    stops = False
+    for name in [problem] if problem else params["problems"]:
+        looked_at, findings = look_at(with_recipe(params), name, run)
+        print(f"{name}: {looked_at}")
+        for finding in findings:
+            print(f"  {'fault' if finding.stops else 'warning'}: {finding.text}")
+        stops |= any(finding.stops for finding in findings)
+    if stops:
+        raise InputError("the pipeline would stop; correct the faults above")
+
+
+@app.command()
 def explain(
     problem: Annotated[str, typer.Argument(help="problem of params.yaml")],
     to: Annotated[Path, typer.Option(help="folder to write")],
@@ -186,12 +216,13 @@ def explain(
         list[str] | None,
         typer.Option(help="id of a particle; may be repeated; default: one particle per class of fold 0"),
     ] = None,
-    run: Annotated[Path, typer.Option(help="folder of the pipeline, with params.yaml")] = Path(),
+    run: RunPath = Path(),
+    stale: Stale = False,
 ) -> None:
     """Draw maps of what the network of fold 0 responds to, and its agreement with particle features."""
     from lipnet.deployment.explain_files import explain_particles
 
-    explain_particles(run, problem, particle or [], to)
+    explain_particles(run, problem, particle or [], to, stale)
     print(f"{to}: pictures and tables")
 
 
@@ -199,14 +230,15 @@ def explain(
 def report(
     problem: Annotated[str, typer.Argument(help="problem of params.yaml")],
     to: Annotated[Path, typer.Option(help="HTML file to write; label_errors.csv is written into the same folder")],
-    run: Annotated[Path, typer.Option(help="folder of the pipeline, with params.yaml")] = Path(),
+    run: RunPath = Path(),
+    stale: Stale = False,
 ) -> None:
     """Write a page with the measures of all classifiers of a problem, and a table of likely label errors."""
     from lipnet.core import files
     from lipnet.deployment.report import make_report
     from lipnet.deployment.runs import read_evidence, read_run
 
-    page, errors = make_report(read_run(run, problem), read_evidence(run, problem))
+    page, errors = make_report(read_run(run, problem, stale), read_evidence(run, problem))
     beside = to.with_name("label_errors.csv")
     files.write_text(to, page)
     files.write_table(beside, errors)

@@ -11,7 +11,8 @@ import pandas as pd
 
 from lipnet.classifiers.cache_keys import cache_key
 from lipnet.classifiers.networks import checkpoints
-from lipnet.classifiers.networks.task import NETWORK, NetworkResult, NetworkTask, Progress, network_of, task_of
+from lipnet.classifiers.networks.settings import NETWORK
+from lipnet.classifiers.networks.task import NetworkResult, NetworkTask, Progress, network_of, task_of
 from lipnet.classifiers.networks.training import train_fold
 from lipnet.core import files
 from lipnet.core.command import run

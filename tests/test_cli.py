@@ -15,6 +15,7 @@ from numpy.testing import assert_allclose
 from PIL import Image
 
 from lipnet import cli
+from lipnet.core.settings import read_params
 from lipnet.deployment import export
 from lipnet.deployment.runs import PipelineRun
 from tests.deployment.finished_run import PROBLEM, make_run
@@ -237,6 +238,59 @@ def test_export_writes_the_models_and_their_card(
 def test_export_of_a_folder_without_a_run_ends_in_one_message(lipnet: Command, tmp_path: Path) -> None:
     code, _, err = lipnet("export", PROBLEM, "--run", tmp_path, "--to", tmp_path / "to")
     assert code == 1 and "params.yaml: no such file" in err
+
+
+def test_check_lists_faults_of_the_settings_in_one_message(lipnet: Command, tmp_path: Path) -> None:
+    make_run(tmp_path, model="tyni", splt=1)
+    code, out, err = lipnet("check", "--run", tmp_path)
+    assert (code, out) == (1, "")
+    assert "no network 'tyni'; known: tiny" in err and "unknown key 'splt'; did you mean 'split'?" in err
+
+
+@pytest.fixture
+def checked(tmp_path: Path) -> Path:
+    """A folder of the pipeline with raw images of two classes, which share one image."""
+    params = {"crop": {"mode": "masked", "scale": "fit", "field_px": 128, "sizes_px": [8]}}
+    sources = read_params(Path(__file__).parents[1] / "params.yaml")["source"]
+    make_run(tmp_path, **params, source=sources | {"kind": "table", "feature_columns": ["density"]})
+    (tmp_path / "data/particles" / f"{PROBLEM}.csv").unlink()
+    folder = tmp_path / "data/raw" / PROBLEM
+    folder.mkdir(parents=True)
+    Image.fromarray(np.arange(256, dtype=np.uint8).reshape(16, 16)).save(folder / "a.png")
+    rows = [{"id": number, "image": "a.png", "class": ["Dense", "Clear"][number % 2]} for number in range(20)]
+    pd.DataFrame(rows).assign(density=1.0).to_csv(folder / "particles.csv", index=False)
+    return tmp_path
+
+
+def test_check_warns_about_data_with_exit_code_0(lipnet: Command, checked: Path) -> None:
+    code, out, err = lipnet("check", "--run", checked)
+    assert (code, err) == (0, "")
+    assert out.startswith("params.yaml: no faults\n") and f"{PROBLEM}: " in out
+    assert "  warning: 19 images are copies of others (first: 1 of 0), 10 of them with another class" in out
+
+
+def test_check_ends_with_exit_code_1_if_the_pipeline_would_stop(lipnet: Command, checked: Path) -> None:
+    table = checked / "data/raw" / PROBLEM / "particles.csv"
+    table.write_text("".join(table.read_text().splitlines(keepends=True)[:4]))
+    code, out, err = lipnet("check", PROBLEM, "--run", checked)
+    assert code == 1 and "the pipeline would stop" in err
+    assert "  fault: class 'Dense' has 2 particles, fewer than the 5 folds" in out
+    code, _, err = lipnet("check", "vesicle", "--run", checked)
+    assert code == 1 and "did you mean 'vesicles'?" in err
+
+
+def test_a_run_that_is_out_of_date_is_exported_only_if_asked(
+    lipnet: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(export, "export_run", lambda _: [("svm_fold0.onnx", b"svm")])
+    run, to = make_run(tmp_path / "run"), tmp_path / "exported"
+    lock = f"stages: {{'train_cnn@{PROBLEM}': {{params: {{params.yaml: {{seed: 1}}}}}}}}"
+    (run / "dvc.lock").write_text(lock)
+    for words in (["export", PROBLEM, "--to", to], ["report", PROBLEM, "--to", to / "r.html"]):
+        code, _, err = lipnet(*words, "--run", run)
+        assert code == 1 and "out of date; changed since then: params.yaml: seed" in err
+    assert lipnet("export", PROBLEM, "--run", run, "--to", to, "--stale")[0] == 0
+    assert json.loads((to / "card.json").read_text())["settings"]["seed"] == 1
 
 
 def test_without_the_libraries_of_training_export_names_the_package_to_install(

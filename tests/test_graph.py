@@ -2,6 +2,7 @@
 
 import ast
 import shlex
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -11,7 +12,7 @@ from lipnet.core.recipes import SECTIONS
 
 ROOT = Path(__file__).parents[1]
 STAGES = [
-    *("ingest", "crop", "split", "balance", "train_cnn", "train_svm", "train_trees"),
+    *("check", "ingest", "crop", "split", "balance", "train_cnn", "train_svm", "train_trees"),
     *("score_inner", "decide", "evaluate", "compare"),
 ]
 STUDIES = ["study", "figures"]
@@ -22,6 +23,7 @@ PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 OWN = yaml.safe_load((ROOT / "studies" / "params.yaml").read_text())
 # Its keys are listed one by one; memories of trials and of epochs, whose absence changes no result.
 UNDECLARED = {"studies/params.yaml", "data/trials", "data/scratch/${item.problem}"}
+RECIPE = "data/recipe"  # stage check writes a file per section there; stages do not read them, but depend on them
 TRAINING = ["train_cnn", "train_svm", "train_trees", "score_inner"]
 KERAS = "lipnet/classifiers/networks"  # the only folder whose modules may import Keras
 # Each package of lipnet/, and the packages that it may import.
@@ -38,6 +40,7 @@ MAY_IMPORT = {
 MOST_MODULES, MOST_LINES, MOST_LINES_OF_GRAPH, MOST_LINES_OF_README = 14, 400, 400, 120
 
 
+@cache
 def imported_files(path: Path) -> set[Path]:
     """Project files that one file imports, inside functions too; packages hold no code and do not count."""
     names = set()
@@ -73,11 +76,13 @@ def reached(stage: str) -> set[str]:
     return {name_of(file) for file in reached_files(ROOT / "stages" / f"{stage}.py")}
 
 
+@cache
 def definitions(path: Path) -> dict[str, ast.AST]:
     nodes = ast.parse(path.read_text()).body
     return {node.name: node for node in nodes if isinstance(node, ast.FunctionDef | ast.ClassDef)}
 
 
+@cache
 def origins(path: Path) -> dict[str, tuple[Path, str]]:
     """What imported names stand for: a module of the project and the definition in it, "" for the module itself."""
     found = {}
@@ -157,20 +162,34 @@ def test_stages_that_train_write_nothing_but_cached_outputs_so_that_dvc_can_take
         assert all(isinstance(out, str) for out in GRAPH[stage].get(kind, []))
 
 
-@pytest.mark.parametrize("stage", GRAPH)
+@pytest.mark.parametrize("stage", [stage for stage in GRAPH if stage != "check"])
 def test_parameters_are_the_sections_that_the_stage_reads(stage):
     params = GRAPH[stage]["params"]
     names = [key for item in params for key in (item["studies/params.yaml"] if isinstance(item, dict) else [item])]
     listed = {name.split(".")[0] for name in names}
     read = sections_read(ROOT / "stages" / f"{stage}.py")
-    assert listed == read | ({"recipe", "recipes"} if read & set(SECTIONS) else set())
+    recipe = {"recipe", "recipes"} if stage in OF_STUDIES and read & set(SECTIONS) else set()
+    assert listed == read | recipe  # a study applies recipes itself
+
+
+def test_all_parameters_are_checked_first():
+    assert GRAPH["check"]["params"] == [{"params.yaml": None}]
+    assert GRAPH["check"]["outs"] == [RECIPE]
+    assert f"{RECIPE}/checked.json" in GRAPH["ingest"]["deps"]  # all other stages follow ingest
+
+
+@pytest.mark.parametrize("stage", [stage for stage in MAIN if stage != "check"])
+def test_a_stage_depends_on_what_the_recipe_changes_in_the_sections_that_it_reads_and_in_no_other(stage):
+    sections = sections_read(ROOT / "stages" / f"{stage}.py") & set(SECTIONS)
+    listed = {dep for dep in GRAPH[stage]["deps"] if dep.startswith(RECIPE)} - {f"{RECIPE}/checked.json"}
+    assert listed == ({RECIPE} if sections == set(SECTIONS) else {f"{RECIPE}/{name}.json" for name in sections})
 
 
 @pytest.mark.parametrize("stage", GRAPH)
 def test_every_path_on_the_command_line_is_a_declared_dependency_or_output(stage):
     words = shlex.split(GRAPH[stage]["cmd"])
     paths = {word for word in words if "/" in word}
-    declared = set(GRAPH[stage]["deps"])
+    declared = {dep for dep in GRAPH[stage]["deps"] if not dep.startswith(RECIPE)}
     for kind in ("outs", "metrics", "plots"):
         declared |= {next(iter(out)) if isinstance(out, dict) else out for out in GRAPH[stage].get(kind, [])}
     assert paths - UNDECLARED == {name for name in declared if not name.startswith(("lipnet", "stages"))}

@@ -77,7 +77,10 @@ def project(tmp_path_factory):
     succeed(folder, "git", "add", "-A")
     succeed(folder, "git", "commit", "--quiet", "-m", "project")
     change(folder, SMALL | {"networks.lipnet1": TINY_NETWORK, "networks.lipnet2": TINY_NETWORK | {"dense_units": 9}})
-    first = stages_run(succeed(folder, "dvc", "repro"))
+    done = run(folder, "dvc", "repro")
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert "empty" not in done.stdout + done.stderr  # no warning of an empty folder
+    first = stages_run(done.stdout)
     assert sorted(set(first)) == sorted(yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"])
     succeed(folder, "git", "add", "-A")
     succeed(folder, "git", "commit", "--quiet", "-m", "results")
@@ -113,14 +116,14 @@ def test_outputs_are_where_a_reviewer_looks(project):
 
 def test_changing_the_model_reruns_training_and_what_follows_only(project):
     output = succeed(project, "dvc", "exp", "run", "-S", "model=lipnet2")
-    assert sorted(stages_run(output)) == ["compare", "decide", "evaluate", "score_inner", "train_cnn"]
+    assert sorted(stages_run(output)) == ["check", "compare", "decide", "evaluate", "score_inner", "train_cnn"]
     diff = succeed(project, "dvc", "params", "diff", "--md")
     assert "| model" in diff and "lipnet2" in diff
 
 
 def test_changing_a_decision_rule_trains_nothing(project):
     output = succeed(project, "dvc", "exp", "run", "-S", "decide.rules.cnn_shifted.shift=0.9")
-    assert stages_run(output) == ["decide", "evaluate", "compare"]
+    assert stages_run(output) == ["check", "decide", "evaluate", "compare"]
 
 
 def test_metrics_diff_has_rows_by_problem_and_classifier(project):
@@ -141,7 +144,6 @@ def test_metrics_diff_has_rows_by_problem_and_classifier(project):
         ("train_cnn.label_smoothing", 0.0, {"train_cnn", "score_inner"}),
         ("decide.floor", 0.01, {"score_inner", "decide"}),
         ("inner.folds", 2, {"score_inner"}),
-        ("recipe", "best", {"crop", "balance", "train_cnn", "train_svm", "train_trees", "score_inner", "decide"}),
         ("evaluate.abstain_below", [0.8], {"evaluate"}),
         ("split.protocol", "shuffled", {"split"}),
         ("compare.confidence", 0.9, {"compare"}),
@@ -151,7 +153,30 @@ def test_metrics_diff_has_rows_by_problem_and_classifier(project):
 )
 def test_a_parameter_makes_only_its_own_stages_stale(project, key, value, stale):
     change(project, {key: value})
-    assert changed_stages(project) == stale
+    assert changed_stages(project) == stale | {"check"}
+
+
+def test_a_recipe_runs_only_the_stages_that_read_the_sections_that_it_changes(project):
+    change(project, {"recipe": "best"})
+    trained = stages_run(succeed(project, "dvc", "repro"))
+    assert trained == ["check", "train_cnn", "score_inner", "decide", "evaluate", "compare"]
+
+
+def test_a_network_that_was_trained_before_is_not_trained_again(project):
+    """The run cache: counted are the stages that DVC runs, and those that it names as cached."""
+    succeed(project, "dvc", "exp", "run", "-S", "model=lipnet2")
+    output = succeed(project, "dvc", "exp", "run", "-S", "model=lipnet1")
+    assert sorted(stages_run(output)) == ["compare", "decide", "evaluate"]  # nothing that trains
+    cached = {line.split("'")[1].split("@")[0] for line in output.splitlines() if "is cached - skipping run" in line}
+    assert cached == {"check", "train_cnn", "score_inner"}
+
+
+def test_settings_are_checked_before_anything_runs(project):
+    change(project, {"compare.reference": "svn", "source.artificial.n_particles": 91})
+    done = run(project, "dvc", "repro")
+    assert done.returncode != 0
+    assert "compare.reference: no classifier 'svn'; did you mean 'svm'?" in done.stderr
+    assert stages_run(done.stdout) == ["check"]
 
 
 @pytest.mark.parametrize(
@@ -161,9 +186,9 @@ def test_a_parameter_makes_only_its_own_stages_stale(project, key, value, stale)
         ("lipnet/deployment/report.py", set()),
         ("lipnet/studies/verdicts.py", set()),
         ("lipnet/cli.py", set()),
-        ("lipnet/evaluation/metrics.py", {"decide", "evaluate", "compare"}),
-        ("lipnet/classifiers/trees.py", {"train_trees", "score_inner"}),
-        ("lipnet/classifiers/networks/epoch.py", {"train_cnn", "score_inner"}),
+        ("lipnet/evaluation/metrics.py", {"check", "decide", "evaluate", "compare"}),
+        ("lipnet/classifiers/trees.py", {"check", "train_trees", "score_inner"}),
+        ("lipnet/classifiers/networks/epoch.py", {"check", "train_cnn", "score_inner"}),
     ],
 )
 def test_an_edit_of_code_makes_only_stages_stale_that_reach_it(project, path, stale):
@@ -177,7 +202,7 @@ def test_an_unknown_model_stops_with_its_name(project):
     change(project, {"model": "lipnet9"})
     done = run(project, "dvc", "repro")
     assert done.returncode != 0
-    assert "networks.lipnet9" in done.stderr
+    assert "model: no network 'lipnet9'; did you mean 'lipnet" in done.stderr
     direct = run(project, sys.executable, "-m", "stages.train_cnn", "lamellarity", *TRAIN_CNN_PATHS)
     assert direct.returncode == 1
     assert "'lipnet9' is missing in networks; did you mean 'lipnet" in direct.stderr

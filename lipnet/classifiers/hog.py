@@ -8,6 +8,8 @@ from skimage.feature import hog
 from lipnet.core.errors import InputError
 from lipnet.core.settings import Settings
 
+HOG = "hog_svm"  # classifier, a peer: an SVM on histograms of oriented gradients of the crops
+
 
 class HogSettings(Settings):
     """Settings with scikit-image's names and the paper's default values; cells and blocks are square."""

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 
 from lipnet.classifiers import svm, trees
-from lipnet.classifiers.hog import HogSettings, hog_features
+from lipnet.classifiers.hog import HOG, HogSettings, hog_features
 from lipnet.classifiers.networks import filters, training, weights
 from lipnet.classifiers.networks import task as network
-from lipnet.classifiers.networks.task import NETWORK, VIEWS, NetworkResult, NetworkTask, Progress
+from lipnet.classifiers.networks.settings import NETWORK, VIEWS
+from lipnet.classifiers.networks.task import NetworkResult, NetworkTask, Progress
 from lipnet.classifiers.svm import SvmTask
 from lipnet.classifiers.trees import TreeTask
 from lipnet.core import files
@@ -21,7 +22,6 @@ from lipnet.evaluation.predictions import FoldOutput
 from lipnet.samples import balance, crops
 from lipnet.samples.tables import Fold, Particles
 
-HOG = "hog_svm"  # classifier, a peer: an SVM on histograms of oriented gradients of the crops
 N_INSPECTED = 256  # number of training images for finding dead filters
 Task = NetworkTask | SvmTask | TreeTask
 

@@ -8,7 +8,7 @@ import hashlib
 import json
 from collections.abc import Iterable
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import yaml
 
@@ -20,11 +20,27 @@ except ImportError:
     from yaml import SafeLoader  # type: ignore[assignment]
 
 LOCK = Path("dvc.lock")
+PARAMS = "params.yaml"
 FOLDER = ".dir"  # suffix of the hash of a folder
+IGNORED = "__pycache__"  # folders that .dvcignore names
 
 
-def read_outs(lock: Path) -> dict[str, str]:
-    """MD5 of every output of every stage, by path; empty if there is no lock file.
+class StageRecord(NamedTuple):
+    """What the lock file says of the last run of a stage.
+
+    Attributes:
+        deps: path -> MD5 of each dependency; the path is relative to the folder of the lock file.
+        outs: path -> MD5 of each output.
+        params: dotted key of params.yaml -> value.
+    """
+
+    deps: dict[str, str]
+    outs: dict[str, str]
+    params: dict[str, Any]
+
+
+def read_stages(lock: Path) -> dict[str, StageRecord]:
+    """The record of every stage, by its name; empty if there is no lock file.
 
     Raises:
         InputError: the lock file is damaged.
@@ -32,10 +48,22 @@ def read_outs(lock: Path) -> dict[str, str]:
     if not lock.exists():
         return {}
     try:
-        stages = yaml.load(lock.read_text(encoding="utf-8"), Loader=SafeLoader)["stages"].values()
-        return {out["path"]: out["md5"] for stage in stages for out in stage.get("outs", [])}
+        stages = yaml.load(lock.read_text(encoding="utf-8"), Loader=SafeLoader)["stages"].items()
+        return {
+            name: StageRecord(_hashes(stage, "deps"), _hashes(stage, "outs"), stage.get("params", {}).get(PARAMS, {}))
+            for name, stage in stages
+        }
     except (yaml.YAMLError, KeyError, TypeError, AttributeError, UnicodeDecodeError) as error:
         raise InputError(f"{lock}: damaged ({error}); restore it from git") from None
+
+
+def _hashes(stage: dict[str, Any], kind: str) -> dict[str, str]:
+    return {item["path"]: item["md5"] for item in stage.get(kind, [])}
+
+
+def read_outs(lock: Path) -> dict[str, str]:
+    """MD5 of every output of every stage, by path; as ``read_stages``."""
+    return {path: md5 for stage in read_stages(lock).values() for path, md5 in stage.outs.items()}
 
 
 def check(inputs: Iterable[Path], lock: Path = LOCK) -> None:
@@ -62,9 +90,15 @@ def md5_of(path: Path) -> str:
     """MD5 of a file or of a folder, computed as DVC does for its lock file."""
     if not path.is_dir():
         return _md5_of_file(path)
-    found = sorted((file.relative_to(path).as_posix(), file) for file in path.rglob("*") if file.is_file())
+    files = (file for file in path.rglob("*") if file.is_file() and IGNORED not in file.parts)
+    found = sorted((file.relative_to(path).as_posix(), file) for file in files)
     listed: list[dict[str, Any]] = [{"md5": _md5_of_file(file), "relpath": name} for name, file in found]
     return hashlib.md5(json.dumps(listed).encode(), usedforsecurity=False).hexdigest() + FOLDER
+
+
+def md5_of_text(text: str) -> str:
+    """MD5 of a file that holds this text in UTF-8."""
+    return hashlib.md5(text.encode("utf-8"), usedforsecurity=False).hexdigest()
 
 
 def _md5_of_file(path: Path) -> str:

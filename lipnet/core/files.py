@@ -91,7 +91,12 @@ def write_text(path: Path, text: str) -> None:
 
 def write_json(path: Path, content: Any) -> None:
     """Write JSON with an indent of two; NaN and infinity raise ValueError because JSON has neither."""
-    write_text(path, json.dumps(content, indent=2, allow_nan=False) + "\n")
+    write_text(path, json_text(content))
+
+
+def json_text(content: Any) -> str:
+    """The text that ``write_json`` writes."""
+    return json.dumps(content, indent=2, allow_nan=False) + "\n"
 
 
 def write_table(path: Path, table: pd.DataFrame) -> None:

@@ -25,6 +25,19 @@ def with_recipe(params: dict[str, Any]) -> dict[str, Any]:
     return set_values(params, changes)
 
 
+def changes_by_section(params: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """What the recipe in ``params["recipe"]`` changes in each of the ``SECTIONS``: dotted key -> new value.
+
+    Raises:
+        InputError: there is no such recipe.
+    """
+    changes = pick(params, "recipes", pick(params, "recipe"))
+    return {
+        section: {dotted: value for dotted, value in changes.items() if dotted.split(".")[0] == section}
+        for section in SECTIONS
+    }
+
+
 def set_values(params: dict[str, Any], changes: Mapping[str, Any]) -> dict[str, Any]:
     """A copy of params with new values for dotted keys.
 

@@ -2,7 +2,7 @@
 
 import difflib
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args, get_origin
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -49,7 +49,7 @@ def pick(params: dict[str, Any], *keys: str) -> Any:
         if not isinstance(value, dict) or key not in value:
             section = ".".join(keys[:depth]) or "the top level"
             known = [str(name) for name in value] if isinstance(value, dict) else []
-            raise InputError(f"params.yaml: '{key}' is missing in {section}{_suggestion(key, known)}")
+            raise InputError(f"params.yaml: '{key}' is missing in {section}{suggestion(key, known)}")
         value = value[key]
     return value
 
@@ -83,22 +83,24 @@ def _describe(fault: Any, settings_type: type[Settings], name: str) -> str:
     key = ".".join([name, *map(str, fault["loc"])])
     if fault["type"] == "extra_forbidden":
         *sections, misspelt = map(str, fault["loc"])
-        return f"params.yaml: unknown key '{key}'{_suggestion(misspelt, _known_keys(settings_type, sections))}"
+        return f"params.yaml: unknown key '{key}'{suggestion(misspelt, _known_keys(settings_type, sections))}"
     if fault["type"] == "missing":
         return f"params.yaml: '{key}' is missing"
     return f"params.yaml: {key} = {fault['input']!r}: {fault['msg']}"
 
 
 def _known_keys(settings_type: type[Settings], sections: list[str]) -> list[str]:
+    inner: Any = settings_type
     for section in sections:
-        inner = settings_type.model_fields[section].annotation
-        if not (isinstance(inner, type) and issubclass(inner, Settings)):
-            return []
-        settings_type = inner
-    return list(settings_type.model_fields)
+        if isinstance(inner, type) and issubclass(inner, Settings):
+            inner = inner.model_fields[section].annotation
+        else:  # a table of rows: dict[name, settings of a row]
+            inner = get_args(inner)[-1] if get_origin(inner) is dict else None
+    return list(inner.model_fields) if isinstance(inner, type) and issubclass(inner, Settings) else []
 
 
-def _suggestion(key: str, known: list[str]) -> str:
+def suggestion(key: str, known: list[str]) -> str:
+    """The end of a message about an unknown name: the nearest known one, or all that are known."""
     near = difflib.get_close_matches(key, known, n=1)
     if near:
         return f"; did you mean '{near[0]}'?"

@@ -33,6 +33,7 @@ def card_of(run: PipelineRun, files: list[str]) -> dict[str, Any]:
         "metrics": run.metrics,
         "provenance": run.provenance.model_dump(),
         "limits": limits_of(run),
+        "changed_since_run": list(run.changed),
     }
 
 
@@ -66,9 +67,11 @@ def mean_and_sd(measure: Mapping[str, float | None]) -> str:
 
 
 def _heading(card: dict[str, Any]) -> list[str]:
+    changed = card["changed_since_run"]
     return [
         f"# {card['problem']}: {card['architecture']} and SVMs",
         "",
+        *([f"**Out of date.** Changed since the models were trained: {'; '.join(changed)}.", ""] if changed else []),
         f"Classes: {', '.join(card['classes'])}. Use: `lipnet predict FOLDER INPUT --to out.csv`.",
         "",
     ]

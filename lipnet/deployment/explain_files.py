@@ -19,6 +19,7 @@ from lipnet.deployment import explain
 from lipnet.deployment.agreement import agreement, strongest
 from lipnet.deployment.explain_plots import agreement_map, attention_maps, exciting_patches
 from lipnet.deployment.model_files import NETWORK
+from lipnet.deployment.runs import check_up_to_date
 from lipnet.plots import figure, networks
 from lipnet.samples import crops
 from lipnet.samples.feature_names import NOT_FEATURES
@@ -33,7 +34,7 @@ FILTERS, PATCHES = 12, 8  # maximum number of filters shown per convolution, and
 CHANNELS = 16  # maximum number of activation maps shown per layer
 
 
-def explain_particles(run: Path, problem: str, ids: Sequence[str], to: Path) -> None:
+def explain_particles(run: Path, problem: str, ids: Sequence[str], to: Path, stale: bool = False) -> None:
     """Explain the network of fold 0 of a problem, and its predictions for some particles.
 
     Args:
@@ -42,11 +43,13 @@ def explain_particles(run: Path, problem: str, ids: Sequence[str], to: Path) -> 
         ids: particles to explain, of any fold; if empty, the first particle of each class in the test fold.
         to: folder for ``particles.png``, ``activations.png``, ``kernels.png``, ``filters_CONVOLUTION.png``,
             ``agreement.png``, ``agreement_by_feature.csv`` and ``agreement_by_unit.csv``.
+        stale: accept a run that is out of date; then ``out_of_date.txt`` lists what changed.
 
     Raises:
         InputError: the problem or a particle is unknown, a file is missing or damaged, the files are of different runs,
-            or the network is dead.
+            the run is out of date, or the network is dead.
     """
+    changed = check_up_to_date(run, problem, stale)
     classes = classes_of(read_params(run / "params.yaml"), problem)
     models, table = run / "data/models" / problem / NETWORK, run / "data/particles" / f"{problem}.csv"
     model = _load(models, classes)
@@ -54,6 +57,8 @@ def explain_particles(run: Path, problem: str, ids: Sequence[str], to: Path) -> 
     test = np.flatnonzero(assigned == FOLD)
     rows = _rows(particles, ids, table) if ids else _first_of_each_class(particles["label"], test)
 
+    if changed:
+        files.write_text(to / "out_of_date.txt", "Changed since the run:\n" + "\n".join(changed) + "\n")
     figure.save(_attention(model, images[rows], particles.loc[rows], classes), to / "particles.png")
     for name, picture in _of_filters(model, images[rows[0]], images[test]):
         figure.save(picture, to / f"{name}.png")

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from lipnet.classifiers.networks.architecture import NetworkSettings
+from lipnet.classifiers.networks.settings import NetworkSettings
 from lipnet.classifiers.svm_files import LibsvmModel, SvmCard, parse_model, read_card
 from lipnet.core.errors import InputError
 from lipnet.core.settings import parse, pick

@@ -106,6 +106,7 @@ def _origin(run: PipelineRun) -> dict[str, Any]:
         "data_md5": origin.data_md5 or "unknown",
         "revision": origin.git_revision or "unknown",
         "versions": ", ".join(f"{name} {number}" for name, number in origin.versions.items()),
+        "changed": run.changed,
         "artificial": pick(run.params, "source", "kind") == "artificial",
     }
 

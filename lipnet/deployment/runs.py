@@ -4,6 +4,7 @@ import json
 import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache
 from importlib.metadata import version
 from pathlib import Path
 from typing import Any
@@ -14,7 +15,7 @@ from numpy.typing import NDArray
 
 from lipnet.core import dvc_lock, files
 from lipnet.core.errors import InputError
-from lipnet.core.recipes import with_recipe
+from lipnet.core.recipes import changes_by_section, with_recipe
 from lipnet.core.settings import read_params
 from lipnet.deployment.model_files import NETWORK, Provenance
 from lipnet.evaluation import prediction_files
@@ -24,6 +25,11 @@ from lipnet.samples.balance import natural_prior
 from lipnet.samples.particles import Grey, Mask
 from lipnet.samples.tables import Fold, read_folds, read_particles
 
+TRAINING = ("train_cnn", "train_svm", "train_trees")
+STAGES = ("ingest", "crop", "split", "balance", *TRAINING, "score_inner", "decide")  # run once per problem
+SUMMARY = "evaluate"  # runs once for all problems
+CODE = ("lipnet", "stages")
+RECIPE = "data/recipe"  # folder of the changes that the recipe makes, one file per section
 LIBRARIES = ("keras", "numpy", "onnx", "scikit-learn", "tensorflow", "tf2onnx")
 
 
@@ -43,6 +49,7 @@ class PipelineRun:
         counts: numbers of particles and groups, as counted by the stage ingest.
         metrics: classifier -> measure -> mean and standard deviation over folds.
         provenance: revision of the code, hash of the data, versions of the libraries.
+        changed: what changed since the run (``changes_since_run``).
     """
 
     problem: str
@@ -55,6 +62,7 @@ class PipelineRun:
     counts: dict[str, Any]
     metrics: dict[str, Any]
     provenance: Provenance
+    changed: Sequence[str] = ()
 
 
 @dataclass(frozen=True)
@@ -76,17 +84,20 @@ class Evidence:
     corrected: pd.DataFrame
 
 
-def read_run(root: Path, problem: str) -> PipelineRun:
+def read_run(root: Path, problem: str, stale: bool = False) -> PipelineRun:
     """Read the finished run of a problem.
 
     Args:
         root: the folder that holds params.yaml.
         problem: a problem of the run.
+        stale: accept a run that is out of date.
 
     Raises:
-        InputError: the problem is unknown, or a file is missing or damaged; the message names the file.
+        InputError: the problem is unknown, a file is missing or damaged, or the run is out of date; the message names
+            the file or what changed.
     """
-    params = with_recipe(read_params(root / "params.yaml"))
+    changed = check_up_to_date(root, problem, stale)
+    params = with_recipe(_params_of_run(root, problem) if changed else read_params(root / "params.yaml"))
     data = read_particles(params, problem, root / f"data/particles/{problem}.csv")
     folds = read_folds(root / f"data/folds/{problem}.csv")
     n_classes = len(data.classes)
@@ -109,7 +120,84 @@ def read_run(root: Path, problem: str) -> PipelineRun:
             data_md5=dvc_lock.read_outs(root / "dvc.lock").get(f"data/particles/{problem}.npz"),
             versions={name: version(name) for name in LIBRARIES},
         ),
+        changed=changed,
     )
+
+
+def check_up_to_date(root: Path, problem: str, stale: bool) -> list[str]:
+    """What changed since the run of a problem, which is allowed only if ``stale`` is True.
+
+    Raises:
+        InputError: something changed and ``stale`` is False; or as for ``changes_since_run``.
+    """
+    changed = changes_since_run(root, problem)
+    if changed and not stale:
+        raise InputError(
+            f"the run of '{problem}' is out of date; changed since then: {'; '.join(changed)}. Run `dvc repro`, or use "
+            "--stale to go on; the result then says that it is out of date"
+        )
+    return changed
+
+
+def changes_since_run(root: Path, problem: str) -> list[str]:
+    """Settings of all stages of a problem, code of its training, and data that differ from those of its last run.
+
+    dvc.lock records them. Without it nothing is known, and nothing is returned.
+
+    Raises:
+        InputError: params.yaml or dvc.lock is missing or damaged.
+    """
+    params, found = read_params(root / "params.yaml"), dict[str, None]()
+    recipe = {f"{RECIPE}/{name}.json": changes for name, changes in changes_by_section(params).items()}
+    md5_of = cache(lambda path: dvc_lock.md5_of(root / path) if (root / path).exists() else "")
+    for name, record in _records(root, problem).items():
+        for key, value in record.params.items():
+            if key != "problems":  # another problem does not change this one
+                found |= dict.fromkeys(f"params.yaml: {one}" for one in _differing(value, _value(params, key), key))
+        trains = name.split("@")[0] in TRAINING
+        for path, md5 in (record.deps | record.outs).items():
+            if path in recipe:
+                if dvc_lock.md5_of_text(files.json_text(recipe[path])) != md5:
+                    found[f"params.yaml: what the recipe changes in {Path(path).stem}"] = None
+            elif not path.startswith(RECIPE) and (trains or not path.startswith(CODE)) and md5_of(path) != md5:
+                found[path] = None
+    return list(found)
+
+
+def _records(root: Path, problem: str) -> dict[str, dvc_lock.StageRecord]:
+    names = [*(f"{stage}@{problem}" for stage in STAGES), SUMMARY]
+    records = dvc_lock.read_stages(root / "dvc.lock")
+    return {name: records[name] for name in names if name in records}
+
+
+def _value(params: dict[str, Any], dotted: str) -> Any:
+    value: Any = params
+    for key in dotted.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def _differing(before: Any, now: Any, key: str) -> list[str]:
+    """Dotted keys of the values that differ."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return [] if before == now else [key]
+    names = list(dict.fromkeys([*before, *now]))
+    return [one for name in names for one in _differing(before.get(name), now.get(name), f"{key}.{name}")]
+
+
+def _params_of_run(root: Path, problem: str) -> dict[str, Any]:
+    """The settings that the run used, as dvc.lock records them."""
+    params = read_params(root / "params.yaml")
+    check = dvc_lock.read_stages(root / "dvc.lock").get("check")
+    params |= check.params if check else {}
+    for record in _records(root, problem).values():
+        for dotted, value in record.params.items():
+            *sections, key = dotted.split(".")
+            section = params
+            for name in sections:
+                section = section.setdefault(name, {})
+            section[key] = value
+    return params
 
 
 def _training_priors(path: Path, folds: Sequence[Fold], classes: Sequence[str]) -> NDArray[np.float64]:

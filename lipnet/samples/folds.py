@@ -49,7 +49,7 @@ def assign(
     Raises:
         InputError: a class has fewer particles or groups than there are folds, or a class is missing from a fold.
     """
-    _check_classes(labels, groups, classes, settings)
+    check_classes(labels, groups, classes, settings)
     if settings.protocol == "thesis":
         if settings.repeats > 1:
             raise InputError("params.yaml: split.protocol 'thesis' draws nothing, so split.repeats must be 1")
@@ -67,9 +67,14 @@ def assign(
     return folds
 
 
-def _check_classes(
+def check_classes(
     labels: NDArray[np.int64], groups: NDArray[np.int64], classes: list[str], settings: SplitSettings
 ) -> None:
+    """Check that every class has enough particles and groups for the folds; arguments as of ``assign``.
+
+    Raises:
+        InputError: a class has fewer particles or groups than there are folds.
+    """
     for index, name in enumerate(classes):
         members = labels == index
         if members.sum() < settings.folds:

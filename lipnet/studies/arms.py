@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 
 from lipnet.classifiers import cache_keys
-from lipnet.classifiers.networks.task import NETWORK, network_of
+from lipnet.classifiers.networks.settings import NETWORK
+from lipnet.classifiers.networks.task import network_of
 from lipnet.classifiers.registry import Task, Trial, output_of, task_of
 from lipnet.classifiers.training_sets import inner_folds, training_set
 from lipnet.core import files

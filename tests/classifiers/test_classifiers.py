@@ -14,7 +14,7 @@ from threadpoolctl import threadpool_limits
 
 from lipnet.classifiers import svm, trees
 from lipnet.classifiers.networks import training
-from lipnet.classifiers.networks.architecture import NetworkSettings
+from lipnet.classifiers.networks.settings import NetworkSettings
 from lipnet.classifiers.networks.task import Head, NetworkTask
 from lipnet.evaluation.predictions import FoldOutput, from_table, to_table
 from lipnet.samples import balance

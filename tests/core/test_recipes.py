@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from lipnet.core.errors import InputError
-from lipnet.core.recipes import SECTIONS, set_values, with_recipe
+from lipnet.core.recipes import SECTIONS, changes_by_section, set_values, with_recipe
 from lipnet.core.settings import read_params
 
 PARAMS = read_params(Path(__file__).parents[2] / "params.yaml")
@@ -44,3 +44,15 @@ def test_what_cannot_be_done_is_said(recipe: str, changes: dict[str, object], me
 
 def test_values_are_set_in_a_copy() -> None:
     assert set_values({"a": {"b": 1, "c": 2}, "d": 3}, {"a.b": [4], "d": 5}) == {"a": {"b": [4], "c": 2}, "d": 5}
+
+
+def test_changes_are_listed_by_section() -> None:
+    params = {"recipe": "mine", "recipes": {"mine": {"crop.mode": "masked", "decide.floor": 0.1, "decide.rules": {}}}}
+    changes = changes_by_section(params)
+    assert list(changes) == list(SECTIONS)
+    assert {name: of_section for name, of_section in changes.items() if of_section} == {
+        "crop": {"crop.mode": "masked"},
+        "decide": {"decide.floor": 0.1, "decide.rules": {}},
+    }
+    with pytest.raises(InputError, match="did you mean 'mine'"):
+        changes_by_section({**params, "recipe": "mien"})

@@ -12,8 +12,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from scipy import stats
 
-from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.architecture import ModelOptions, build
 from lipnet.classifiers.networks.prediction import predict
+from lipnet.classifiers.networks.settings import NetworkSettings, RegularisationSettings
 from lipnet.deployment.agreement import agreement, strongest
 from lipnet.deployment.explain import (
     RULES,

@@ -8,7 +8,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.architecture import ModelOptions, build
+from lipnet.classifiers.networks.settings import NetworkSettings, RegularisationSettings
 from lipnet.core import files
 from lipnet.core.errors import InputError
 from lipnet.deployment.explain_files import explain_particles
@@ -25,7 +26,7 @@ def _run(
     run: Path, n_folds: int = N, dead: bool = False, classes: str = "[Empty, Full]", row: dict[str, Any] = ROW
 ) -> Path:
     """A run of one network; the second half of the particles is the test set of fold 0."""
-    (run / "params.yaml").write_text(f"classes: {{filling: {classes}}}")
+    (run / "params.yaml").write_text(f"classes: {{filling: {classes}}}\nrecipe: plain\nrecipes: {{plain: {{}}}}\n")
     keras.utils.set_random_seed(0)
     options = ModelOptions(RegularisationSettings.model_validate(PLAIN), 0.5)
     model = build(NetworkSettings.model_validate(row), 2, options)
@@ -121,3 +122,15 @@ def test_a_dead_network_is_refused(tmp_path: Path) -> None:
 def test_a_network_that_is_not_a_chain_of_layers_is_refused(row: dict[str, Any], tmp_path: Path) -> None:
     with pytest.raises(InputError, match="only networks that are a chain of layers can be explained; this one has"):
         explain_particles(_run(tmp_path, row=row), "filling", [], tmp_path / "out")
+
+
+def test_a_run_that_is_out_of_date_is_refused_or_marked(tmp_path: Path) -> None:
+    run = _run(tmp_path)
+    lock = "stages: {train_cnn@filling: {params: {params.yaml: {classes.filling: [Full, Empty]}}}}"
+    (run / "dvc.lock").write_text(lock)
+    with pytest.raises(InputError, match=r"out of date; changed since then: params\.yaml: classes\.filling"):
+        explain_particles(run, "filling", [], tmp_path / "out")
+    explain_particles(run, "filling", [], tmp_path / "out", stale=True)
+    assert (
+        tmp_path / "out" / "out_of_date.txt"
+    ).read_text() == "Changed since the run:\nparams.yaml: classes.filling\n"

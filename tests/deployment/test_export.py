@@ -21,8 +21,9 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 from threadpoolctl import threadpool_limits
 
-from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.architecture import ModelOptions, build
 from lipnet.classifiers.networks.prediction import predict
+from lipnet.classifiers.networks.settings import NetworkSettings, RegularisationSettings
 from lipnet.classifiers.svm import SvmResult, SvmSettings, SvmTask, train_fold
 from lipnet.core.errors import InputError
 from lipnet.core.settings import read_params

@@ -4,6 +4,7 @@ import importlib.util
 import os
 import shutil
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -139,3 +140,10 @@ def test_the_page_is_accessible(browser: Any, page: Path) -> None:
             "axe.run().then((result) => result.violations.map((one) => `${one.id}: ${one.nodes[0].html}`))"
         )
         assert found == []
+
+
+def test_a_page_of_a_run_that_is_out_of_date_says_what_changed(page: Path) -> None:
+    run, evidence = read_run(page.parent, PROBLEM), read_evidence(page.parent, PROBLEM)
+    assert "Out of date" not in page.read_text(encoding="utf-8")
+    text, _ = make_report(replace(run, changed=["params.yaml: <model>"]), evidence)
+    assert "<strong>Out of date.</strong> Changed since the models were trained: params.yaml: &lt;model&gt;." in text

@@ -1,16 +1,20 @@
 """A run is read as its stages wrote it; a missing or damaged file is named, with its remedy."""
 
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pandas as pd
 import pytest
+import yaml
 from numpy.testing import assert_allclose, assert_array_equal
 
-from lipnet.core import files
+from lipnet.core import dvc_lock, files
 from lipnet.core.errors import InputError
-from lipnet.deployment.runs import LIBRARIES, read_run
+from lipnet.deployment.cards import card_of, to_markdown
+from lipnet.deployment.runs import LIBRARIES, changes_since_run, read_run
 from tests.deployment.finished_run import CLASSES, MEASURES, PROBLEM, make_run, priors, write
 
 
@@ -99,3 +103,87 @@ def test_a_file_that_cannot_be_read_is_named(tmp_path: Path, file: str, content:
 def test_an_unknown_problem_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="vesicle"):
         read_run(make_run(tmp_path), "vesicle")
+
+
+CODE = "lipnet/classifiers/svm.py"
+PICTURES = "lipnet/plots/figure.py"
+RECIPE = "data/recipe/train_svm.json"
+PARTICLES = f"data/particles/{PROBLEM}.csv"
+
+
+def record(root: Path, deps: list[str], outs: list[str], *params: str) -> dict[str, Any]:
+    """What dvc.lock says of a stage that ran just now."""
+    settings = yaml.safe_load((root / "params.yaml").read_text())
+    of = {name: [{"path": path, "md5": dvc_lock.md5_of(root / path)} for path in paths] for name, paths in
+          (("deps", deps), ("outs", outs))}  # fmt: skip
+    return {**of, "params": {"params.yaml": {key: settings[key] for key in params}}}
+
+
+@pytest.fixture
+def recorded(tmp_path: Path) -> Path:
+    """A run with its dvc.lock, after all stages ran."""
+    root = make_run(tmp_path)
+    for path in (CODE, PICTURES):
+        write(root / path, "A = 1\n")
+    files.write_json(root / RECIPE, {})
+    metrics = "metrics/metrics.json"
+    stages = {
+        "check": record(root, [], ["data/recipe"], *yaml.safe_load((root / "params.yaml").read_text())),
+        f"ingest@{PROBLEM}": record(root, [PICTURES], [PARTICLES], "source", "seed"),
+        f"train_svm@{PROBLEM}": record(root, [PARTICLES, CODE, RECIPE], [], "train_svm", "seed"),
+        "train_svm@other": {**record(root, [], []), "outs": [{"path": "data/other", "md5": "0"}]},
+        "evaluate": record(root, [PICTURES], [metrics], "problems", "model"),
+    }
+    write(root / "dvc.lock", yaml.safe_dump({"stages": stages}))
+    return root
+
+
+def set_param(root: Path, change: Callable[[dict[str, Any]], Any]) -> None:
+    params = yaml.safe_load((root / "params.yaml").read_text())
+    change(params)
+    write(root / "params.yaml", yaml.safe_dump(params))
+
+
+def test_a_run_is_up_to_date_after_changes_that_do_not_concern_it(recorded: Path) -> None:
+    write(recorded / PICTURES, "A = 2\n")  # trains nothing
+    write(recorded / CODE.replace("svm.py", "__pycache__/svm.pyc"), "compiled")
+    set_param(recorded, lambda params: params["problems"].append("other"))
+    set_param(recorded, lambda params: params["compare"].update(confidence=0.9))
+    set_param(recorded, lambda params: params["recipes"].update(mine={"train_svm.cost": 3.0}))
+    assert changes_since_run(recorded, PROBLEM) == []
+    assert read_run(recorded, PROBLEM).changed == []
+
+
+@pytest.mark.parametrize(
+    ("change", "name"),
+    [
+        (lambda root: set_param(root, lambda p: p["train_svm"].update(cost=9.0)), "params.yaml: train_svm.cost"),
+        (lambda root: set_param(root, lambda p: p.update(model="other")), "params.yaml: model"),
+        (
+            lambda root: set_param(root, lambda p: p.update(recipe="mine", recipes={"mine": {"train_svm.cost": 3.0}})),
+            "params.yaml: what the recipe changes in train_svm",
+        ),
+        (lambda root: write(root / CODE, "A = 2\n"), CODE),
+        (lambda root: (root / CODE).unlink(), CODE),
+        (lambda root: write(root / PARTICLES, (root / PARTICLES).read_text().replace("p7", "q7")), PARTICLES),
+    ],
+)
+def test_a_run_that_is_out_of_date_is_refused_and_what_changed_is_named(
+    recorded: Path, change: Callable[[Path], Any], name: str
+) -> None:
+    change(recorded)
+    with pytest.raises(InputError, match="out of date; changed since then: ") as error:
+        read_run(recorded, PROBLEM)
+    assert f"changed since then: {name}. Run `dvc repro`, or use --stale" in str(error.value)
+    run = read_run(recorded, PROBLEM, stale=True)
+    assert run.changed == [name]
+    card = card_of(run, [])
+    assert card["changed_since_run"] == [name]
+    assert f"**Out of date.** Changed since the models were trained: {name}." in to_markdown(card)
+
+
+def test_a_run_that_is_out_of_date_has_the_settings_that_it_was_run_with(recorded: Path) -> None:
+    set_param(recorded, lambda params: params["train_svm"].update(cost=9.0))
+    set_param(recorded, lambda params: params.update(model="other", recipe="mine", recipes={"mine": {}}))
+    run = read_run(recorded, PROBLEM, stale=True)
+    assert (run.params["train_svm"]["cost"], run.params["model"], run.params["recipe"]) == (1.0, "tiny", "plain")

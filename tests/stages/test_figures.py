@@ -11,7 +11,8 @@ import pytest
 import yaml
 from PIL import Image
 
-from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.architecture import ModelOptions, build
+from lipnet.classifiers.networks.settings import NetworkSettings, RegularisationSettings
 from lipnet.core import files
 from lipnet.core.errors import InputError
 from lipnet.samples import crops

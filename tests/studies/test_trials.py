@@ -12,7 +12,7 @@ from numpy.testing import assert_array_equal
 
 from lipnet.classifiers import cache_keys, registry
 from lipnet.classifiers.cache_keys import CODE
-from lipnet.classifiers.networks.architecture import NetworkSettings
+from lipnet.classifiers.networks.settings import NetworkSettings
 from lipnet.classifiers.networks.training import NetworkTask
 from lipnet.classifiers.registry import Task, Trial
 from lipnet.classifiers.svm import SvmSettings, SvmTask

@@ -3,13 +3,9 @@
 The code runs on every backend of Keras 3. Keras is imported inside the functions, so that reading settings stays fast.
 """
 
-from itertools import pairwise
-from typing import TYPE_CHECKING, Annotated, Any, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from pydantic import Field, PositiveInt, model_validator
-
-from lipnet.core.settings import Settings
-from lipnet.samples.buckets import STEP_PX
+from lipnet.classifiers.networks.settings import NetworkSettings, RegularisationSettings
 
 if TYPE_CHECKING:
     import keras
@@ -17,78 +13,6 @@ if TYPE_CHECKING:
 
 FULL_PRECISION = "float32"  # dtype of the first and the last layers and of dropout, at any precision of the others
 FEATURE_LIMIT = 10.0  # standardised features are clipped to this many standard deviations from the mean
-
-
-class NetworkSettings(Settings):
-    """One row of the table ``networks``.
-
-    Attributes:
-        size_px: side of the square input; with buckets, side of the largest input.
-        blocks: channels of the 3 x 3 convolutions, block by block.
-        halve: how each block halves the side: at its end by 2 x 2 max-pooling (``pool``) or a 3 x 3 convolution of
-            stride 2 (``stride``; Springenberg et al. 2015); or at its ``entry``, where the first convolution of every
-            block except the first block has stride 2 (He et al. 2016).
-        top: ``dense`` flattens into one hidden layer; ``average`` is a 1 x 1 convolution to K channels, averaged;
-            ``masked`` averages over the particle mask only, and black pixels are masked in every layer.
-        dense_units: width of that hidden layer; for the top ``dense`` only.
-        residual: a shortcut connection adds the input of every two convolutions to their output (He et al. 2016).
-        stem: channels of one more convolution before the blocks; None for no such convolution.
-        batch_norm: use batch normalisation even if ``train_cnn.regularisation`` does not.
-        buckets_px: sides of smaller inputs. A particle is cut to the smallest side that holds it (``buckets``), which
-            saves computation for small particles. The prediction of a particle does not depend on the side.
-    """
-
-    size_px: int = Field(ge=4)
-    blocks: list[Annotated[list[PositiveInt], Field(min_length=1)]] = Field(min_length=1)
-    halve: Literal["pool", "stride", "entry"]
-    top: Literal["dense", "average", "masked"]
-    dense_units: PositiveInt | None = None
-    residual: bool = False
-    stem: PositiveInt | None = None
-    batch_norm: bool = False
-    buckets_px: list[PositiveInt] = Field(default=[])
-
-    @property
-    def n_halvings(self) -> int:
-        """Number of halvings of the side."""
-        return len(self.blocks) - (self.halve == "entry")
-
-    @property
-    def sides_px(self) -> list[int]:
-        """Sides of all inputs, ascending."""
-        return [*self.buckets_px, self.size_px]
-
-    @model_validator(mode="after")
-    def _fits_together(self) -> Self:
-        least = 2**self.n_halvings
-        if self.size_px < least:
-            raise ValueError(f"{len(self.blocks)} blocks halve the side to nothing; size_px must be at least {least}")
-        if (self.top == "dense") != (self.dense_units is not None):
-            raise ValueError("dense_units is needed with top: dense, and not allowed with another top")
-        if self.residual and any(len(channels) % 2 for channels in self.blocks):
-            raise ValueError("residual connects pairs of convolutions; give every block an even number of convolutions")
-        if self.buckets_px:
-            self._check_buckets()
-        return self
-
-    def _check_buckets(self) -> None:
-        if self.top != "masked":
-            raise ValueError("buckets_px needs top: masked, which ignores padding")
-        if any(one >= other for one, other in pairwise(self.sides_px)):
-            raise ValueError("buckets_px must ascend and be smaller than size_px")
-        # A cut from the middle of a field removes the same width at all edges, so every halving meets the same pixels.
-        if any(side % STEP_PX for side in self.sides_px) or 2 * 2**self.n_halvings > STEP_PX:
-            raise ValueError(f"with buckets_px all sides are multiples of {STEP_PX} and halved three times at most")
-
-
-class RegularisationSettings(Settings):
-    """Section ``train_cnn.regularisation`` of params.yaml (thesis, section 5)."""
-
-    dropout_block: float = Field(ge=0, lt=1)
-    dropout_dense: float = Field(ge=0, lt=1)
-    dropout_decay: float = Field(gt=0, le=1)
-    weight_decay: float = Field(ge=0)
-    batch_norm: bool
 
 
 class ModelOptions(NamedTuple):

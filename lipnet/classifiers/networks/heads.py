@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 from lipnet.classifiers import svm
 from lipnet.classifiers.networks.losses import stated_prior
 from lipnet.classifiers.networks.prediction import embed, features_of, predict_views
-from lipnet.classifiers.networks.task import VIEWS, NetworkTask
+from lipnet.classifiers.networks.settings import VIEWS
+from lipnet.classifiers.networks.task import NetworkTask
 from lipnet.classifiers.svm import SvmTask
 from lipnet.evaluation.predictions import FoldOutput
 from lipnet.samples.balance import sampled_prior

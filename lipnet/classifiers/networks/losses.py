@@ -4,24 +4,15 @@ Keras is imported inside the function, as in ``backend``.
 """
 
 from collections.abc import Callable
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
 
-from lipnet.core.settings import Settings
+from lipnet.classifiers.networks.settings import LossSettings
 
 # targets (n, K), probabilities (n, K) -> loss of each example, shape (n,); tensors of the backend.
 Loss = Callable[[Any, Any], Any]
-
-
-class LossSettings(Settings):
-    """Section ``train_cnn.loss`` of params.yaml."""
-
-    kind: Literal["cross_entropy", "focal", "logit_adjusted"]
-    focal_gamma: float = Field(ge=0)
-    logit_strength: float = Field(ge=0, le=1)
 
 
 def per_example(settings: LossSettings, label_smoothing: float, prior: NDArray[np.float64]) -> Loss:

@@ -8,18 +8,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from lipnet.classifiers.networks.architecture import NetworkSettings
 from lipnet.classifiers.networks.prediction import NO_FEATURES
-from lipnet.classifiers.networks.settings import TrainingSettings
+from lipnet.classifiers.networks.settings import NetworkSettings, TrainingSettings
 from lipnet.classifiers.task import FoldTask
 from lipnet.core.settings import parse, pick, seed_of
 from lipnet.evaluation.predictions import FoldOutput
 from lipnet.samples.augment import AugmentSettings
 from lipnet.samples.balance import TrainingSet
 from lipnet.samples.tables import Fold, Particles
-
-NETWORK = "cnn"  # classifier: the network
-VIEWS = "cnn_views"  # classifier: mean of the network's probabilities over the eight views of a square
 
 
 class Head(NamedTuple):

@@ -11,7 +11,8 @@ from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 from pydantic import ValidationError
 
-from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.architecture import ModelOptions, build
+from lipnet.classifiers.networks.settings import NetworkSettings, RegularisationSettings
 from lipnet.core.errors import InputError
 from lipnet.core.settings import parse, read_params
 

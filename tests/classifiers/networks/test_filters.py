@@ -8,8 +8,9 @@ import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
-from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, RegularisationSettings, build
+from lipnet.classifiers.networks.architecture import ModelOptions, build
 from lipnet.classifiers.networks.filters import activations, dead_filters, kernels
+from lipnet.classifiers.networks.settings import NetworkSettings, RegularisationSettings
 
 CROPS = np.random.default_rng(0).integers(0, 256, (5, 8, 8)).astype(np.uint8)
 PLAIN = {"dropout_block": 0.25, "dropout_dense": 0.5, "dropout_decay": 1.0, "weight_decay": 0.0, "batch_norm": False}

@@ -5,7 +5,8 @@ import pytest
 from numpy.testing import assert_allclose
 from numpy.typing import NDArray
 
-from lipnet.classifiers.networks.losses import LossSettings, per_example, stated_prior
+from lipnet.classifiers.networks.losses import per_example, stated_prior
+from lipnet.classifiers.networks.settings import LossSettings
 
 TARGETS = np.eye(3, dtype=np.float32)[[0, 1, 2]]
 STATED = np.array([[0.7, 0.2, 0.1], [0.6, 0.3, 0.1], [0.2, 0.2, 0.6]], np.float32)

@@ -13,11 +13,11 @@ from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
 
 from lipnet.classifiers.networks import training
-from lipnet.classifiers.networks.architecture import ModelOptions, NetworkSettings, build
+from lipnet.classifiers.networks.architecture import ModelOptions, build
 from lipnet.classifiers.networks.early_stopping import balanced_log_loss, split_validation
 from lipnet.classifiers.networks.prediction import embed, predict, predict_views
-from lipnet.classifiers.networks.settings import POLICIES, TrainingSettings, learning_rate
-from lipnet.classifiers.networks.task import VIEWS, Head, NetworkResult, NetworkTask, Progress
+from lipnet.classifiers.networks.settings import POLICIES, VIEWS, NetworkSettings, TrainingSettings, learning_rate
+from lipnet.classifiers.networks.task import Head, NetworkResult, NetworkTask, Progress
 from lipnet.classifiers.networks.training import train_fold
 from lipnet.core.errors import InputError
 from lipnet.samples.augment import AugmentSettings
