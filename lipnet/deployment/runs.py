@@ -17,7 +17,7 @@ from lipnet.core.errors import InputError
 from lipnet.core.recipes import with_recipe
 from lipnet.core.settings import read_params
 from lipnet.deployment.model_files import NETWORK, Provenance
-from lipnet.evaluation import prediction_files
+from lipnet.evaluation import prediction_files, score_tables
 from lipnet.evaluation.predictions import PRIOR, Predictions
 from lipnet.samples import particles
 from lipnet.samples.balance import natural_prior
@@ -90,9 +90,10 @@ def read_run(root: Path, problem: str) -> PipelineRun:
     data = read_particles(params, problem, root / f"data/particles/{problem}.csv")
     folds = read_folds(root / f"data/folds/{problem}.csv")
     n_classes = len(data.classes)
-    metrics = read_json(root / "metrics/metrics.json")
-    if problem not in metrics:
-        where = root / "metrics/metrics.json"
+    where = root / "metrics/summary.csv"
+    summary = table_with(where, ["problem", "classifier", "class", "measure", "mean", "sd", "folds"])
+    own = summary[summary["problem"] == problem]
+    if own.empty:
         raise InputError(f"{where}: no metrics of '{problem}'; list it in `problems` and run `dvc repro`")
     return PipelineRun(
         problem=problem,
@@ -103,7 +104,7 @@ def read_run(root: Path, problem: str) -> PipelineRun:
         training_priors=_training_priors(root / f"data/priors/{problem}/{NETWORK}.csv", folds, data.classes),
         natural_priors=np.array([natural_prior(data.labels[fold.train], n_classes) for fold in folds]),
         counts=read_json(root / f"metrics/ingest/{problem}/counts.json"),
-        metrics=metrics[problem],
+        metrics=score_tables.records_of(own),
         provenance=Provenance(
             git_revision=_git_revision(root),
             data_md5=dvc_lock.read_outs(root / "dvc.lock").get(f"data/particles/{problem}.npz"),
@@ -115,10 +116,7 @@ def read_run(root: Path, problem: str) -> PipelineRun:
 def _training_priors(path: Path, folds: Sequence[Fold], classes: Sequence[str]) -> NDArray[np.float64]:
     """Training priors of the network, shape (n_folds, K), from the table that the stage train_cnn wrote."""
     columns = [PRIOR + name for name in classes]
-    table = files.read_table(path)
-    missing = [name for name in ("classifier", "repeat", "fold", *columns) if name not in table]
-    if missing:
-        raise InputError(f"{path}: column {missing[0]} is missing; run `dvc repro`")
+    table = table_with(path, ["classifier", "repeat", "fold", *columns])
     network = table[table["classifier"] == NETWORK].set_index(["repeat", "fold"])
     places = [(fold.repeat, fold.fold) for fold in folds]
     if sorted(network.index) != places:
@@ -152,6 +150,19 @@ def read_evidence(root: Path, problem: str) -> Evidence:
         masks=[store.mask(index) for store in stores for index in range(len(store))],
         corrected=files.read_table(corrected) if corrected.exists() else no_corrections,
     )
+
+
+def table_with(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A table that a stage wrote.
+
+    Raises:
+        InputError: the table is missing or damaged, or lacks one of the columns.
+    """
+    table = files.read_table(path)
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise InputError(f"{path}: column {missing[0]} is missing; run `dvc repro`")
+    return table
 
 
 def read_text(path: Path) -> str:
