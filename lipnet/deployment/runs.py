@@ -1,5 +1,9 @@
-"""Read what a finished run of the pipeline wrote for one problem: the input of export, explanation and report."""
+"""Read what a finished run of the pipeline wrote: the input of export, explanation, report and comparison of runs.
 
+Two runs are compared from files in git alone, so a run may be a folder, a git revision or a DVC experiment.
+"""
+
+import io
 import json
 import subprocess
 from collections.abc import Mapping, Sequence
@@ -10,6 +14,7 @@ from typing import Any
 
 import numpy as np
 import pandas as pd
+import yaml
 from numpy.typing import NDArray
 
 from lipnet.core import dvc_lock, files
@@ -24,6 +29,9 @@ from lipnet.samples.balance import natural_prior
 from lipnet.samples.particles import Grey, Mask
 from lipnet.samples.tables import Fold, read_folds, read_particles
 
+PARAMS = ("params.yaml", "studies/params.yaml")
+PICTURES = ("plots/evaluation", "plots/comparison")
+OF_FOLDS = {"problem": str, "classifier": str, "class": str, "measure": str}  # text columns of metrics/per_fold.csv
 LIBRARIES = ("keras", "numpy", "onnx", "scikit-learn", "tensorflow", "tf2onnx")
 
 
@@ -74,6 +82,106 @@ class Evidence:
     images: Sequence[Grey]
     masks: Sequence[Mask]
     corrected: pd.DataFrame
+
+
+@dataclass(frozen=True)
+class Revision:
+    """Where the files of a run are.
+
+    Attributes:
+        name: what the user calls it.
+        root: the folder that holds params.yaml.
+        commit: git commit that holds the files; None: they are in the folder.
+    """
+
+    name: str
+    root: Path
+    commit: str | None = None
+
+    def read(self, path: str) -> bytes | None:
+        """Content of a file; None if there is none."""
+        if self.commit is not None:
+            return _git(self.root, "show", f"{self.commit}:./{path}")
+        file = self.root / path
+        return file.read_bytes() if file.is_file() else None
+
+    def pictures(self) -> dict[str, bytes]:
+        """The pictures of the stages evaluate and compare, by path."""
+        if self.commit is None:
+            paths = (path for name in PICTURES for path in (self.root / name).glob("*"))
+            found = [path.relative_to(self.root).as_posix() for path in paths]
+        else:
+            listed = _git(self.root, "ls-tree", "-r", "-z", "--name-only", self.commit, *PICTURES) or b""
+            found = listed.decode().split("\0")
+        return {path: self.read(path) or b"" for path in sorted(found) if path.endswith(".png")}
+
+
+@dataclass(frozen=True)
+class RunResults:
+    """The results of a run for a comparison with another run.
+
+    Attributes:
+        name: what the user calls the run.
+        params: files of parameters, by name, without recipes applied.
+        folds: metrics/per_fold.csv.
+        md5: of the outputs of all stages, by path.
+    """
+
+    name: str
+    params: dict[str, dict[str, Any]]
+    folds: pd.DataFrame
+    md5: dict[str, str]
+
+
+def find_revision(name: str, root: Path) -> Revision:
+    """Find a run by the name of its folder, of a git revision, or of a DVC experiment.
+
+    Args:
+        name: a folder is one that holds params.yaml.
+        root: folder in the git repository of revisions and experiments.
+
+    Raises:
+        InputError: there is no such run, or several experiments have this name.
+    """
+    if (Path(name) / "params.yaml").is_file():
+        return Revision(name, Path(name))
+    commit = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
+    refs = (_git(root, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps") or b"").decode().splitlines()
+    # An experiment is refs/exps/AB/CDEF.../NAME, where ABCDEF... is the commit that it started from.
+    split = [ref.split("/") for ref in refs]
+    experiments = {parts[0].split()[0] for parts in split if len(parts) == 5 and parts[-1] == name}
+    if commit is None and len(experiments) != 1:
+        what = "several experiments have this name" if experiments else "no such folder, git revision or experiment"
+        raise InputError(f"{name}: {what}; `git log` and `dvc exp list --all-commits` list what there is")
+    return Revision(name, root, commit.decode().strip() if commit is not None else experiments.pop())
+
+
+def read_results(revision: Revision) -> RunResults:
+    """Read the results of a run for a comparison.
+
+    Raises:
+        InputError: a file is missing or damaged; the message names the run and the file.
+    """
+    folds = _content(revision, "metrics/per_fold.csv")
+    try:
+        types = {**OF_FOLDS, "value": float}
+        table = pd.read_csv(io.BytesIO(folds), dtype=types, keep_default_na=False, na_values={"value": [""]})
+        params = {name: yaml.safe_load(revision.read(name) or b"{}") for name in PARAMS}
+        stages = (yaml.safe_load(revision.read("dvc.lock") or b"") or {"stages": {}})["stages"]
+        md5 = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+    except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
+        raise InputError(f"{revision.name}: its results are damaged ({error}); run `dvc repro`") from None
+    missing = [name for name in (*OF_FOLDS, "repeat", "fold", "n_train", "n_test", "value") if name not in table]
+    if missing:
+        raise InputError(f"{revision.name}: metrics/per_fold.csv: column {missing[0]} is missing; run `dvc repro`")
+    return RunResults(revision.name, params, table, md5)
+
+
+def _content(revision: Revision, path: str) -> bytes:
+    content = revision.read(path)
+    if content is None:
+        raise InputError(f"{revision.name}: {path}: no such file; run `dvc repro` there, and commit its results")
+    return content
 
 
 def read_run(root: Path, problem: str) -> PipelineRun:
@@ -196,8 +304,13 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _git_revision(root: Path) -> str | None:
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
+    found = _git(root, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    return None if found is None else found.decode().strip()
+
+
+def _git(root: Path, *words: str) -> bytes | None:
+    """Output of a git command; None if it fails: no git here, no repository, or nothing of that name."""
     try:
-        return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):  # no git here, or no repository
+        return subprocess.run(["git", *words], cwd=root, capture_output=True, check=True).stdout
+    except (OSError, subprocess.CalledProcessError):
         return None

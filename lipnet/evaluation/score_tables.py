@@ -113,14 +113,14 @@ def headline(tables: Tables, settings: EvaluateSettings) -> dict[str, dict[str, 
     evaluated = list(dict.fromkeys(tables["folds"]["classifier"]))
     network = first_of(settings.headline, evaluated, "headline")
     baseline = first_of([settings.baseline], evaluated, "baseline")
-    summary = tables["summary"].set_index(["classifier", "class", "measure"])["mean"]
-    classes = tables["classes"].set_index(["classifier", "class", "measure"])
-    particles = classes.loc[network]["denominator"].xs("tpr", level="measure")
-    rarest = particles[particles > 0].idxmin()
+    summary = tables["summary"].groupby(["classifier", "class", "measure"])["mean"].first().to_dict()
+    counts = tables["classes"][tables["classes"]["classifier"] == network].set_index(["class", "measure"])
+    particles = counts["denominator"].xs("tpr", level="measure")
+    rarest, ratios = particles[particles > 0].idxmin(), counts["value"].to_dict()
     return {
         NETWORK: {
             **{_directed(name): _rounded(summary[network, "", name]) for name in OF_NETWORK},
-            **{_directed(key): _rounded(classes["value"][network, rarest, name]) for key, name in OF_RAREST.items()},
+            **{_directed(key): _rounded(ratios[rarest, name]) for key, name in OF_RAREST.items()},
         },
         baseline: {_directed(name): _rounded(summary[baseline, "", name]) for name in OF_BASELINE},
     }
