@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALLED := .venv/$(LOCK).installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro studies test verify pr-report test-long coverage mutation audit lint typecheck format lock clean
+.PHONY: repro studies test verify pr-report experiments test-long coverage mutation audit lint typecheck format lock clean
 
 repro: $(INSTALLED)  ## run the pipeline: every stage whose inputs changed
 	dvc repro
@@ -21,8 +21,11 @@ test: $(INSTALLED)
 verify: $(INSTALLED)  ## run the whole pipeline in a fresh folder and compare every output with dvc.lock; WORKERS=1: one process
 	python -m benchmarks.verify $(if $(WORKERS),--workers $(WORKERS))
 
-pr-report: $(INSTALLED)  ## differences from a base revision, for reviewers of a pull request; BASE=origin/main
+pr-report: $(INSTALLED)  ## is it better than a base revision? for reviewers of a pull request; BASE=origin/main
 	@python .ci/pr_report.py $(BASE)
+
+experiments: $(INSTALLED)  ## all experiments in one table: model, recipe, scores of the network, parameters that vary
+	@python .ci/experiments.py
 
 test-long: $(INSTALLED)  ## thousands of mutated tables, JSON files and images, drawn again in every run
 	python -m pytest --hypothesis-profile=long tests/sources/test_mutations.py

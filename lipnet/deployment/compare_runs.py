@@ -100,6 +100,7 @@ class RunComparison:
         notes: further sentences.
         rows: at most ``MOST_ROWS``.
         params: parameters that differ: file, dotted key, first, second.
+        confidence: level of the intervals.
     """
 
     names: tuple[str, str]
@@ -107,6 +108,12 @@ class RunComparison:
     notes: list[str]
     rows: list[Row]
     params: list[tuple[str, str, str, str]]
+    confidence: float
+
+    def header(self) -> list[str]:
+        """``COLUMNS`` with the names of the runs and the level of the intervals."""
+        named = {"first": self.names[0], "second": self.names[1], "interval": f"{self.confidence:.0%} interval"}
+        return [named.get(name, name) for name in COLUMNS]
 
 
 def compare(first: RunResults, second: RunResults) -> RunComparison:
@@ -133,7 +140,8 @@ def compare(first: RunResults, second: RunResults) -> RunComparison:
     notes = [*_spread_note(rows), *(reason for reason in reasons.values() if reason)]
     notes += _other_notes(first, second, common)
     names = (first.name, second.name)
-    return RunComparison(names, _verdict(names, rows, settings.confidence), notes, rows, differing(first, second))
+    verdict = _verdict(names, rows, settings.confidence)
+    return RunComparison(names, verdict, notes, rows, differing(first, second), settings.confidence)
 
 
 def _not_paired(problem: str, first: RunResults, second: RunResults) -> str:
@@ -229,7 +237,7 @@ def _spread_note(rows: Sequence[Row]) -> list[str]:
         return []
     if not beyond:
         return ["No change of a mean exceeds its standard deviation over folds."]
-    return [f"{beyond} of {len(changed)} changes exceed their standard deviation over folds."]
+    return [f"Changes that exceed their standard deviation over folds: {beyond} of {len(changed)}."]
 
 
 def _other_notes(first: RunResults, second: RunResults, common: Sequence[str]) -> Iterator[str]:
@@ -272,21 +280,22 @@ def _shown(value: Any) -> str:
 def to_markdown(comparison: RunComparison) -> list[str]:
     """The comparison as lines of Markdown: the verdict, notes, and the table."""
     cells = [[_escaped(cell) for cell in row.cells()] for row in comparison.rows]
-    table = ["", *markdown_table(_header(comparison.names), cells), "", LEGEND] if cells else []
-    return [f"**{_escaped(comparison.verdict)}**", "", *map(_escaped, comparison.notes), *table]
+    table = ["", *markdown_table([_escaped(name) for name in comparison.header()], cells), "", LEGEND] if cells else []
+    return [f"**{_escaped(comparison.verdict)}**", "", *(f"- {_escaped(note)}" for note in comparison.notes), *table]
 
 
-def params_to_markdown(comparison: RunComparison) -> list[str]:
-    """The parameters that differ as lines of Markdown."""
+def params_to_markdown(comparison: RunComparison) -> tuple[list[str], list[str]]:
+    """The parameters that differ as a table in Markdown: the lines of its heading, and its rows."""
     cells = [[_escaped(cell) for cell in row] for row in comparison.params]
-    return markdown_table(["file", "parameter", *comparison.names], cells) if cells else ["No change."]
+    lines = markdown_table(["file", "parameter", *map(_escaped, comparison.names)], cells)
+    return lines[:2], lines[2:]
 
 
 def to_text(comparison: RunComparison) -> str:
     """The comparison as text for a terminal."""
     lines = [comparison.verdict, *comparison.notes]
     if comparison.rows:
-        table = pd.DataFrame([row.cells() for row in comparison.rows], columns=_header(comparison.names))
+        table = pd.DataFrame([row.cells() for row in comparison.rows], columns=comparison.header())
         lines += ["", table.to_string(index=False), "", LEGEND]
     lines += ["", "Parameters that differ:" if comparison.params else "No parameter differs."]
     lines += [
@@ -311,17 +320,12 @@ def to_html(comparison: RunComparison, pictures: tuple[Mapping[str, bytes], Mapp
     ]
     content = {
         "comparison": comparison,
-        "columns": _header(comparison.names),
+        "columns": comparison.header(),
         "rows": [row.cells() for row in comparison.rows],
         "legend": LEGEND,
         "pairs": pairs,
     }
     return render("compare_runs.html.j2", content)
-
-
-def _header(names: tuple[str, str]) -> list[str]:
-    of_runs = {"first": names[0], "second": names[1]}
-    return [of_runs.get(name, name) for name in COLUMNS]
 
 
 def _escaped(text: str) -> str:
