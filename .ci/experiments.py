@@ -35,9 +35,8 @@ def table(shown: pd.DataFrame) -> str:
     of_network = [tuple(name.split(".")) for name in shown.columns if ".network." in name]
     scores = [key for key in of_network if key[-1] in MEASURES]
     names = [one or other for one, other in zip(shown["Experiment"], shown["rev"], strict=True)]
-    columns: dict[tuple[str, ...], list[str]] = {("", "", "experiment"): names} | {
-        ("", "", name): shown[name].tolist() for name in FIRST
-    }
+    columns: dict[tuple[str, ...], list[str]] = {("", "", "experiment"): names}
+    columns |= {("", "", name): shown[name].tolist() for name in FIRST}
     columns |= {key: shown[".".join(key)].tolist() for key in scores}
     text = pd.DataFrame(columns).to_string(index=False).splitlines()
     heads = text.index(next(line for line in text if "experiment" in line)) + 1
