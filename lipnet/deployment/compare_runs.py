@@ -43,6 +43,7 @@ class Row(NamedTuple):
         first: mean and standard deviation over folds.
         second: the same in the second run.
         test: second minus first, with interval and p; NaN where not tested.
+        left_out: number of folds that the test leaves out, because the measure is undefined there in one of the runs.
         p_holm: p after Holm's correction over all rows that changed; NaN where not tested.
         verdict: better, worse, no difference shown, unchanged, or not tested.
     """
@@ -53,6 +54,7 @@ class Row(NamedTuple):
     first: tuple[float, float]
     second: tuple[float, float]
     test: Difference
+    left_out: int = 0
     p_holm: float = np.nan
     verdict: str = "not tested"
 
@@ -79,14 +81,15 @@ class Row(NamedTuple):
     def cells(self) -> list[str]:
         """Cells of a table with ``COLUMNS``."""
         known = np.isfinite(self.test.mean) and self.verdict != "unchanged"
+        tested = np.isfinite(self.p_holm)
         return [
             (("▲" if self.improvement > 0 else "▼") if known else ""),
             *(self.problem, self.classifier, words(self.measure)),
             *(mean_with_sd(*self.first), mean_with_sd(*self.second)),
             f"{self.test.mean:+.3f}" if known else "",
             self.interval() if known else "",
-            f"{self.p_holm:.3f}" if np.isfinite(self.p_holm) else "",
-            self.verdict,
+            f"{self.p_holm:.3f}" if tested else "",
+            self.verdict + (f" (undefined folds left out: {self.left_out})" if tested and self.left_out else ""),
         ]
 
 
@@ -174,13 +177,14 @@ def _row(
         chosen = own[(own["classifier"] == names[-1]) & (own["measure"] == measure) & (own["class"] == "")]
         columns.append(chosen.set_index(["repeat", "fold"])[["value", "n_test", "n_train"]])
     first, second = (mean_sd(column["value"].to_numpy(dtype=float)) for column in columns)
-    test = Difference(second[0] - first[0], np.nan, np.nan, np.nan)
+    test, left_out = Difference(second[0] - first[0], np.nan, np.nan, np.nan), 0
     if tested:
         both = columns[1].join(columns[0]["value"].rename("before")).dropna()
+        left_out = len(columns[1]) - len(both)
         share = float(both["n_test"].sum() / max(both["n_train"].sum(), 1))
         differences = (both["value"] - both["before"]).to_numpy(dtype=float)
         test = corrected_t_test(np.where(abs(differences) < SAME, 0.0, differences), share, settings.confidence)
-    return Row(problem, (names[0], names[1]), measure, first, second, test)
+    return Row(problem, (names[0], names[1]), measure, first, second, test, left_out)
 
 
 def _judged(rows: Sequence[Row], confidence: float) -> list[Row]:

@@ -101,6 +101,7 @@ def test_undefined_folds_are_left_out_and_a_measure_without_any_is_not_tested() 
     partly, never = np.where(np.arange(5) == 0, np.nan, BASE + 0.05 + NOISE), np.full(5, np.nan)
     found = compared({F1: partly, ("one", "cnn", "mcc"): never})
     assert_allclose(found.rows[0].test, corrected_t_test((0.05 + NOISE)[1:], 20 / 80, 0.95))
+    assert found.rows[0].cells()[-1] == "better (undefined folds left out: 1)"
     assert found.rows[1].verdict == "not tested" and found.rows[1].cells()[5] == "undefined"
 
 
