@@ -7,7 +7,7 @@ BIN := .venv/bin
 INSTALLED := .venv/$(LOCK).installed
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro studies test verify clean-lock pr-report test-long coverage mutation audit lint typecheck format lock clean
+.PHONY: repro studies test verify clean-lock pr-report experiments test-long coverage mutation audit lint typecheck format lock clean
 
 repro: $(INSTALLED)  ## run the pipeline: every stage whose inputs changed
 	dvc repro
@@ -24,8 +24,11 @@ verify: $(INSTALLED)  ## run the whole pipeline in a fresh folder and compare ev
 clean-lock: $(INSTALLED)  ## remove problems from dvc.lock that params.yaml no longer names
 	python -m benchmarks.clean_lock
 
-pr-report: $(INSTALLED)  ## differences from a base revision, for reviewers of a pull request; BASE=origin/main
+pr-report: $(INSTALLED)  ## is it better than a base revision? for reviewers of a pull request; BASE=origin/main
 	@python .ci/pr_report.py $(BASE)
+
+experiments: $(INSTALLED)  ## all experiments in one table: model, recipe, scores of the network, parameters that vary
+	@python .ci/experiments.py
 
 test-long: $(INSTALLED)  ## thousands of mutated tables, JSON files and images, drawn again in every run
 	python -m pytest --hypothesis-profile=long tests/sources/test_mutations.py

@@ -8,7 +8,6 @@ changed. Other physical processors were not measured.
 """
 
 import argparse
-import json
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
@@ -16,6 +15,8 @@ from typing import Any, NamedTuple
 
 from benchmarks import project
 from benchmarks.measure import ROOT, table, write_results
+from lipnet.core import files
+from lipnet.evaluation.score_tables import records_of
 
 OLDER = {
     "ONEDNN_MAX_CPU_ISA": "AVX2",
@@ -48,17 +49,22 @@ def main() -> None:
         project.copy(folder)
         (folder / "dvc.lock").unlink()
         project.repro(folder, **OLDER)
-        found = json.loads((folder / "metrics/metrics.json").read_text(encoding="utf-8"))
-    committed = json.loads((ROOT / "metrics/metrics.json").read_text(encoding="utf-8"))
-    moved = list(differences(committed, found))
+        found = read(folder)
+    moved = list(differences(read(ROOT), found))
     rows = [_row(classifier, moved) for classifier in sorted({one.classifier for one in moved})]
     parts = [table(["classifier", "means that moved", "farthest", "of its spread over folds", "measure"], rows)]
     packages = ["numpy", "scikit-learn", "tensorflow"]
     write_results("other_processor", "As on an older processor", "other_processor", packages, parts)
 
 
+def read(folder: Path) -> dict[str, Any]:
+    """All means of a run: problem -> classifier -> measures."""
+    summary = files.read_table(folder / "metrics/summary.csv")
+    return {str(problem): records_of(part) for problem, part in summary.groupby("problem", sort=False)}
+
+
 def differences(committed: dict[str, Any], found: dict[str, Any]) -> Iterator[Difference]:
-    """Changes of all means of metrics.json that are defined in both runs."""
+    """Changes of all means of metrics/summary.csv that are defined in both runs."""
     for problem, classifiers in committed.items():
         for classifier, measures in classifiers.items():
             for measure, value in _leaves(measures):

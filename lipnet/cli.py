@@ -245,6 +245,26 @@ def report(
     print(f"{to}: the report; {beside}: {len(errors)} labels to review")
 
 
+@app.command("compare-runs")
+def compare_runs(
+    first: Annotated[str, typer.Argument(metavar="A", help="git revision, run folder, or DVC experiment")],
+    second: Annotated[str, typer.Argument(metavar="B", help="the same; for example . for the present folder")],
+    to: Annotated[Path | None, typer.Option(help="HTML page to write, with the pictures of both runs")] = None,
+    run: Annotated[Path, typer.Option(help="folder of the pipeline, in a git repository")] = Path(),
+) -> None:
+    """Say whether run B is better than run A: a sentence, a table with tests on the same folds, the parameters."""
+    from lipnet.core import files
+    from lipnet.deployment.compare_runs import compare, to_html, to_text
+    from lipnet.deployment.revisions import find_revision, read_results
+
+    one, other = find_revision(first, run), find_revision(second, run)
+    compared = compare(read_results(one), read_results(other))
+    print(to_text(compared))
+    if to is not None:
+        files.write_text(to, to_html(compared, (one.pictures(), other.pictures())))
+        print(f"\n{to}: the page")
+
+
 @app.command()
 def info(model: ModelPath, classifier: Classifier = None, as_json: AsJson = False) -> None:
     """Show the description of models: problem, classes, inputs, origin."""

@@ -17,17 +17,17 @@ from lipnet.plots.scores import pictures_of
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write metrics.json, measures per fold, counts per class, coverage after abstention, and pictures."""
+    """Write metrics.json, all measures, counts per class, coverage after abstention, and pictures."""
     settings = parse(score_tables.EvaluateSettings, pick(params, "evaluate"), "evaluate")
     problems = pick(params, "problems")
     if not problems:
         raise InputError("params.yaml: problems: name at least one problem")
-    summary, tables = {}, []
+    headlines, tables = {}, []
     for problem in problems:
         predictions = prediction_files.read([arguments.predictions / problem, arguments.decisions / problem])
         check_class_names(problem, next(iter(predictions.values())).classes)
         tables.append(score_tables.tables_of(problem, predictions, settings))
-        summary[problem] = score_tables.summaries_of(tables[-1]["folds"], predictions)
+        headlines[problem] = score_tables.headline(tables[-1], settings)
         for name, item in predictions.items():
             files.write_table(arguments.pairs / f"{problem}.{name}.csv", metrics.pairs(item))
         for name, picture in pictures_of(problem, predictions, tables[-1]["folds"]).items():
@@ -35,11 +35,12 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         history = files.read_table(arguments.history / f"{problem}.csv")
         curves = learning_curves(history, f"{problem}, {pick(params, 'model')}")
         figure.save(curves, arguments.learning / f"{problem}.png")
-    files.write_json(arguments.metrics, summary)
+    files.write_json(arguments.metrics, headlines)
     for name in tables[0]:
         files.write_table(getattr(arguments, name), pd.concat([of_problem[name] for of_problem in tables]))
 
 
 if __name__ == "__main__":
-    inputs, tables = ["predictions", "decisions", "history"], ["folds", "classes", "confusion", "abstention", "pairs"]
-    run(__doc__, None, [*inputs, "metrics", *tables, "pictures", "learning"], main)
+    inputs, pictures = ["predictions", "decisions", "history"], ["pairs", "pictures", "learning"]
+    tables = ["summary", "folds", "classes", "confusion", "abstention"]
+    run(__doc__, None, [*inputs, "metrics", *tables, *pictures], main)

@@ -18,6 +18,7 @@ from lipnet import cli
 from lipnet.core.settings import read_params
 from lipnet.deployment import export
 from lipnet.deployment.runs import PipelineRun
+from tests.deployment import two_runs
 from tests.deployment.finished_run import PROBLEM, make_run
 from tests.deployment.onnx_models import IMAGE, description, features_of, write
 
@@ -299,3 +300,16 @@ def test_without_the_libraries_of_training_export_names_the_package_to_install(
     monkeypatch.setitem(sys.modules, "lipnet.deployment.runs", None)
     code, _, err = lipnet("export", PROBLEM, "--to", tmp_path)
     assert code == 1 and "pip install 'lipnet[train]'" in err
+
+
+def test_compare_runs_says_which_run_is_better_and_writes_a_page(lipnet: Command, tmp_path: Path) -> None:
+    better = {("one", "cnn", "macro_f1"): two_runs.BASE + 0.05 + two_runs.NOISE}
+    for name, values in {"first": {}, "second": better}.items():
+        two_runs.write(tmp_path / name, two_runs.results(name, values))
+    runs = [tmp_path / name for name in ("first", "second")]
+    code, out, err = lipnet("compare-runs", *runs, "--to", tmp_path / "page.html")
+    assert (code, err) == (0, "")
+    assert out.startswith(f"{runs[1]} is better than {runs[0]}: one, macro F1 of cnn +0.050 (95% interval +0.0")
+    assert "is better than" in (tmp_path / "page.html").read_text() and "page.html: the page" in out
+    code, out, err = lipnet("compare-runs", runs[0], tmp_path)
+    assert (code, out) == (1, "") and "no such folder, git revision or experiment" in err

@@ -1,5 +1,6 @@
 """The whole graph in a reduced run, as a user drives it: repro, no-op, experiments, diffs, and a table of one's own."""
 
+import json
 import os
 import shutil
 import subprocess
@@ -126,12 +127,21 @@ def test_changing_a_decision_rule_trains_nothing(project):
     assert stages_run(output) == ["check", "decide", "evaluate", "compare"]
 
 
-def test_metrics_diff_has_rows_by_problem_and_classifier(project):
+def test_metrics_diff_and_the_table_of_experiments_fit_a_screen(project):
     path = project / "metrics/metrics.json"
-    path.write_text(path.read_text().replace('"macro_f1": {\n        "mean": ', '"macro_f1": {\n        "mean": 1'))
-    diff = succeed(project, "dvc", "metrics", "diff", "--md")
-    for row in (f"lamellarity.{name}.macro_f1.mean" for name in ("cnn", "cnn_half_shifted", "svm")):
-        assert row in diff
+    numbers = json.loads(path.read_text())
+    assert sum(map(len, numbers["lamellarity"].values())) <= 8
+    changed = {
+        name: {measure: 0.5 + (value or 0) for measure, value in of.items()}
+        for name, of in numbers["lamellarity"].items()
+    }
+    path.write_text(json.dumps({"lamellarity": changed}))
+    diff = [line for line in succeed(project, "dvc", "metrics", "diff", "--md").splitlines() if line.startswith("| m")]
+    assert 1 < len(diff) <= 8 and all(line.startswith("| metrics/metrics.json |") for line in diff)  # no other file
+    assert any("lamellarity.network.macro_f1_up" in line for line in diff)
+    lines = succeed(project, sys.executable, str(ROOT / ".ci" / "experiments.py")).splitlines()
+    assert lines[2].split()[:4] == ["experiment", "model", "recipe", "macro_f1_up"]
+    assert lines[3].split()[:3] == ["workspace", "lipnet1", "plain"] and max(map(len, lines)) <= 160
 
 
 @pytest.mark.parametrize(
@@ -145,6 +155,7 @@ def test_metrics_diff_has_rows_by_problem_and_classifier(project):
         ("decide.floor", 0.01, {"score_inner", "decide"}),
         ("inner.folds", 2, {"score_inner"}),
         ("evaluate.abstain_below", [0.8], {"evaluate"}),
+        ("evaluate.headline", ["cnn"], {"evaluate"}),
         ("split.protocol", "shuffled", {"split"}),
         ("compare.confidence", 0.9, {"compare"}),
         ("balance.method", "none", {"balance", "score_inner"}),

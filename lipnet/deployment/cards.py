@@ -62,7 +62,7 @@ def to_markdown(card: dict[str, Any]) -> str:
 
 
 def mean_and_sd(measure: Mapping[str, float | None]) -> str:
-    """Mean and standard deviation of a measure over folds as text, from an entry of metrics.json."""
+    """Mean and standard deviation of a measure over folds as text, from a record of ``metrics.summary``."""
     return mean_with_sd(measure["mean"], measure["sd"])
 
 

@@ -72,10 +72,11 @@ def make_report(run: PipelineRun, evidence: Evidence) -> tuple[str, pd.DataFrame
         "n_particles": len(run.table),
         "voters": _listed(label_errors.voters(evidence.predictions)),
     }
-    return _render(content), _with_earlier(errors, evidence.corrected)
+    return render("report.html.j2", content), _with_earlier(errors, evidence.corrected)
 
 
-def _render(content: Mapping[str, Any]) -> str:
+def render(template: str, content: Mapping[str, Any]) -> str:
+    """A page from a template of this package, which gets our style and script too."""
     loader = PackageLoader("lipnet.deployment")
     environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
     own: dict[str, Any] = {}
@@ -83,7 +84,7 @@ def _render(content: Mapping[str, Any]) -> str:
         source = loader.get_source(environment, file)[0].rstrip("\n")
         own[name] = Markup(source)  # not escaped: our own style and script
         own[f"{name}_hash"] = f"sha256-{base64.b64encode(sha256(source.encode()).digest()).decode()}"
-    return environment.get_template("report.html.j2").render(**content, **own)
+    return environment.get_template(template).render(**content, **own)
 
 
 def _folds(predictions: Mapping[str, Predictions]) -> pd.DataFrame:
@@ -292,10 +293,11 @@ def _svg(figure: Figure) -> str:
     stream = io.BytesIO()
     with matplotlib.rc_context({**STYLE, "svg.hashsalt": "lipnet"}):  # without it, ids in the file are drawn at random
         figure.savefig(stream, format="svg", bbox_inches="tight", metadata={"Date": None})
-    return _uri("svg+xml", stream.getvalue())
+    return data_uri("svg+xml", stream.getvalue())
 
 
-def _uri(kind: str, content: bytes) -> str:
+def data_uri(kind: str, content: bytes) -> str:
+    """A picture as the address of an image on a page."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode()}"
 
 
@@ -383,4 +385,4 @@ def _sized(image: NDArray[np.uint8]) -> Image.Image:
 def _png(image: Image.Image) -> str:
     stream = io.BytesIO()
     image.save(stream, "PNG", optimize=True)
-    return _uri("png", stream.getvalue())
+    return data_uri("png", stream.getvalue())

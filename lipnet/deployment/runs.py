@@ -1,7 +1,9 @@
-"""Read what a finished run of the pipeline wrote for one problem: the input of export, explanation and report."""
+"""Read what a finished run of the pipeline wrote: the input of export, explanation, report and comparison of runs.
+
+Two runs are compared from files in git alone, so a run may be a folder, a git revision or a DVC experiment.
+"""
 
 import json
-import subprocess
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
@@ -18,7 +20,8 @@ from lipnet.core.errors import InputError
 from lipnet.core.recipes import changes_by_section, with_recipe
 from lipnet.core.settings import read_params
 from lipnet.deployment.model_files import NETWORK, Provenance
-from lipnet.evaluation import prediction_files
+from lipnet.deployment.revisions import git
+from lipnet.evaluation import prediction_files, score_tables
 from lipnet.evaluation.predictions import PRIOR, Predictions
 from lipnet.samples import particles
 from lipnet.samples.balance import natural_prior
@@ -101,9 +104,10 @@ def read_run(root: Path, problem: str, stale: bool = False) -> PipelineRun:
     data = read_particles(params, problem, root / f"data/particles/{problem}.csv")
     folds = read_folds(root / f"data/folds/{problem}.csv")
     n_classes = len(data.classes)
-    metrics = read_json(root / "metrics/metrics.json")
-    if problem not in metrics:
-        where = root / "metrics/metrics.json"
+    where = root / "metrics/summary.csv"
+    summary = table_with(where, ["problem", "classifier", "class", "measure", "mean", "sd", "folds"])
+    own = summary[summary["problem"] == problem]
+    if own.empty:
         raise InputError(f"{where}: no metrics of '{problem}'; list it in `problems` and run `dvc repro`")
     return PipelineRun(
         problem=problem,
@@ -114,7 +118,7 @@ def read_run(root: Path, problem: str, stale: bool = False) -> PipelineRun:
         training_priors=_training_priors(root / f"data/priors/{problem}/{NETWORK}.csv", folds, data.classes),
         natural_priors=np.array([natural_prior(data.labels[fold.train], n_classes) for fold in folds]),
         counts=read_json(root / f"metrics/ingest/{problem}/counts.json"),
-        metrics=metrics[problem],
+        metrics=score_tables.records_of(own),
         provenance=Provenance(
             git_revision=_git_revision(root),
             data_md5=dvc_lock.read_outs(root / "dvc.lock").get(f"data/particles/{problem}.npz"),
@@ -203,10 +207,7 @@ def _params_of_run(root: Path, problem: str) -> dict[str, Any]:
 def _training_priors(path: Path, folds: Sequence[Fold], classes: Sequence[str]) -> NDArray[np.float64]:
     """Training priors of the network, shape (n_folds, K), from the table that the stage train_cnn wrote."""
     columns = [PRIOR + name for name in classes]
-    table = files.read_table(path)
-    missing = [name for name in ("classifier", "repeat", "fold", *columns) if name not in table]
-    if missing:
-        raise InputError(f"{path}: column {missing[0]} is missing; run `dvc repro`")
+    table = table_with(path, ["classifier", "repeat", "fold", *columns])
     network = table[table["classifier"] == NETWORK].set_index(["repeat", "fold"])
     places = [(fold.repeat, fold.fold) for fold in folds]
     if sorted(network.index) != places:
@@ -242,6 +243,19 @@ def read_evidence(root: Path, problem: str) -> Evidence:
     )
 
 
+def table_with(path: Path, columns: Sequence[str]) -> pd.DataFrame:
+    """A table that a stage wrote.
+
+    Raises:
+        InputError: the table is missing or damaged, or lacks one of the columns.
+    """
+    table = files.read_table(path)
+    missing = [name for name in columns if name not in table]
+    if missing:
+        raise InputError(f"{path}: column {missing[0]} is missing; run `dvc repro`")
+    return table
+
+
 def read_text(path: Path) -> str:
     """Content of a text file that a stage wrote.
 
@@ -273,8 +287,5 @@ def read_json(path: Path) -> dict[str, Any]:
 
 
 def _git_revision(root: Path) -> str | None:
-    command = ["git", "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*"]
-    try:
-        return subprocess.run(command, cwd=root, capture_output=True, text=True, check=True).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):  # no git here, or no repository
-        return None
+    found = git(root, "describe", "--always", "--dirty", "--abbrev=40", "--exclude=*")
+    return None if found is None else found.decode().strip()

@@ -92,9 +92,9 @@ def one_of(names: Sequence[str]) -> AfterValidator:
 
 
 def check_class_names(problem: str, classes: Iterable[str]) -> None:
-    """Refuse class names that tables and metrics.json already use for something else.
+    """Refuse class names that tables and cards already use for something else.
 
-    metrics.json holds measures and classes side by side; the fold table holds the columns repeat, fold and total.
+    A card holds measures and classes side by side; the fold table holds the columns repeat, fold and total.
 
     Raises:
         InputError: a class has such a name.

@@ -310,7 +310,7 @@ def mean_sd(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def spread(values: NDArray[np.float64]) -> dict[str, float | None]:
-    """``mean_sd`` for metrics.json: rounded to 4 decimals, None where undefined.
+    """``mean_sd`` for reports: rounded to 4 decimals, None where undefined.
 
     If the measure is undefined in some folds, the key ``folds`` gives the number of defined folds.
     """
@@ -321,7 +321,7 @@ def spread(values: NDArray[np.float64]) -> dict[str, float | None]:
 
 
 def summary(folds: pd.DataFrame, classes: list[str]) -> dict[str, Any]:
-    """The record of a classifier in metrics.json: mean and sd of overall measures, then of a few for each class."""
+    """The record of a classifier: mean and sd of overall measures, then of a few measures for each class."""
     values = {key: part["value"].to_numpy(dtype=np.float64) for key, part in folds.groupby(["class", "measure"])}
     record: dict[str, Any] = {measure: spread(values["", measure]) for measure in OVERALL}
     for label in classes:

@@ -38,7 +38,8 @@ def make_run(folder: Path, **changes: Any) -> Path:
     }
     counts = {"particles": 8, "groups": 4, "classes": of_class}
     write(folder / f"metrics/ingest/{PROBLEM}/counts.json", json.dumps(counts))
-    write(folder / "metrics/metrics.json", json.dumps({PROBLEM: dict.fromkeys(("cnn", *SVMS), metrics())}))
+    summary = pd.concat([metrics().assign(problem=PROBLEM, classifier=name) for name in ("cnn", *SVMS)])
+    files.write_table(folder / "metrics/summary.csv", summary)
     lock = {"stages": {"ingest": {"outs": [{"path": f"data/particles/{PROBLEM}.npz", "md5": "abc"}]}}}
     write(folder / "dvc.lock", yaml.safe_dump(lock))
     return folder
@@ -82,11 +83,9 @@ def history() -> pd.DataFrame:
     return table.assign(loss=[0.9, 0.5, 0.8, 0.4], accuracy=0.5, validation_loss=np.nan)
 
 
-def metrics() -> dict[str, Any]:
-    of_class = {name: {"mean": 0.75, "sd": 0.25} for name in ("tpr", "ppv", "f1")}
-    undefined = {"tpr": {"mean": 0.5, "sd": None}, "ppv": {"mean": None, "sd": None}, "f1": {"mean": 0.1, "sd": 0.0}}
-    return {
-        **{name: {"mean": mean, "sd": 0.01} for name, mean in MEASURES.items()},
-        "Dense": of_class,
-        "Clear": undefined,
-    }
+def metrics() -> pd.DataFrame:
+    """Measures of a classifier, which never predicts the rare class in one of two folds."""
+    overall = [("", name, mean, 0.01, 2) for name, mean in MEASURES.items()]
+    dense = [("Dense", name, 0.75, 0.25, 2) for name in ("tpr", "ppv", "f1")]
+    clear = [("Clear", "tpr", 0.5, np.nan, 1), ("Clear", "ppv", np.nan, np.nan, 0), ("Clear", "f1", 0.1, 0.0, 2)]
+    return pd.DataFrame(overall + dense + clear, columns=["class", "measure", "mean", "sd", "folds"])

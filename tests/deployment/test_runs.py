@@ -17,6 +17,8 @@ from lipnet.deployment.cards import card_of, to_markdown
 from lipnet.deployment.runs import LIBRARIES, changes_since_run, read_run
 from tests.deployment.finished_run import CLASSES, MEASURES, PROBLEM, make_run, priors, write
 
+SUMMARY = "problem,classifier,class,measure,mean,sd,folds"
+
 
 def test_a_run_holds_the_outputs_of_its_stages(tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path), PROBLEM)
@@ -24,6 +26,7 @@ def test_a_run_holds_the_outputs_of_its_stages(tmp_path: Path) -> None:
     assert_allclose(run.training_priors, [[0.5, 0.5], [1 / 3, 2 / 3]])
     assert_allclose(run.natural_priors, [[3 / 4, 1 / 4], [3 / 4, 1 / 4]])
     assert run.metrics["svm"]["mcc"] == {"mean": MEASURES["mcc"], "sd": 0.01}
+    assert run.metrics["svm"]["Clear"]["ppv"] == {"mean": None, "sd": None, "folds": 0}
     assert run.provenance.data_md5 == "abc" and set(run.provenance.versions) == set(LIBRARIES)
 
 
@@ -78,10 +81,13 @@ def test_without_a_lock_the_data_have_no_hash(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("file", "content", "message"),
     [
-        ("metrics/metrics.json", None, r"metrics\.json: no such file; run `dvc repro`"),
-        ("metrics/metrics.json", "{", r"metrics\.json: damaged"),
-        ("metrics/metrics.json", "[]", r"metrics\.json: expected a JSON object"),
-        ("metrics/metrics.json", "{}", r"metrics\.json: no metrics of 'vesicles'"),
+        ("metrics/summary.csv", None, r"summary\.csv: no such file; run `dvc repro`"),
+        ("metrics/summary.csv", "problem,classifier\n", r"summary\.csv: column class is missing; run `dvc repro`"),
+        ("metrics/summary.csv", f"{SUMMARY}\nvesicles,cnn,,mcc,0.5,0.1,x\n", r"summary\.csv: damaged"),
+        ("metrics/summary.csv", f"{SUMMARY}\nother,cnn,,mcc,0.5,0.1,2\n", r"summary\.csv: no metrics of 'vesicles'"),
+        (f"metrics/ingest/{PROBLEM}/counts.json", None, r"counts\.json: no such file; run `dvc repro`"),
+        (f"metrics/ingest/{PROBLEM}/counts.json", "{", r"counts\.json: damaged"),
+        (f"metrics/ingest/{PROBLEM}/counts.json", "[]", r"counts\.json: expected a JSON object"),
         (f"metrics/ingest/{PROBLEM}/counts.json", "\udcff", r"counts\.json: damaged"),
         (f"data/folds/{PROBLEM}.csv", None, r"vesicles\.csv: no such file"),
         (f"data/priors/{PROBLEM}/cnn.csv", None, r"cnn\.csv: no such file"),

@@ -1,5 +1,6 @@
 """The stages in one process on a tiny problem: protocols, balancing methods and ways to choose epochs run through."""
 
+import json
 import shutil
 from argparse import Namespace
 from pathlib import Path
@@ -79,8 +80,8 @@ RENAMED = {"cnn_models": "models", "svm_models": "models", "scores": "inner"}
 
 COMPARE = ["folds", "predictions", "decisions", "particles", "table", "bootstrap", "text", "pictures"]
 EVALUATE = [
-    *("predictions", "decisions", "history", "metrics", "folds", "classes", "confusion", "abstention", "pairs"),
-    *("pictures", "learning"),
+    *("predictions", "decisions", "history", "metrics", "summary", "folds", "classes", "confusion"),
+    *("abstention", "pairs", "pictures", "learning"),
 ]
 
 
@@ -149,7 +150,7 @@ def test_no_training_set_holds_a_test_row_whatever_the_method(tmp_path: Path) ->
 
 
 def test_evaluate_and_compare_read_predictions_of_all_problems_and_classifiers(tmp_path: Path) -> None:
-    params = make_params(compare__reference="a")
+    params = make_params(compare__reference="a", evaluate__headline=["c", "b"], evaluate__baseline="a")
     rng = np.random.default_rng(0)
     for problem in ("one", "two"):
         for name in ("predictions/{}/a", "decisions/{}/b"):
@@ -180,6 +181,10 @@ def test_evaluate_and_compare_read_predictions_of_all_problems_and_classifiers(t
     abstention = files.read_table(tmp_path / "abstention")
     assert len(abstention) == 2 * 2 * len(params["evaluate"]["abstain_below"])
     assert len(list((tmp_path / "pictures").glob("*.png"))) == 10
+    headlines = json.loads((tmp_path / "metrics").read_text())
+    assert list(headlines) == ["one", "two"] and list(headlines["one"]) == ["network", "a"]
+    summary = files.read_table(tmp_path / "summary").set_index(["problem", "classifier", "class", "measure"])["mean"]
+    assert headlines["two"]["network"]["log_loss_down"] == summary["two", "b", "", "log_loss"]
     assert {path.name for path in (tmp_path / "learning").iterdir()} == {"one.png", "two.png"}
 
     (tmp_path / "predictions" / "two" / "a.csv").rename(tmp_path / "predictions" / "two" / "b.csv")
