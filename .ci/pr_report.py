@@ -14,7 +14,7 @@ from pathlib import Path
 
 from lipnet.core.errors import InputError
 from lipnet.deployment.compare_runs import RunComparison, compare, params_to_markdown, to_markdown
-from lipnet.deployment.runs import Revision, find_revision, read_results
+from lipnet.deployment.revisions import Revision, find_revision, read_results
 
 HERE = "this branch"
 MOST = 25  # maximum number of lines of a list; further lines are in a folded list
