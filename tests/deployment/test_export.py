@@ -217,7 +217,7 @@ def _trained(n_classes: int) -> tuple[SvmTask, SvmResult]:
         groups=np.arange(N + 300),
         train=np.arange(300),
         test=np.arange(300, N + 300),
-        settings=SvmSettings.model_validate({**settings, "calibration_folds": 3, "cache_mb": 10}),
+        settings=SvmSettings.model_validate({**settings, "calibration_folds": 3, "library": "libsvm", "cache_mb": 10}),
         seed=1,
     )
     return task, train_fold(task)
