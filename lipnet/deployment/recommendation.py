@@ -194,10 +194,10 @@ def _reason(name: str, kinds: dict[str, int], ranks: pd.DataFrame, confidence: f
     start = f"The recommended classifier is {name} ({KINDS[kinds[name]]}): "
     if name == best["classifier"]:
         return (
-            f"{start}its macro F1 of {best['mean']:.3f} ({interval}) is the best, and no simpler classifier is inside this "
-            "interval without a shown difference."
+            f"{start}its macro F1 of {best['mean']:.3f} ({interval}) is the best, and no simpler classifier is inside "
+            "this interval without a shown difference."
         )
     return (
-        f"{start}it is simpler than the best by macro F1, {best['classifier']} with {best['mean']:.3f} ({interval}); its "
-        f"macro F1 of {own['mean']:.3f} is inside this interval, and no difference is shown."
+        f"{start}it is simpler than the best by macro F1, {best['classifier']} with {best['mean']:.3f} ({interval}); "
+        f"its macro F1 of {own['mean']:.3f} is inside this interval, and no difference is shown."
     )
