@@ -1,6 +1,7 @@
 """A tiny finished run with all kinds of classifiers: export, and prediction with every name of its report."""
 
 import json
+import subprocess
 import sys
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from lipnet.core import files
 from lipnet.core.errors import InputError
 from lipnet.core.settings import read_params
 from lipnet.deployment import rules
+from lipnet.deployment.predict import _feed
 from lipnet.deployment.recommendation import checks_of, kinds_of, left_out, recommend, rules_of
 from lipnet.deployment.runs import read_run, read_scores
 from lipnet.evaluation import choices, inner_scores
@@ -30,6 +32,7 @@ from lipnet.evaluation.predictions import FoldOutput
 from lipnet.samples import crops, features, particles
 from lipnet.sources.unlabelled import open_unlabelled
 from tests.deployment.finished_run import CLASSES, FOLDS, LABELS, PROBLEM, ROOT, SVMS, make_run, scores, write
+from tests.deployment.node import install
 
 # Keras writes weights through a deprecated interface of NumPy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -45,6 +48,7 @@ DECIDE = {
         "costly": {"shift": 0.5, "costs": {PROBLEM: {"Clear": {"Dense": 5}}}},
         "expected": {"shift": 1.0, "deployment_prior": {PROBLEM: {"Dense": 1, "Clear": 3}}},
         "mean": {"of": ["cnn_views", "trees", "forest", "svm"], "shift": 0.75},
+        "mean_of_models": {"of": ["cnn", "trees", "forest", "svm"], "shift": 0.75},
         "calibrated": {"of": ["cnn", "svm"], "shift": 0.5, "calibrated": True},
         "tuned": {"shift": 0.5, "tuned": True},
         "unscored": {"of": ["trees"], "shift": 0.5, "tuned": True},
@@ -53,7 +57,7 @@ DECIDE = {
     "choices": {"chosen": {"of": ["svm", "tuned"], "by": "macro_f1"}},
 }
 PLAIN_NAMES = ["cnn", "cnn_views", "svm", "size_only", "trees", "forest"]
-RULES = ["cnn_shifted", "costly", "expected", "mean", "calibrated", "tuned", "chosen"]
+RULES = ["cnn_shifted", "costly", "expected", "mean", "mean_of_models", "calibrated", "tuned", "chosen"]
 Outputs = dict[str, list[FoldOutput]]
 
 
@@ -308,3 +312,34 @@ def test_kinds_checks_and_gaps_of_a_run_follow_from_its_settings(run: tuple[Path
     assert "uses head" in left_out(read)["of_head"]
     calibrated = rules_of(read, read_scores(read)).rules["calibrated"]
     assert all(rule.bias is not None and rule.temperature != 1 for rule in calibrated)
+
+
+@pytest.fixture(scope="module")
+def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return install(tmp_path_factory.mktemp("node"))
+
+
+@pytest.mark.parametrize("name", ["costly", "mean_of_models", "calibrated", "tuned", "chosen"])
+def test_node_applies_the_rules_of_the_file_with_the_same_classes(
+    name: str, node: Path, exported: Path, images: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    words = ("predict", exported, images, "--classifier", name, "--to", tmp_path / "out.csv", "--no-features")
+    assert _lipnet(monkeypatch, *words) == 0
+    chosen = rules.read_classifier(exported, name)
+    opened = open_unlabelled(images, None, None, [], chosen.description.micrographs)
+    some = [particle for task in opened.tasks for particle in opened.read(task)]
+    store, known = particles.pack(some), particles.describe(some)
+    measured = features.measure_all(store, chosen.description.measures)
+    table, inputs = pd.concat([known[["height_px", "width_px"]], measured], axis=1), dict[str, Any]()
+    for model in chosen.models:
+        said = model.description
+        [(key, item)] = said.inputs.items()
+        values = _feed(item, store, known, table)
+        (node / f"{said.classifier}.values").write_bytes(values.tobytes())
+        of_classifier = {"input": key, "values": f"{said.classifier}.values", "type": str(values.dtype), "about": []}
+        inputs.setdefault(said.classifier, of_classifier | {"shape": values.shape})["about"].append(said.model_dump())
+    (node / "inputs.json").write_text(json.dumps(inputs))
+    command = ["node", "rules.mjs", str(exported), name, "inputs.json"]
+    done = subprocess.run(command, cwd=node, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+    assert np.array(CLASSES)[json.loads(done.stdout)].tolist() == pd.read_csv(tmp_path / "out.csv")["class"].tolist()
