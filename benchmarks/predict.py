@@ -19,7 +19,7 @@ from lipnet.classifiers.networks.backend import start_keras
 from lipnet.classifiers.networks.settings import NetworkSettings, RegularisationSettings
 from lipnet.core import files
 from lipnet.core.settings import parse, pick, read_params
-from lipnet.deployment.export import network
+from lipnet.deployment.graphs.networks import network
 from lipnet.deployment.model_files import Description, ImageInput, Provenance
 from lipnet.samples.crops import CropSettings
 from lipnet.samples.features import FeatureSettings

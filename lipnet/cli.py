@@ -30,7 +30,7 @@ app = typer.Typer(
 
 ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX file, or a folder that `lipnet export` wrote")]
 Classifier = Annotated[
-    str | None, typer.Option(help="cnn or the name of an SVM; default: cnn, or the only classifier of MODEL")
+    str | None, typer.Option(help="a classifier or decision rule of the report; default: the recommended one")
 ]
 RunPath = Annotated[Path, typer.Option(help="folder of the pipeline, with params.yaml")]
 Stale = Annotated[
@@ -79,9 +79,13 @@ def predict(
     ] = None,
     classifier: Classifier = None,
     shift: Annotated[
-        float,
-        typer.Option(min=0, max=1, help="strength of the shift to the natural class shares; 0: output of the model"),
-    ] = 1.0,
+        float | None,
+        typer.Option(
+            min=0,
+            max=1,
+            help="strength of the shift to the natural class shares; 0: output of the model; default: as in the report",
+        ),
+    ] = None,
     deployment_prior: Annotated[
         str | None, typer.Option(help='class shares to shift to instead, such as "Full=0.97,Empty=0.02,Uncertain=0.01"')
     ] = None,
@@ -98,18 +102,21 @@ def predict(
     from tqdm import tqdm
 
     from lipnet.core import files
-    from lipnet.deployment.model_files import read_models
+    from lipnet.deployment import rules
     from lipnet.deployment.predict import join, notes, predict_batch, prior_of, summarise
-    from lipnet.sources import rows
+    from lipnet.sources.rows import summarise as in_words
     from lipnet.sources.unlabelled import open_unlabelled
 
     if deployment_prior is not None and shift == 0:
         raise typer.BadParameter("has no effect with --shift 0", param_hint="--deployment-prior")
     shares = None if deployment_prior is None else _shares(deployment_prior)
-    models = read_models(model, classifier)
-    description = models[0].description
+    chosen = rules.read_classifier(model, classifier)
+    rules.check_options(chosen, shift, shares is not None)
+    models, description = chosen.models, chosen.description
     prior = None if shares is None else prior_of(shares, description.classes)
-    opened = open_unlabelled(source, masks, padding_px, _given(description), description.micrographs)
+    # A prior that the user gives has an effect only if the probabilities are shifted to it.
+    strength = shift if shift is not None else (chosen.shift if prior is None else 1.0)
+    opened = open_unlabelled(source, masks, padding_px, chosen.given, description.micrographs)
     work = partial(predict_batch, read=opened.read, models=models, pixel_size_nm=pixel_size_nm, with_features=features)
     # In threads: Python measures the features of one batch while ONNX Runtime runs the models on another.
     with ThreadPoolExecutor(THREADS) as pool:
@@ -117,14 +124,14 @@ def predict(
         batches = list(tqdm(pool.map(work, opened.tasks), "lipnet predict", n_tasks, delay=1, file=sys.stderr))
     rejected = [*opened.rejected, *(row for batch in batches for row in batch.rejected)]
     if not any(len(batch.known) for batch in batches):
-        raise InputError(f"{source}: no particle can be used\n{rows.summarise(rejected)}")
-    table = join(batches, models, prior, shift, abstain_below)
+        raise InputError(f"{source}: no particle can be used\n{in_words(rejected)}")
+    table = join(batches, models, prior, strength, abstain_below, chosen.rules)
     files.write_table(to, table)
-    summary = summarise(table, rejected, models, notes(batches, description))
+    summary = summarise(table, rejected, models, notes(batches, description), chosen.name)
     print(json.dumps(summary, indent=2) if as_json else _in_words(summary, to))
     if rejected:
         found = len(table) + len(rejected)
-        raise InputError(f"{len(rejected)} of {found} particles cannot be used\n{rows.summarise(rejected)}")
+        raise InputError(f"{len(rejected)} of {found} particles cannot be used\n{in_words(rejected)}")
 
 
 def _shares(text: str) -> dict[str, float]:
@@ -137,11 +144,6 @@ def _shares(text: str) -> dict[str, float]:
         message = f"'{text}': give Class=share once for every class, separated by commas"
         raise typer.BadParameter(message, param_hint="--deployment-prior")
     return shares
-
-
-def _given(description: "Description") -> list[str]:
-    """Features that the input must contain, because they cannot be measured."""
-    return [name for item in description.inputs.values() for name in getattr(item, "given", [])]
 
 
 def _in_words(summary: dict[str, Any], to: Path) -> str:
@@ -162,24 +164,30 @@ def export(
     stale: Stale = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the trained networks and SVMs of a problem as ONNX files, with a card that describes them."""
+    """Write the trained classifiers of a problem as ONNX files, with their decision rules and a card."""
     from tqdm import tqdm
 
     from lipnet.core import files
     from lipnet.deployment.cards import card_of, to_markdown
     from lipnet.deployment.export import export_run
-    from lipnet.deployment.runs import read_run
+    from lipnet.deployment.recommendation import rules_of
+    from lipnet.deployment.rules import FILE
+    from lipnet.deployment.runs import read_run, read_scores
 
     read = read_run(run, problem, stale)
+    rules = rules_of(read, read_scores(read))
     names = []
     for name, content in tqdm(export_run(read), "lipnet export", delay=1, file=sys.stderr):
         files.write_bytes(to / name, content)
         names.append(name)
-    card = card_of(read, names)
+    card = card_of(read, names, rules)
+    files.write_json(to / FILE, rules.model_dump(mode="json"))
     files.write_json(to / "card.json", card)
     files.write_text(to / "card.md", to_markdown(card))
     print(
-        json.dumps({"folder": str(to), "files": names}, indent=2) if as_json else f"{to}: {len(names)} models, card.md"
+        json.dumps({"folder": str(to), "files": names}, indent=2)
+        if as_json
+        else f"{to}: {len(names)} models, card.md. {rules.reason}"
     )
 
 
@@ -267,14 +275,16 @@ def compare_runs(
 
 @app.command()
 def info(model: ModelPath, classifier: Classifier = None, as_json: AsJson = False) -> None:
-    """Show the description of models: problem, classes, inputs, origin."""
-    from lipnet.deployment.model_files import read_models
+    """Show the description of models: problem, classes, inputs, origin, and which classifier is recommended."""
+    from lipnet.deployment import rules
 
-    models = [(one.name, one.description) for one in read_models(model, classifier)]
+    about = rules.read(model)
+    models = [(one.name, one.description) for one in rules.read_classifier(model, classifier).models]
     if as_json:
         print(json.dumps({name: description.model_dump(mode="json") for name, description in models}, indent=2))
     else:
-        print("\n\n".join(_page(name, description) for name, description in models))
+        pages = [_page(name, description) for name, description in models]
+        print("\n\n".join([about.reason, *pages] if about else pages))
 
 
 def _page(name: str, description: "Description") -> str:

@@ -233,7 +233,7 @@ def test_export_writes_the_models_and_their_card(
     assert code == 0 and "2 models" in out
     assert (to / "cnn_fold0.onnx").read_bytes() == PROBLEM.encode()
     assert json.loads((to / "card.json").read_text())["files"] == ["cnn_fold0.onnx", "svm_fold0.onnx"]
-    assert (to / "card.md").read_text().startswith(f"# {PROBLEM}: tiny and SVMs")
+    assert (to / "card.md").read_text().startswith(f"# {PROBLEM}: tiny, SVMs and trees")
 
 
 def test_export_of_a_folder_without_a_run_ends_in_one_message(lipnet: Command, tmp_path: Path) -> None:

@@ -46,7 +46,8 @@ def train(task: Task) -> Trial:
     if isinstance(task, NetworkTask):
         result = training.train_fold(task)
         return Trial(result.output, result.others, _count_dead(task, result))
-    return Trial(svm.train_fold(task).output if isinstance(task, SvmTask) else trees.train_fold(task), {}, np.nan)
+    trained = svm.train_fold(task) if isinstance(task, SvmTask) else trees.train_fold(task)
+    return Trial(trained.output, {}, np.nan)
 
 
 def _count_dead(task: NetworkTask, result: NetworkResult) -> float:

@@ -1,7 +1,6 @@
 """Tree ensembles on particle features: gradient boosting on histograms (Ke 2017) and random forests (Breiman 2001).
 
-Peers of the network and of the support vector machines. The models are not written: only pickle could write them, and
-reading a pickle runs code.
+Peers of the network and of the support vector machines. Their models are written as plain arrays (``tree_files``).
 """
 
 from dataclasses import dataclass
@@ -12,7 +11,9 @@ from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
+from lipnet.classifiers import tree_files
 from lipnet.classifiers.task import FeatureTask
+from lipnet.classifiers.tree_files import TreeEnsemble
 from lipnet.core.seeds import derive
 from lipnet.core.settings import Name, Settings, parse, pick, seed_of
 from lipnet.evaluation.predictions import FoldOutput
@@ -71,6 +72,19 @@ class TreeTask(FeatureTask):
     settings: TreeSettings
 
 
+@dataclass(frozen=True)
+class TreeResult:
+    """Output of training trees on one fold.
+
+    Attributes:
+        model: the trees.
+        output: the most probable classes, and the probabilities.
+    """
+
+    model: TreeEnsemble
+    output: FoldOutput
+
+
 def settings_of(params: dict[str, Any]) -> TreeSettings:
     """Section ``train_trees``."""
     return parse(TreeSettings, pick(params, "train_trees"), "train_trees")
@@ -86,7 +100,7 @@ def task_of(params: dict[str, Any], name: str, data: Particles, fold: Fold) -> T
     )
 
 
-def train_fold(task: TreeTask) -> FoldOutput:
+def train_fold(task: TreeTask) -> TreeResult:
     """Train on one fold's training rows and predict its test rows.
 
     Boosting becomes overconfident with many rounds. So the number of rounds is the one with the lowest log loss on
@@ -97,9 +111,17 @@ def train_fold(task: TreeTask) -> FoldOutput:
     """
     task.check_finite()
     x, y = task.features[task.train], task.labels[task.train]
-    model = (_forest(task) if task.kind == "forest" else _boosted(task, best_rounds(task))).fit(x, y)
+    names = list(task.names)
+    model: HistGradientBoostingClassifier | RandomForestClassifier
+    if task.kind == "forest":
+        model = _forest(task).fit(x, y)
+        kept = tree_files.of_forest(model, names)
+    else:
+        model = _boosted(task, best_rounds(task)).fit(x, y)
+        kept = tree_files.of_boosted(model, names)
     probabilities = _of_all_classes(model.predict_proba(task.features[task.test]), model.classes_, task)
-    return FoldOutput(probabilities.argmax(axis=1), probabilities, natural_prior(y, probabilities.shape[1]))
+    prior = natural_prior(y, probabilities.shape[1])
+    return TreeResult(kept, FoldOutput(probabilities.argmax(axis=1), probabilities, prior))
 
 
 def best_rounds(task: TreeTask) -> int:

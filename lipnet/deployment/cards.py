@@ -4,20 +4,34 @@ from collections.abc import Mapping
 from typing import Any
 
 from lipnet.core.settings import pick
+from lipnet.deployment.rules import Rules
 from lipnet.deployment.runs import PipelineRun
 from lipnet.evaluation import measures
 from lipnet.evaluation.formatting import markdown_table, mean_with_sd
 
-SECTIONS = ("seed", "source", "crop", "split", "balance", "augment", "train_cnn", "train_svm", "features", "decide")
+SECTIONS = (
+    "seed",
+    "source",
+    "crop",
+    "split",
+    "balance",
+    "augment",
+    "train_cnn",
+    "train_svm",
+    "train_trees",
+    "features",
+    "decide",
+)
 NONE_OF_CLASS = {"particles": 0, "groups": 0}  # counts of a class that has no particles
 
 
-def card_of(run: PipelineRun, files: list[str]) -> dict[str, Any]:
+def card_of(run: PipelineRun, files: list[str], rules: Rules) -> dict[str, Any]:
     """Content of the card, ready for JSON.
 
     Args:
         run: the exported run.
         files: names of the model files.
+        rules: content of rules.json.
     """
     architecture = pick(run.params, "model")
     return {
@@ -25,6 +39,9 @@ def card_of(run: PipelineRun, files: list[str]) -> dict[str, Any]:
         "classes": run.classes,
         "architecture": architecture,
         "files": files,
+        "recommended": {"classifier": rules.recommended, "reason": rules.reason},
+        "rules": list(rules.rules),
+        "left_out": rules.left_out,
         "data": run.counts,
         "settings": {
             "network": pick(run.params, "networks", architecture),
@@ -69,11 +86,15 @@ def mean_and_sd(measure: Mapping[str, float | None]) -> str:
 def _heading(card: dict[str, Any]) -> list[str]:
     changed = card["changed_since_run"]
     return [
-        f"# {card['problem']}: {card['architecture']} and SVMs",
+        f"# {card['problem']}: {card['architecture']}, SVMs and trees",
         "",
         *([f"**Out of date.** Changed since the models were trained: {'; '.join(changed)}.", ""] if changed else []),
         f"Classes: {', '.join(card['classes'])}. Use: `lipnet predict FOLDER INPUT --to out.csv`.",
         "",
+        f"{card['recommended']['reason']} `lipnet predict` uses it unless `--classifier NAME` selects another one.",
+        "",
+        *(f"- not exported: {name}: {reason}" for name, reason in card["left_out"].items()),
+        *([""] if card["left_out"] else []),
     ]
 
 
@@ -103,8 +124,8 @@ def _measures(card: dict[str, Any]) -> list[str]:
         "## Measures",
         "",
         "Mean ± standard deviation over folds; each fold was measured on particles that its model was not trained on.",
-        "`cnn` predicts the class with the largest probability of the network. `lipnet predict` first shifts the",
-        "probabilities to the natural class shares, as decision rules with `shift: 1.0` do.",
+        "`cnn` predicts the class with the largest probability of the network, which was trained on balanced classes.",
+        "Every name below can be given to `lipnet predict --classifier`, except for those that were not exported.",
         "",
         *markdown_table(["classifier", *map(measures.plain_words, overall)], rows),
         "",

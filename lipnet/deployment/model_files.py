@@ -132,11 +132,15 @@ class Description(Settings):
 
 @dataclass(frozen=True)
 class Model:
-    """A checked model file: its name, its description, and its session in ONNX Runtime."""
+    """A checked model file: its name, its description, and its session in ONNX Runtime.
+
+    ``views``: predict the mean over the eight views of a particle: four rotations of the image, each also mirrored.
+    """
 
     name: str
     description: Description
     session: Any
+    views: bool = False
 
     def probabilities(self, feeds: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
         """Probabilities of n particles as the model computes them, shape (n, K).
@@ -147,6 +151,10 @@ class Model:
         Raises:
             InputError: the output of the model is not probabilities.
         """
+        views = _views(feeds) if self.views else [feeds]
+        return np.mean([self._run(view) for view in views], axis=0)
+
+    def _run(self, feeds: dict[str, NDArray[Any]]) -> NDArray[np.float64]:
         n = len(next(iter(feeds.values())))
         parts = [
             self.session.run([PROBABILITIES], {name: values[start : start + BATCH] for name, values in feeds.items()})
@@ -162,6 +170,38 @@ class Model:
         return probabilities
 
 
+def _views(feeds: dict[str, NDArray[Any]]) -> list[dict[str, NDArray[Any]]]:
+    """The same particles in eight views; only images, which have four axes, differ."""
+    turned = [
+        {name: np.rot90(values, turns, axes=(1, 2)) if values.ndim == 4 else values for name, values in feeds.items()}
+        for turns in range(4)
+    ]
+    return turned + [{name: v[:, :, ::-1] if v.ndim == 4 else v for name, v in view.items()} for view in turned]
+
+
+def group(path: Path) -> dict[str, list[Model]]:
+    """Read all models of a file or folder, by classifier.
+
+    Raises:
+        InputError: the path does not exist, or a file is not a model of lipnet.
+    """
+    models = dict[str, list[Model]]()
+    for file in _files(path):
+        model = _read(file)
+        models.setdefault(model.description.classifier, []).append(model)
+    return models
+
+
+def together(models: Sequence[Model]) -> list[Model]:
+    """The models of one classifier in the order of their folds.
+
+    Raises:
+        InputError: the models do not belong together.
+    """
+    _check_alike(models)
+    return sorted(models, key=lambda model: model.description.fold)
+
+
 def read_models(path: Path, classifier: str | None) -> list[Model]:
     """Read the models of one classifier, in the order of their folds.
 
@@ -170,17 +210,18 @@ def read_models(path: Path, classifier: str | None) -> list[Model]:
         classifier: name of the classifier; None selects the network, or the only classifier if there is no network.
 
     Raises:
-        InputError: the path does not exist, a file is not a model of lipnet, the classifier is ambiguous or unknown, or
-            the models do not belong together.
+        InputError: as for ``group`` and ``together``, or the classifier is ambiguous or unknown.
     """
-    models = [_read(file) for file in _files(path)]
-    names = {model.description.classifier for model in models}
-    wanted = classifier or (NETWORK if NETWORK in names else min(names))
-    if wanted not in names or (classifier is None and wanted != NETWORK and len(names) > 1):
-        raise InputError(f"{path}: choose a classifier with --classifier; available: {', '.join(sorted(names))}")
-    chosen = [model for model in models if model.description.classifier == wanted]
-    _check_alike(chosen)
-    return sorted(chosen, key=lambda model: model.description.fold)
+    models = group(path)
+    wanted = classifier or (NETWORK if NETWORK in models else min(models))
+    if wanted not in models or (classifier is None and wanted != NETWORK and len(models) > 1):
+        raise unknown(path, sorted(models))
+    return together(models[wanted])
+
+
+def unknown(path: Path, names: Sequence[str]) -> InputError:
+    """The error for a classifier that is not among the available names."""
+    return InputError(f"{path}: choose a classifier with --classifier; available: {', '.join(names)}")
 
 
 def _files(path: Path) -> list[Path]:

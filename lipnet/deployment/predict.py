@@ -11,7 +11,9 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lipnet.core.errors import InputError
+from lipnet.deployment import rules
 from lipnet.deployment.model_files import Description, FeatureInput, ImageInput, Model, priors
+from lipnet.deployment.rules import FoldRule
 from lipnet.evaluation.posteriors import shift_prior, unsmooth
 from lipnet.evaluation.predictions import PROBABILITY
 from lipnet.samples import crops, features, particles
@@ -49,7 +51,7 @@ def predict_batch(
     Args:
         task: a task of the input.
         read: function that reads the particles of a task.
-        models: models of one classifier, at least one.
+        models: models of one problem, at least one.
         pixel_size_nm: pixel size of particles for which the input has none.
         with_features: measure features even if no model needs them.
 
@@ -67,13 +69,18 @@ def predict_batch(
     if pixel_size_nm is not None:
         known["pixel_size_nm"] = known["pixel_size_nm"].fillna(pixel_size_nm)
     table = None
-    if with_features or any(isinstance(item, FeatureInput) for item in description.inputs.values()):
+    inputs = [item for model in models for item in model.description.inputs.values()]
+    if with_features or any(isinstance(item, FeatureInput) for item in inputs):
         given = pd.DataFrame([item.features for item in accepted])
         measured = features.measure_all(store, description.measures)
         measured = features.with_given(measured, given, known["pixel_size_nm"].to_numpy())
         table = pd.concat([known[["height_px", "width_px"]], measured], axis=1)
-    feeds = {name: _feed(item, store, known, table) for name, item in description.inputs.items()}
-    probabilities = np.stack([model.probabilities(feeds) for model in models])
+    tensors = {item.model_dump_json(): item for item in inputs}
+    made = {key: _feed(item, store, known, table) for key, item in tensors.items()}
+    feeds = [
+        {name: made[item.model_dump_json()] for name, item in model.description.inputs.items()} for model in models
+    ]
+    probabilities = np.stack([model.probabilities(of_model) for model, of_model in zip(models, feeds, strict=True)])
     return PredictedBatch(known, table if with_features else None, probabilities, rejected)
 
 
@@ -132,29 +139,35 @@ def shift(
 
 
 def ensemble_table(
-    probabilities: NDArray[np.float64], ids: Sequence[str], classes: Sequence[str], abstain_below: float
+    probabilities: NDArray[np.float64],
+    ids: Sequence[str],
+    classes: Sequence[str],
+    abstain_below: float,
+    costs: NDArray[np.float64] | None = None,
 ) -> pd.DataFrame:
     """Prediction of an ensemble for n particles, one row per particle.
 
     Args:
-        probabilities: probabilities of each model, shape (n_models, n, K).
+        probabilities: probabilities of each model, or of the rule in each fold, shape (n_models, n, K).
         ids: names of the particles.
         classes: the K class names.
         abstain_below: limit of the probability of the predicted class.
+        costs: of a rule in each fold, shape (n_models, K, K): predict the class of least mean expected cost; None:
+            predict the most probable class.
 
     Returns:
-        Columns id; class, the most probable class by the mean over models; p_<class>, these means; entropy of these
+        Columns id; class, by the mean over models; p_<class>, these means; entropy of these
         means in nats, from 0 to ln K; disagreement, the standard deviation over models of the probability of the
         predicted class, NaN for one model; abstain, 1 if the predicted class is less probable than the limit.
     """
     mean = probabilities.mean(axis=0)
-    predicted = mean.argmax(axis=1)
+    predicted = mean.argmax(axis=1) if costs is None else (probabilities @ costs).mean(axis=0).argmin(axis=1)
     of_predicted = probabilities[:, np.arange(len(predicted)), predicted]
     table = pd.DataFrame({"id": ids, "class": np.array(classes)[predicted]})
     table[[PROBABILITY + name for name in classes]] = np.round(mean, 6)
     table["entropy"] = np.round(entropy(mean), 6)
     table["disagreement"] = np.nan if len(probabilities) == 1 else np.round(of_predicted.std(axis=0), 6)
-    table["abstain"] = (mean.max(axis=1) < abstain_below).astype(int)
+    table["abstain"] = (mean[np.arange(len(predicted)), predicted] < abstain_below).astype(int)
     return table
 
 
@@ -170,6 +183,7 @@ def join(
     prior: NDArray[np.float64] | None,
     strength: float,
     abstain_below: float,
+    of_folds: Sequence[FoldRule] = (),
 ) -> pd.DataFrame:
     """Table of all batches: the columns of ``ensemble_table``, followed by the features if they were wanted.
 
@@ -178,16 +192,21 @@ def join(
 
     Args:
         batches: results, at least one of them with a particle.
-        models: models of one classifier.
-        prior: as in ``shift``.
-        strength: as in ``shift``.
+        models: models of one classifier, or of all classifiers that a rule uses.
+        prior: as in ``shift``, or as in ``rules.apply``.
+        strength: as in ``shift``; a rule does not use it.
         abstain_below: as in ``ensemble_table``.
+        of_folds: the rule in each fold; empty: no rule.
     """
     filled = [batch for batch in batches if len(batch.known)]
     probabilities = np.concatenate([batch.probabilities for batch in filled], axis=1)
-    shifted = shift(probabilities, models, prior, strength)
+    costs = None
+    if of_folds:
+        shifted, costs = rules.apply(probabilities, models, of_folds, prior)
+    else:
+        shifted = shift(probabilities, models, prior, strength)
     ids = [name for batch in filled for name in batch.known["id"]]
-    table = ensemble_table(shifted, ids, models[0].description.classes, abstain_below)
+    table = ensemble_table(shifted, ids, models[0].description.classes, abstain_below, costs)
     measured = [batch.features for batch in filled if batch.features is not None]
     return pd.concat([table, pd.concat(measured, ignore_index=True)], axis=1) if measured else table
 
@@ -213,14 +232,18 @@ def notes(batches: Sequence[PredictedBatch], description: Description) -> list[s
 
 
 def summarise(
-    table: pd.DataFrame, rejected: Sequence[Rejected], models: Sequence[Model], messages: Sequence[str]
+    table: pd.DataFrame,
+    rejected: Sequence[Rejected],
+    models: Sequence[Model],
+    messages: Sequence[str],
+    classifier: str | None = None,
 ) -> dict[str, Any]:
-    """Summary of classified and rejected particles, ready for JSON."""
+    """Summary of classified and rejected particles, ready for JSON; ``classifier`` names the rule, if there is one."""
     description = models[0].description
     counts = table["class"].value_counts()
     return {
         "problem": description.problem,
-        "classifier": description.classifier,
+        "classifier": classifier or description.classifier,
         "models": [model.name for model in models],
         "particles": len(table),
         "classes": {name: int(counts.get(name, 0)) for name in description.classes},

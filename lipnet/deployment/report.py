@@ -25,6 +25,7 @@ from lipnet.core.settings import pick
 from lipnet.deployment import label_errors
 from lipnet.deployment.cards import NONE_OF_CLASS, limits_of, mean_and_sd
 from lipnet.deployment.predict import entropy
+from lipnet.deployment.recommendation import recommend
 from lipnet.deployment.runs import Evidence, PipelineRun
 from lipnet.evaluation import measures, metrics
 from lipnet.evaluation.predictions import Predictions
@@ -61,6 +62,7 @@ def make_report(run: PipelineRun, evidence: Evidence) -> tuple[str, pd.DataFrame
     content = {
         **_origin(run),
         **_summary(run, evidence.predictions[best], summary, best, len(errors)),
+        "recommended": recommend(run, folds).reason,
         **_tables(run, summary, best),
         "matrices": [_matrix(name, item) for name, item in evidence.predictions.items()],
         "pictures": _pictures(run, evidence, folds),

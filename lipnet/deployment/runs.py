@@ -41,11 +41,13 @@ class PipelineRun:
     """The outputs of a finished run of the pipeline for one problem.
 
     Attributes:
+        root: folder of the pipeline.
         problem: name of the problem.
         classes: the K class names.
         params: params.yaml, with its recipe applied.
-        models: folder that holds cnn/ and svm/<name>/.
+        models: folder that holds cnn/, svm/<name>/ and trees/<name>/.
         table: the particle table, one row per particle.
+        folds: all folds of all repeats.
         training_priors: class shares that the probabilities of the network of each fold are for, shape (n_folds, K);
             folds are counted over all repeats.
         natural_priors: class shares among the training particles of each fold, shape (n_folds, K).
@@ -55,11 +57,13 @@ class PipelineRun:
         changed: what changed since the run (``changes_since_run``).
     """
 
+    root: Path
     problem: str
     classes: list[str]
     params: dict[str, Any]
     models: Path
     table: pd.DataFrame
+    folds: Sequence[Fold]
     training_priors: NDArray[np.float64]
     natural_priors: NDArray[np.float64]
     counts: dict[str, Any]
@@ -110,11 +114,13 @@ def read_run(root: Path, problem: str, stale: bool = False) -> PipelineRun:
     if own.empty:
         raise InputError(f"{where}: no metrics of '{problem}'; list it in `problems` and run `dvc repro`")
     return PipelineRun(
+        root=root,
         problem=problem,
         classes=data.classes,
         params=params,
         models=root / "data/models" / problem,
         table=data.table,
+        folds=folds,
         training_priors=_training_priors(root / f"data/priors/{problem}/{NETWORK}.csv", folds, data.classes),
         natural_priors=np.array([natural_prior(data.labels[fold.train], n_classes) for fold in folds]),
         counts=read_json(root / f"metrics/ingest/{problem}/counts.json"),
@@ -213,6 +219,20 @@ def _training_priors(path: Path, folds: Sequence[Fold], classes: Sequence[str]) 
     if sorted(network.index) != places:
         raise InputError(f"{path}: the priors of '{NETWORK}' are not those of the folds of the run; run `dvc repro`")
     return network.sort_index()[columns].to_numpy(dtype=np.float64)
+
+
+def read_scores(run: PipelineRun) -> pd.DataFrame:
+    """Every measure of every classifier in every fold, as ``metrics.fold_table`` with a column classifier.
+
+    Raises:
+        InputError: the table is missing or damaged, or lacks the problem.
+    """
+    path = run.root / "metrics/per_fold.csv"
+    table = files.read_table(path)
+    own = table[table["problem"] == run.problem] if "problem" in table else table[:0]
+    if not len(own):
+        raise InputError(f"{path}: no scores of '{run.problem}'; list it in `problems` and run `dvc repro`")
+    return own.drop(columns="problem")
 
 
 def read_predictions(root: Path, problem: str) -> dict[str, Predictions]:

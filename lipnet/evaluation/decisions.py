@@ -10,7 +10,7 @@ scores of the training rows, and no label of a test row.
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Annotated, Self
+from typing import Annotated, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -104,22 +104,62 @@ class Rule:
             natural: prior of the training rows, shape (K,).
             inner: scores of training rows to fit on; required if the rule is calibrated or tuned.
         """
+        return self.apply_fit(posteriors, natural, self.fit(posteriors[0].prior, natural, inner) if inner else Fit())
+
+    def fit(self, first: NDArray[np.float64], natural: NDArray[np.float64], inner: InnerScores) -> "Fit":
+        """Fit what the rule asks for.
+
+        Args:
+            first: prior of the first classifier, shape (K,).
+            natural: prior of the training rows, shape (K,).
+            inner: scores of training rows to fit on.
+        """
         # Imported here because it is slow to import and most rules fit nothing.
         from lipnet.evaluation import calibration
 
-        test, held_out, labels = _average(posteriors, natural), np.empty((0, len(natural))), np.empty(0, np.int64)
-        if inner:
-            held_out, labels = np.concatenate([_average(part, natural) for part in inner.parts]), inner.labels
+        held_out, fitted = np.concatenate([_average(part, natural) for part in inner.parts]), Fit()
         if self.calibrated:
-            fitted = calibration.fit_temperature(held_out, labels)
-            test, held_out = (calibration.apply_temperature(some, *fitted) for some in (test, held_out))
-        wanted = natural if self.prior is None else self.prior
-        goal = posteriors[0].prior ** (1 - self.shift) * wanted**self.shift
-        test, held_out = (shift_prior(some, natural, goal, 1.0) for some in (test, held_out))
+            fitted = Fit(*calibration.fit_temperature(held_out, inner.labels))
         if self.tuned:
-            offsets = calibration.fit_offsets(held_out, labels, self.recall)
-            test, goal = calibration.apply_offsets(test, offsets), goal * np.exp(offsets)
+            shifted = shift_prior(fitted.calibrate(held_out), natural, self._goal(first, natural), 1.0)
+            fitted = fitted._replace(offsets=calibration.fit_offsets(shifted, inner.labels, self.recall))
+        return fitted
+
+    def apply_fit(self, posteriors: Sequence[Posterior], natural: NDArray[np.float64], fitted: "Fit") -> FoldOutput:
+        """As ``apply``, with what ``fit`` returned."""
+        goal = self._goal(posteriors[0].prior, natural)
+        test = shift_prior(fitted.calibrate(_average(posteriors, natural)), natural, goal, 1.0)
+        if fitted.offsets is not None:
+            from lipnet.evaluation import calibration
+
+            test, goal = calibration.apply_offsets(test, fitted.offsets), goal * np.exp(fitted.offsets)
         return FoldOutput(least_cost(test, self.costs), test, goal / goal.sum())
+
+    def _goal(self, first: NDArray[np.float64], natural: NDArray[np.float64]) -> NDArray[np.float64]:
+        wanted = natural if self.prior is None else self.prior
+        return first ** (1 - self.shift) * wanted**self.shift
+
+
+class Fit(NamedTuple):
+    """What a rule fitted on inner scores: temperature and bias of a calibrated rule, offsets of a tuned one.
+
+    Attributes:
+        temperature: see ``calibration.fit_temperature``.
+        bias: shape (K,); None: the rule is not calibrated.
+        offsets: shape (K,); None: the rule is not tuned.
+    """
+
+    temperature: float = 1.0
+    bias: NDArray[np.float64] | None = None
+    offsets: NDArray[np.float64] | None = None
+
+    def calibrate(self, probabilities: NDArray[np.float64]) -> NDArray[np.float64]:
+        """Calibrated probabilities, shape (n, K)."""
+        if self.bias is None:
+            return probabilities
+        from lipnet.evaluation import calibration
+
+        return calibration.apply_temperature(probabilities, self.temperature, self.bias)
 
 
 def _average(posteriors: Sequence[Posterior], natural: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -128,7 +128,7 @@ def _trees(kind: trees.Kind, data: Data, fold: int, seed: int) -> FoldOutput:
         }
     )
     task = trees.TreeTask(data.labels, data.groups, train, test, seed, data.features, QUADRANTS, kind, settings)
-    return trees.train_fold(task)
+    return trees.train_fold(task).output
 
 
 QUADRANTS = [f"quadrant{number}" for number in range(4)]

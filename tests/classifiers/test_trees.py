@@ -10,8 +10,10 @@ from numpy.testing import assert_allclose, assert_array_equal
 from pydantic import ValidationError
 from threadpoolctl import threadpool_limits
 
-from lipnet.classifiers.trees import TreeSettings, TreeTask, best_rounds, train_fold
+from lipnet.classifiers import trees
+from lipnet.classifiers.trees import TreeSettings, TreeTask, best_rounds
 from lipnet.core.errors import InputError
+from lipnet.evaluation.predictions import FoldOutput
 
 KINDS = pytest.mark.parametrize("kind", ["boosted", "forest"])
 CENTRES = np.array([[0, 0, 0, 0], [8, 0, 0, 1], [0, 8, 0, 2], [0, 0, 8, 3]], dtype=float)
@@ -73,6 +75,10 @@ def _uninformative(kind: str, **changes: Any) -> TreeTask:
         test=rows[200:],
         **changes,
     )
+
+
+def train_fold(task: TreeTask) -> FoldOutput:
+    return trees.train_fold(task).output
 
 
 @KINDS

@@ -4,14 +4,25 @@ import json
 from pathlib import Path
 
 from lipnet.deployment.cards import card_of, to_markdown
+from lipnet.deployment.rules import Rules
 from lipnet.deployment.runs import read_run
 from tests.deployment.finished_run import CLASSES, PROBLEM, make_run
+
+RULES = Rules(
+    recommended="cnn_shifted",
+    reason="It is the best.",
+    views=False,
+    rules={},
+    left_out={"head": "the run does not keep it"},
+)
 
 
 def test_the_card_is_json_and_holds_data_settings_measures_and_origin(tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path), PROBLEM)
-    card = json.loads(json.dumps(card_of(run, ["cnn_fold0.onnx"]), allow_nan=False))
+    card = json.loads(json.dumps(card_of(run, ["cnn_fold0.onnx"], RULES), allow_nan=False))
     assert card["classes"] == CLASSES and card["files"] == ["cnn_fold0.onnx"]
+    assert card["recommended"] == {"classifier": "cnn_shifted", "reason": "It is the best."}
+    assert card["left_out"] == RULES.left_out
     assert card["data"]["classes"]["Clear"] == {"particles": 2, "groups": 2}
     assert card["settings"]["network"]["blocks"] == [[2]]
     assert card["settings"]["train_cnn"] == run.params["train_cnn"]
@@ -20,7 +31,9 @@ def test_the_card_is_json_and_holds_data_settings_measures_and_origin(tmp_path: 
 
 
 def test_the_page_shows_means_with_standard_deviations_and_marks_undefined_ones(tmp_path: Path) -> None:
-    page = to_markdown(card_of(read_run(make_run(tmp_path), PROBLEM), ["cnn_fold0.onnx"]))
+    page = to_markdown(card_of(read_run(make_run(tmp_path), PROBLEM), ["cnn_fold0.onnx"], RULES))
+    assert "It is the best. `lipnet predict` uses it" in page
+    assert "- not exported: head: the run does not keep it" in page
     assert "| Dense | 6 | 2 |" in page
     assert "| svm | 0.800 ± 0.010 | 0.700 ± 0.010 | 0.600 ± 0.010 | 0.500 ± 0.010 | 0.900 ± 0.010 |" in page
     assert "| cnn | Clear | 0.500 | undefined | 0.100 ± 0.000 |" in page
@@ -31,11 +44,11 @@ def test_the_page_shows_means_with_standard_deviations_and_marks_undefined_ones(
 def test_a_class_without_particles_has_counts_of_0(tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path), PROBLEM)
     del run.counts["classes"]["Clear"]
-    assert "| Clear | 0 | 0 |" in to_markdown(card_of(run, []))
+    assert "| Clear | 0 | 0 |" in to_markdown(card_of(run, [], RULES))
 
 
 def test_artificial_particles_are_the_first_limit(tmp_path: Path) -> None:
     run = read_run(make_run(tmp_path), PROBLEM)
-    assert "artificial" not in " ".join(card_of(run, [])["limits"])
+    assert "artificial" not in " ".join(card_of(run, [], RULES)["limits"])
     run.params["source"]["kind"] = "artificial"
-    assert "artificial particles only" in card_of(run, [])["limits"][0]
+    assert "artificial particles only" in card_of(run, [], RULES)["limits"][0]

@@ -2,7 +2,6 @@
 
 import json
 import os
-import shutil
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -25,15 +24,19 @@ from lipnet.classifiers.networks.architecture import ModelOptions, build
 from lipnet.classifiers.networks.prediction import predict
 from lipnet.classifiers.networks.settings import NetworkSettings, RegularisationSettings
 from lipnet.classifiers.svm import SvmResult, SvmSettings, SvmTask, train_fold
+from lipnet.classifiers.svm_files import SvmCard, parse_model
 from lipnet.core.errors import InputError
 from lipnet.core.settings import read_params
 from lipnet.deployment import export
-from lipnet.deployment.export import SvmCard, load_on_tensorflow, network, parse_model, svm
+from lipnet.deployment.graphs.networks import load_on_tensorflow, network
+from lipnet.deployment.graphs.svms import svm
 from lipnet.deployment.model_files import Model, read_models
 from lipnet.deployment.runs import read_run
 from lipnet.samples.crops import to_grey
 from tests.deployment.finished_run import CLASSES as CLASSES_OF_RUN
 from tests.deployment.finished_run import PROBLEM, SVMS, make_run, write
+from tests.deployment.node import install
+from tests.deployment.node import labels as labels_in_node
 from tests.deployment.onnx_models import IMAGE, description, features_of
 
 # Keras writes weights through a deprecated interface of NumPy.
@@ -45,7 +48,6 @@ NETWORKS = {name: read_params(ROOT / "params.yaml")["networks"][name] for name i
 N = 1000
 PLAIN = {"dropout_block": 0.25, "dropout_dense": 0.5, "dropout_decay": 1.0, "weight_decay": 0.0, "batch_norm": False}
 CLASSES = ["A", "B", "C", "D", "E"]
-NODE = ROOT / "tests" / "node"
 
 
 @pytest.fixture(autouse=True)
@@ -131,6 +133,33 @@ def test_networks_that_are_not_of_the_thesis_are_exported(row: dict[str, Any], t
     assert_allclose(probabilities, predict(model, pixels), rtol=0, atol=1e-5)
 
 
+def _joined() -> tuple[bytes, dict[str, NDArray[Any]], NDArray[np.float64]]:
+    """The ONNX file of a network with joined features, its inputs, and the probabilities of Keras."""
+    row = {"size_px": 8, "blocks": [[4], [4]], "halve": "pool", "top": "dense", "dense_units": 5}
+    keras.utils.set_random_seed(0)
+    options = ModelOptions(RegularisationSettings.model_validate(PLAIN), 0.5, n_features=20, feature_units=6)
+    model, (features, _) = build(NetworkSettings.model_validate(row), 3, options), _clusters(3, N)
+    model.get_layer("standardised").adapt(features.astype(np.float32))
+    for weights in model.trainable_weights:
+        weights.assign(weights * 2)
+    pixels = _pixels(8)
+    inputs = {"image": {**IMAGE, "size_px": 8}, **features_of(*(f"x{number}" for number in range(20)))}
+    said = description(classes=CLASSES[:3], inputs=inputs, **_priors(3))
+    expected = predict(model, pixels, features)
+    return network(model, said), {"image": to_grey(pixels), "features": features}, expected
+
+
+def test_a_network_with_joined_features_predicts_the_same_in_onnx_runtime_in_keras_and_in_node(
+    node: Path, tmp_path: Path
+) -> None:
+    content, feeds, expected = _joined()
+    exported = _opened(content, tmp_path)
+    assert_allclose(exported.probabilities(feeds), expected, rtol=0, atol=1e-5)
+    assert len(set(expected.argmax(axis=1))) == 3
+    assert labels_in_node(node, tmp_path / "model.onnx", feeds) == expected.argmax(axis=1).tolist()
+    assert _joined()[0] == content
+
+
 def test_bytes_depend_on_the_model_alone_and_not_on_what_was_exported_before() -> None:
     row = {"size_px": 8, "blocks": [[4], [4]], "halve": "pool", "top": "dense", "dense_units": 5}
     model = _built(row)
@@ -155,7 +184,7 @@ def test_the_choice_of_the_backend_does_not_outlast_the_import(monkeypatch: pyte
 
 def test_export_starts_keras_on_tensorflow_whatever_the_environment_says() -> None:
     """In a process of its own: this process has already imported Keras."""
-    load = "from pathlib import Path; from lipnet.deployment.export import load_on_tensorflow as load"
+    load = "from pathlib import Path; from lipnet.deployment.graphs.networks import load_on_tensorflow as load"
     code = f"{load}; load(Path('none.json'), Path('none.h5'))"
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
@@ -189,7 +218,7 @@ def _trained(n_classes: int) -> tuple[SvmTask, SvmResult]:
         groups=np.arange(N + 300),
         train=np.arange(300),
         test=np.arange(300, N + 300),
-        settings=SvmSettings.model_validate({**settings, "calibration_folds": 3, "cache_mb": 10}),
+        settings=SvmSettings.model_validate({**settings, "calibration_folds": 3, "library": "libsvm", "cache_mb": 10}),
         seed=1,
     )
     return task, train_fold(task)
@@ -262,40 +291,14 @@ def test_an_svm_that_was_not_trained_on_every_class_is_refused() -> None:
 
 @pytest.fixture(scope="module")
 def node(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the script and an installed onnxruntime-node."""
-    folder = tmp_path_factory.mktemp("node")
-    for file in NODE.iterdir():
-        shutil.copy(file, folder)
-    install = [
-        "npm",
-        "install",
-        "--ignore-scripts",
-        "--no-audit",
-        "--no-fund",
-        "--silent",
-    ]  # the scripts of the package download CUDA
-    if not (shutil.which("node") and shutil.which("npm")):
-        pytest.skip("Node is not installed")
-    if subprocess.run(install, cwd=folder, capture_output=True, check=False).returncode:
-        pytest.skip("npm cannot install onnxruntime-node")
-    return folder
-
-
-def _labels_in_node(node: Path, model: Path, name: str, values: NDArray[Any]) -> list[int]:
-    (node / "values").write_bytes(values.tobytes())
-    shape = ",".join(map(str, values.shape))
-    done = subprocess.run(
-        ["node", "labels.mjs", str(model), name, "values", shape], cwd=node, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    return json.loads(done.stdout)
+    return install(tmp_path_factory.mktemp("node"))
 
 
 @pytest.mark.parametrize("name", NETWORKS)
 def test_node_predicts_the_same_class_of_every_particle_as_a_network(name: str, node: Path, tmp_path: Path) -> None:
     content, pixels, expected = _exported(name)
     (tmp_path / "model.onnx").write_bytes(content)
-    labels = _labels_in_node(node, tmp_path / "model.onnx", "image", to_grey(pixels))
+    labels = labels_in_node(node, tmp_path / "model.onnx", {"image": to_grey(pixels)})
     assert labels == expected.argmax(axis=1).tolist()
 
 
@@ -305,7 +308,7 @@ def test_node_predicts_the_same_class_of_every_particle_as_an_svm(n_classes: int
     libsvm = parse_model(result.model, tmp_path / "fold0.svm")
     content = svm(libsvm, SvmCard.model_validate(result.card), _of_svm(task, n_classes))
     (tmp_path / "model.onnx").write_bytes(content)
-    labels = _labels_in_node(node, tmp_path / "model.onnx", "features", task.features[task.test])
+    labels = labels_in_node(node, tmp_path / "model.onnx", {"features": task.features[task.test]})
     assert labels == result.output.probabilities.argmax(axis=1).tolist()
 
 

@@ -16,11 +16,12 @@ import yaml
 
 from lipnet.classifiers.networks import checkpoints
 from lipnet.classifiers.networks.weights import load
+from lipnet.classifiers.svm_files import SvmCard, parse_model
 from lipnet.core import files
 from lipnet.core.dvc_lock import check
 from lipnet.core.errors import InputError
 from lipnet.core.settings import read_params
-from lipnet.deployment.export import SvmCard, parse_model, svm
+from lipnet.deployment.graphs.svms import svm
 from tests.deployment.onnx_models import description, features_of
 
 ROOT = Path(__file__).parents[2]

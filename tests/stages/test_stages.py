@@ -71,7 +71,7 @@ PATHS = {
         "history",
     ],
     train_svm: ["table", "folds", "svm_models", "predictions/svm", "priors/svm.csv"],
-    train_trees: ["table", "folds", "predictions/trees", "priors/trees.csv"],
+    train_trees: ["table", "folds", "models/trees", "predictions/trees", "priors/trees.csv"],
     score_inner: ["table", "crops", "folds", "scores"],
     decide: ["table", "folds", "predictions", "priors", "scores", "decisions", "choices"],
 }
