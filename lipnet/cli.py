@@ -7,7 +7,7 @@ starts fast and does not need the libraries of other commands.
 
 import json
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,7 +16,12 @@ import typer
 from lipnet.core.errors import InputError
 
 if TYPE_CHECKING:
-    from lipnet.deployment.model_files import Description
+    from pandas import DataFrame
+
+    from lipnet.deployment.model_files import Description, Model
+    from lipnet.deployment.predict import PredictedBatch
+    from lipnet.sources.micrograph_rows import Target
+    from lipnet.sources.rows import Rejected, Source
 
 THREADS = 2  # threads for prediction; more threads would wait for the lock of the Python interpreter
 
@@ -33,6 +38,24 @@ Classifier = Annotated[
     str | None, typer.Option(help="cnn or the name of an SVM; default: cnn, or the only classifier of MODEL")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print the summary as JSON")]
+Input = Annotated[
+    Path,
+    typer.Argument(
+        metavar="INPUT",
+        help="folder of images, table in the format of particles.csv, or micrograph with a label mask",
+    ),
+]
+Masks = Annotated[
+    Path | None,
+    typer.Option(help="folder of masks with the same names as the images, or label mask of the micrograph"),
+]
+PaddingPx = Annotated[
+    int | None,
+    typer.Option(min=0, help="width of the surrounding in images of single particles, or to cut out of micrographs"),
+]
+PixelSizeNm = Annotated[
+    float | None, typer.Option(min=1e-6, help="pixel size of particles for which the input has none")
+]
 
 
 def main() -> None:
@@ -52,27 +75,11 @@ def main() -> None:
 @app.command()
 def predict(
     model: ModelPath,
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="INPUT",
-            help="folder of images, table in the format of particles.csv, or micrograph with a label mask",
-        ),
-    ],
+    source: Input,
     to: Annotated[Path, typer.Option(help="CSV file to write")],
-    masks: Annotated[
-        Path | None,
-        typer.Option(help="folder of masks with the same names as the images, or label mask of the micrograph"),
-    ] = None,
-    padding_px: Annotated[
-        int | None,
-        typer.Option(
-            min=0, help="width of the surrounding in images of single particles, or to cut out of micrographs"
-        ),
-    ] = None,
-    pixel_size_nm: Annotated[
-        float | None, typer.Option(min=1e-6, help="pixel size of particles for which the input has none")
-    ] = None,
+    masks: Masks = None,
+    padding_px: PaddingPx = None,
+    pixel_size_nm: PixelSizeNm = None,
     classifier: Classifier = None,
     shift: Annotated[
         float,
@@ -85,18 +92,17 @@ def predict(
         float, typer.Option(min=0, max=1, help="flag particles whose predicted class is less probable than this")
     ] = 0.0,
     features: Annotated[bool, typer.Option(help="add the measured features to the table")] = True,
+    viewer: Annotated[
+        Path | None, typer.Option(help="folder to write files for napari, Fiji and QuPath into; for a micrograph")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Classify particles and write a CSV: one row per particle with class, probabilities, entropy and disagreement."""
-    from concurrent.futures import ThreadPoolExecutor
-    from functools import partial
-
-    from tqdm import tqdm
-
     from lipnet.core import files
     from lipnet.deployment.model_files import read_models
-    from lipnet.deployment.predict import join, notes, predict_batch, prior_of, summarise
+    from lipnet.deployment.predict import join, notes, prior_of, summarise
     from lipnet.sources import rows
+    from lipnet.sources.micrograph_rows import MicrographTask
     from lipnet.sources.unlabelled import open_unlabelled
 
     if deployment_prior is not None and shift == 0:
@@ -106,21 +112,53 @@ def predict(
     description = models[0].description
     prior = None if shares is None else prior_of(shares, description.classes)
     opened = open_unlabelled(source, masks, padding_px, _given(description), description.micrographs)
-    work = partial(predict_batch, read=opened.read, models=models, pixel_size_nm=pixel_size_nm, with_features=features)
-    # In threads: Python measures the features of one batch while ONNX Runtime runs the models on another.
-    with ThreadPoolExecutor(THREADS) as pool:
-        n_tasks = len(opened.tasks)
-        batches = list(tqdm(pool.map(work, opened.tasks), "lipnet predict", n_tasks, delay=1, file=sys.stderr))
-    rejected = [*opened.rejected, *(row for batch in batches for row in batch.rejected)]
-    if not any(len(batch.known) for batch in batches):
-        raise InputError(f"{source}: no particle can be used\n{rows.summarise(rejected)}")
+    if viewer is not None and not any(isinstance(task, MicrographTask) for task in opened.tasks):
+        raise InputError(f"{source}: --viewer needs a micrograph with a label mask")
+    batches, rejected = _classify(source, opened, models, pixel_size_nm, features)
     table = join(batches, models, prior, shift, abstain_below)
     files.write_table(to, table)
+    if viewer is not None:
+        _write_viewer(viewer, source, masks, opened.tasks[0].targets, table, description)
     summary = summarise(table, rejected, models, notes(batches, description))
     print(json.dumps(summary, indent=2) if as_json else _in_words(summary, to))
     if rejected:
         found = len(table) + len(rejected)
         raise InputError(f"{len(rejected)} of {found} particles cannot be used\n{rows.summarise(rejected)}")
+
+
+def _classify(
+    source: Path, opened: "Source", models: "Sequence[Model]", pixel_size_nm: float | None, features: bool
+) -> "tuple[list[PredictedBatch], list[Rejected]]":
+    """Predictions of all tasks of an input, and everything that was rejected."""
+    from concurrent.futures import ThreadPoolExecutor
+    from functools import partial
+
+    from tqdm import tqdm
+
+    from lipnet.deployment.predict import predict_batch
+    from lipnet.sources import rows
+
+    work = partial(predict_batch, read=opened.read, models=models, pixel_size_nm=pixel_size_nm, with_features=features)
+    # In threads: Python measures the features of one batch while ONNX Runtime runs the models on another.
+    with ThreadPoolExecutor(THREADS) as pool:
+        n_tasks = len(opened.tasks)
+        batches = list(tqdm(pool.map(work, opened.tasks), "lipnet", n_tasks, delay=1, file=sys.stderr))
+    rejected = [*opened.rejected, *(row for batch in batches for row in batch.rejected)]
+    if not any(len(batch.known) for batch in batches):
+        raise InputError(f"{source}: no particle can be used\n{rows.summarise(rejected)}")
+    return batches, rejected
+
+
+def _write_viewer(
+    folder: Path, image: Path, masks: Path | None, targets: "Sequence[Target]", table: "DataFrame", about: "Description"
+) -> None:
+    from lipnet.core import files
+    from lipnet.deployment.viewer import files_of
+    from lipnet.sources.unlabelled import label_mask_of
+
+    clip_percent = about.micrographs.clip_percent
+    for name, content in files_of(image, label_mask_of(image, masks), targets, table, about.classes, clip_percent):
+        files.write_bytes(folder / name, content)
 
 
 def _shares(text: str) -> dict[str, float]:
@@ -148,6 +186,43 @@ def _in_words(summary: dict[str, Any], to: Path) -> str:
         *(f"note: {note}" for note in summary["notes"]),
     ]
     return "\n".join(lines)
+
+
+@app.command()
+def suggest(
+    model: ModelPath,
+    source: Input,
+    to: Annotated[Path, typer.Option(help="CSV file to write; a contact sheet is written beside it")],
+    n: Annotated[int, typer.Option("-n", min=1, help="number of particles to suggest")] = 50,
+    masks: Masks = None,
+    padding_px: PaddingPx = None,
+    pixel_size_nm: PixelSizeNm = None,
+    classifier: Classifier = None,
+    seed: Annotated[int, typer.Option(min=0, help="decides between particles that are equally useful")] = 0,
+) -> None:
+    """Choose the particles to label next: a table with an empty column for the class, and a contact sheet."""
+    import io
+
+    from lipnet.core import files
+    from lipnet.deployment.model_files import read_models
+    from lipnet.deployment.suggestions import sheet, suggest
+    from lipnet.sources import rows
+    from lipnet.sources.unlabelled import only, open_unlabelled, rows_of
+
+    models = read_models(model, classifier)
+    description = models[0].description
+    opened = open_unlabelled(source, masks, padding_px, _given(description), description.micrographs)
+    batches, rejected = _classify(source, opened, models, pixel_size_nm, features=True)
+    table = suggest(batches, models, n, seed)
+    chosen = only(opened, set(table["id"]))
+    picture, content = sheet([item for task in chosen.tasks for item in chosen.read(task)], table), io.BytesIO()
+    picture.save(content, "PNG")
+    beside = to.with_name(f"{to.stem}_sheet.png")
+    files.write_table(to, rows_of(chosen).merge(table, on="id").set_index("id").loc[table["id"]].reset_index())
+    files.write_bytes(beside, content.getvalue())
+    print(f"{to}: {len(table)} particles to label, most useful first; {beside}: their pictures")
+    if rejected:
+        raise InputError(f"{len(rejected)} particles cannot be used\n{rows.summarise(rejected)}")
 
 
 @app.command()
