@@ -6,8 +6,10 @@ starts fast and does not need the libraries of other commands.
 """
 
 import json
+import subprocess
 import sys
 from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -26,7 +28,6 @@ if TYPE_CHECKING:
 THREADS = 2  # threads for prediction; more threads would wait for the lock of the Python interpreter
 
 app = typer.Typer(
-    help="Use models that the pipeline trained.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -56,6 +57,33 @@ PaddingPx = Annotated[
 PixelSizeNm = Annotated[
     float | None, typer.Option(min=1e-6, help="pixel size of particles for which the input has none")
 ]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        revision = _revision(Path(__file__).parents[1])
+        print(f"lipnet {version('lipnet')}" + (f" ({revision})" if revision else ""))
+        raise typer.Exit
+
+
+def _revision(folder: Path) -> str | None:
+    """Git revision of the code in a folder, with -dirty if files were changed; None if the folder is not a checkout."""
+    if not (folder / ".git").exists():  # an installed copy; a repository around it is not that of lipnet
+        return None
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # no git here, or no commit
+        return None
+
+
+@app.callback()
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="show the version and exit")
+    ] = False,
+) -> None:
+    """Use models that the pipeline trained."""
 
 
 def main() -> None:

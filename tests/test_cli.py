@@ -1,9 +1,12 @@
 """The command lipnet: its output, and the message and exit code for every wrong input."""
 
 import json
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -273,6 +276,17 @@ def test_an_output_that_cannot_be_written_ends_in_one_message(lipnet: Command, m
 def test_a_wrong_command_line_ends_in_exit_code_2(lipnet: Command, words: list[str]) -> None:
     code, _, err = lipnet(*words)
     assert code == 2 and "Usage:" in err
+
+
+def test_the_version_has_the_git_revision_of_a_checkout_only(lipnet: Command, tmp_path: Path) -> None:
+    code, out, _ = lipnet("--version")
+    assert code == 0 and out.startswith(f"lipnet {version('lipnet')}")
+    assert cli._revision(tmp_path) is None  # an installed copy
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    assert cli._revision(tmp_path) is None  # nothing was committed
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]
+    subprocess.run(["git", *identity, "commit", "--quiet", "--allow-empty", "-m", "one"], cwd=tmp_path, check=True)
+    assert re.fullmatch("[0-9a-f]{7,40}", cli._revision(tmp_path) or "")
 
 
 def test_info_shows_the_description_of_a_model(lipnet: Command, models: Path) -> None:
