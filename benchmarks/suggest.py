@@ -1,6 +1,6 @@
 """What to label next, simulated: labels that `lipnet suggest` needs to match labels chosen at random.
 
-    python -m benchmarks.suggest [--folder /work/shared/realdata/em_vesicles] [--runs 8] [--labels 800]
+    python -m benchmarks.suggest [--folder /work/shared/realdata/em_vesicles] [--runs 6] [--labels 600]
 
 Every run hides all labels of em_vesicles except those of 200 particles chosen at random, and holds out a quarter of the
 particles, in whole groups, for testing. Then each strategy chooses 50 particles at a time, and their labels are shown.
@@ -46,7 +46,7 @@ START, ROUND, TEST_PARTS, MODELS = 200, 50, 4, 5
 RANDOM, SUGGEST = "random", "lipnet suggest"
 HIGHEST = {"highest score, near-copies included": "score", "highest entropy only": "uncertainty"}
 STRATEGIES = (RANDOM, SUGGEST, *HIGHEST)
-SHOWN = (200, 300, 400, 600, 800)
+SHOWN = (200, 300, 400, 500, 600)
 NOTE = [
     "Mean ± standard deviation over runs. Runs differ in the first 200 labels and the test part: four parts in turn.",
     "All strategies of a run start from the same labels and are tested on the same particles. The five models of the",
@@ -78,8 +78,8 @@ def main() -> None:
     """Simulate all runs and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--folder", type=Path, default=Path("/work/shared/realdata") / PROBLEM)
-    parser.add_argument("--runs", type=int, default=8)
-    parser.add_argument("--labels", type=int, default=800, help="number of labels at the end of a run")
+    parser.add_argument("--runs", type=int, default=6)
+    parser.add_argument("--labels", type=int, default=600, help="number of labels at the end of a run")
     arguments = parser.parse_args()
     if not arguments.folder.is_dir():
         sys.exit(f"{arguments.folder}: no such folder; skipped")

@@ -136,9 +136,8 @@ def choose(score: Floats, embedding: Floats, n: int, seed: int) -> NDArray[np.in
     novelty, chosen = np.ones(len(pool)), list[int]()
     left = np.ones(len(pool), bool)
     for _ in range(min(n, len(pool))):
-        # The second number decides if all that are left are copies of chosen particles.
-        best = max(np.flatnonzero(left), key=lambda row: (weights[row] * novelty[row], weights[row]))
-        chosen.append(int(best))
+        best = int(np.where(left, weights * novelty, -1).argmax())  # the first, so the highest score, of equal values
+        chosen.append(best)
         left[best] = False
         if typical > 0:
             novelty = np.minimum(novelty, cdist(places, places[[best]])[:, 0] / typical)
