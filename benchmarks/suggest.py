@@ -135,10 +135,16 @@ def all_labels(data: Particles, params: dict[str, Any], run: int) -> float:
 
 
 def ensemble(data: Particles, params: dict[str, Any], labelled: Rows, others: Rows, run: int) -> Floats:
-    """Probabilities of the particles ``others`` by SVMs trained on parts of the labelled rows, (MODELS, n, K)."""
+    """Probabilities of the particles ``others`` by SVMs trained on parts of the labelled rows, (MODELS, n, K).
+
+    Few labels may lack a class; its probability is 0 then.
+    """
     parts = folds.parts(data.labels[labelled], data.groups[labelled], MODELS, derive("models", run))
-    tasks = [svm.task_of(params, "svm", data, Fold(0, 0, 0, labelled[rows], others)) for rows, _ in parts]
-    return np.stack([svm.train_fold(task).output.probabilities for task in tasks])
+    probabilities = np.zeros((len(parts), len(others), len(data.classes)))
+    for number, (rows, _) in enumerate(parts):
+        task = svm.task_of(params, "svm", data, Fold(0, 0, 0, labelled[rows], others))
+        probabilities[number][:, np.unique(task.labels[task.train])] = svm.train_fold(task).output.probabilities
+    return probabilities
 
 
 def macro_f1(true: Rows, probabilities: Floats, n_classes: int) -> float:

@@ -39,6 +39,15 @@ def test_every_round_adds_labels_and_test_particles_are_never_labelled(monkeypat
     assert "400 particles, 8 of them C; 1 runs" in text and "| lipnet suggest |" in text
 
 
+def test_a_class_that_the_labels_lack_has_probability_0() -> None:
+    data, params = _toy(), read_params(ROOT / "params.yaml")
+    params["train_svm"] |= {"library": "scikit-learn", "features": {"svm": ["area_px2"]}}
+    labelled = np.flatnonzero(data.labels != 1)[::3]
+    probabilities = suggest.ensemble(data, params, labelled, np.arange(400), 0)
+    assert probabilities.shape == (suggest.MODELS, 400, 3) and (probabilities[:, :, 1] == 0).all()
+    assert np.allclose(probabilities.sum(axis=2), 1) and probabilities[:, data.labels == 2, 2].mean() > 0.5
+
+
 def test_strategies_choose_what_their_names_say() -> None:
     probabilities = np.array([[[0.9, 0.1], [0.5, 0.5], [0.6, 0.4]]])
     order = suggest.pick_rows("highest entropy only", probabilities, np.array([0.5, 0.5]), np.zeros((3, 1)), 0)
