@@ -54,6 +54,11 @@ NOTE = [
     "measured features, never a test particle.",
     "",
 ]
+READ = [
+    "A test part has few particles of the rarest class, so macro F1 is noisy. The number of labels is that of the first",
+    "round that is good enough, which luck may bring early: compare with the row of random choice.",
+    "",
+]
 
 
 def pick_rows(name: str, probabilities: Floats, prior: Floats, embedding: Floats, seed: int) -> Rows:
@@ -175,7 +180,7 @@ def in_tables(rounds: pd.DataFrame, data: Particles, ceiling: Sequence[float]) -
     last = int(rounds["labels"].max())
     parts += [f"## Labels needed to match {last} random labels of the same run", ""]
     names = ["strategy", "macro F1", "runs that reach it", f"{rarest} found", "runs that reach it"]
-    return [*parts, table(names, [[name, *_labels_needed(rounds, name)] for name in STRATEGIES])]
+    return [*parts, table(names, [[name, *_labels_needed(rounds, name)] for name in STRATEGIES]), *READ]
 
 
 def _cell(rounds: pd.DataFrame, name: str, column: str, labels: int) -> str:
