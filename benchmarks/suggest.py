@@ -55,7 +55,7 @@ NOTE = [
     "",
 ]
 READ = [
-    "A test part has few particles of the rarest class, so macro F1 is noisy. The number of labels is that of the first",
+    "A test part has few particles of the rarest class, so macro F1 is noisy. Counts of labels are those of the first",
     "round that is good enough, which luck may bring early: compare with the row of random choice.",
     "",
 ]
