@@ -6,8 +6,10 @@ starts fast and does not need the libraries of other commands.
 """
 
 import json
+import subprocess
 import sys
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -16,12 +18,12 @@ import typer
 from lipnet.core.errors import InputError
 
 if TYPE_CHECKING:
-    from lipnet.deployment.model_files import Description
+    from pandas import DataFrame
 
-THREADS = 2  # threads for prediction; more threads would wait for the lock of the Python interpreter
+    from lipnet.deployment.model_files import Description
+    from lipnet.sources.micrograph_rows import Target
 
 app = typer.Typer(
-    help="Use models that the pipeline trained.",
     add_completion=False,
     no_args_is_help=True,
     pretty_exceptions_enable=False,
@@ -37,6 +39,51 @@ Stale = Annotated[
     bool, typer.Option("--stale", help="go on if settings, code or data changed since the run; the result says so")
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="print the summary as JSON")]
+Input = Annotated[
+    Path,
+    typer.Argument(
+        metavar="INPUT",
+        help="folder of images, table in the format of particles.csv, or micrograph with a label mask",
+    ),
+]
+Masks = Annotated[
+    Path | None,
+    typer.Option(help="folder of masks with the same names as the images, or label mask of the micrograph"),
+]
+PaddingPx = Annotated[
+    int | None,
+    typer.Option(min=0, help="width of the surrounding in images of single particles, or to cut out of micrographs"),
+]
+PixelSizeNm = Annotated[
+    float | None, typer.Option(min=1e-6, help="pixel size of particles for which the input has none")
+]
+
+
+def _print_version(asked: bool) -> None:
+    if asked:
+        revision = _revision(Path(__file__).parents[1])
+        print(f"lipnet {version('lipnet')}" + (f" ({revision})" if revision else ""))
+        raise typer.Exit
+
+
+def _revision(folder: Path) -> str | None:
+    """Git revision of the code in a folder, with -dirty if files were changed; None if the folder is not a checkout."""
+    if not (folder / ".git").exists():  # an installed copy; a repository around it is not that of lipnet
+        return None
+    command = ["git", "describe", "--always", "--dirty", "--exclude=*"]
+    try:
+        return subprocess.run(command, cwd=folder, capture_output=True, text=True, check=True).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):  # no git here, or no commit
+        return None
+
+
+@app.callback()
+def options(
+    show_version: Annotated[
+        bool, typer.Option("--version", callback=_print_version, is_eager=True, help="show the version and exit")
+    ] = False,
+) -> None:
+    """Use models that the pipeline trained."""
 
 
 def main() -> None:
@@ -56,27 +103,11 @@ def main() -> None:
 @app.command()
 def predict(
     model: ModelPath,
-    source: Annotated[
-        Path,
-        typer.Argument(
-            metavar="INPUT",
-            help="folder of images, table in the format of particles.csv, or micrograph with a label mask",
-        ),
-    ],
+    source: Input,
     to: Annotated[Path, typer.Option(help="CSV file to write")],
-    masks: Annotated[
-        Path | None,
-        typer.Option(help="folder of masks with the same names as the images, or label mask of the micrograph"),
-    ] = None,
-    padding_px: Annotated[
-        int | None,
-        typer.Option(
-            min=0, help="width of the surrounding in images of single particles, or to cut out of micrographs"
-        ),
-    ] = None,
-    pixel_size_nm: Annotated[
-        float | None, typer.Option(min=1e-6, help="pixel size of particles for which the input has none")
-    ] = None,
+    masks: Masks = None,
+    padding_px: PaddingPx = None,
+    pixel_size_nm: PixelSizeNm = None,
     classifier: Classifier = None,
     shift: Annotated[
         float | None,
@@ -93,18 +124,17 @@ def predict(
         float, typer.Option(min=0, max=1, help="flag particles whose predicted class is less probable than this")
     ] = 0.0,
     features: Annotated[bool, typer.Option(help="add the measured features to the table")] = True,
+    viewer: Annotated[
+        Path | None, typer.Option(help="folder to write files for napari, Fiji and QuPath into; for a micrograph")
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Classify particles and write a CSV: one row per particle with class, probabilities, entropy and disagreement."""
-    from concurrent.futures import ThreadPoolExecutor
-    from functools import partial
-
-    from tqdm import tqdm
-
     from lipnet.core import files
     from lipnet.deployment import rules
-    from lipnet.deployment.predict import join, notes, predict_batch, prior_of, summarise
-    from lipnet.sources.rows import summarise as in_words
+    from lipnet.deployment.predict import classify, in_words, join, notes, prior_of, summarise
+    from lipnet.sources import rows
+    from lipnet.sources.micrograph_rows import MicrographTask
     from lipnet.sources.unlabelled import open_unlabelled
 
     if deployment_prior is not None and shift == 0:
@@ -117,21 +147,36 @@ def predict(
     # A prior that the user gives has an effect only if the probabilities are shifted to it.
     strength = shift if shift is not None else (chosen.shift if prior is None else 1.0)
     opened = open_unlabelled(source, masks, padding_px, chosen.given, description.micrographs)
-    work = partial(predict_batch, read=opened.read, models=models, pixel_size_nm=pixel_size_nm, with_features=features)
-    # In threads: Python measures the features of one batch while ONNX Runtime runs the models on another.
-    with ThreadPoolExecutor(THREADS) as pool:
-        n_tasks = len(opened.tasks)
-        batches = list(tqdm(pool.map(work, opened.tasks), "lipnet predict", n_tasks, delay=1, file=sys.stderr))
-    rejected = [*opened.rejected, *(row for batch in batches for row in batch.rejected)]
-    if not any(len(batch.known) for batch in batches):
-        raise InputError(f"{source}: no particle can be used\n{in_words(rejected)}")
+    if viewer is not None and not any(isinstance(task, MicrographTask) for task in opened.tasks):
+        raise InputError(f"{source}: --viewer needs a micrograph with a label mask")
+    batches, rejected = classify(source, opened, models, pixel_size_nm, features, _bar)
     table = join(batches, models, prior, strength, abstain_below, chosen.rules)
     files.write_table(to, table)
+    if viewer is not None:
+        _write_viewer(viewer, source, masks, opened.tasks[0].targets, table, description)
     summary = summarise(table, rejected, models, notes(batches, description), chosen.name)
-    print(json.dumps(summary, indent=2) if as_json else _in_words(summary, to))
+    print(json.dumps(summary, indent=2) if as_json else in_words(summary, to))
     if rejected:
         found = len(table) + len(rejected)
-        raise InputError(f"{len(rejected)} of {found} particles cannot be used\n{in_words(rejected)}")
+        raise InputError(f"{len(rejected)} of {found} particles cannot be used\n{rows.summarise(rejected)}")
+
+
+def _bar(results: Iterable[Any], n: int) -> Iterable[Any]:
+    from tqdm import tqdm
+
+    return tqdm(results, "lipnet", n, delay=1, file=sys.stderr)
+
+
+def _write_viewer(
+    folder: Path, image: Path, masks: Path | None, targets: "Sequence[Target]", table: "DataFrame", about: "Description"
+) -> None:
+    from lipnet.core import files
+    from lipnet.deployment.viewer import files_of
+    from lipnet.sources.unlabelled import label_mask_of
+
+    clip_percent = about.micrographs.clip_percent
+    for name, content in files_of(image, label_mask_of(image, masks), targets, table, about.classes, clip_percent):
+        files.write_bytes(folder / name, content)
 
 
 def _shares(text: str) -> dict[str, float]:
@@ -146,14 +191,41 @@ def _shares(text: str) -> dict[str, float]:
     return shares
 
 
-def _in_words(summary: dict[str, Any], to: Path) -> str:
-    counts = ", ".join(f"{name} {count}" for name, count in summary["classes"].items())
-    lines = [
-        f"{to}: {summary['particles']} particles by {len(summary['models'])} x {summary['classifier']}: {counts}; "
-        f"{summary['abstained']} below the abstention limit",
-        *(f"note: {note}" for note in summary["notes"]),
-    ]
-    return "\n".join(lines)
+@app.command()
+def suggest(
+    model: ModelPath,
+    source: Input,
+    to: Annotated[Path, typer.Option(help="CSV file to write; a contact sheet is written beside it")],
+    n: Annotated[int, typer.Option("-n", min=1, help="number of particles to suggest")] = 50,
+    masks: Masks = None,
+    padding_px: PaddingPx = None,
+    pixel_size_nm: PixelSizeNm = None,
+    classifier: Classifier = None,
+    seed: Annotated[int, typer.Option(min=0, help="decides between particles that are equally useful")] = 0,
+) -> None:
+    """Choose the particles to label next: a table with an empty column for the class, and a contact sheet."""
+    import io
+
+    from lipnet.core import files
+    from lipnet.deployment.predict import classify
+    from lipnet.deployment.rules import read_classifier
+    from lipnet.deployment.suggestions import sheet, suggest
+    from lipnet.sources import rows
+    from lipnet.sources.unlabelled import only, open_unlabelled, rows_of
+
+    models = read_classifier(model, classifier)
+    opened = open_unlabelled(source, masks, padding_px, models.given, models.description.micrographs)
+    batches, rejected = classify(source, opened, models.models, pixel_size_nm, True, _bar)
+    table = suggest(batches, models.models, n, seed)
+    chosen = only(opened, set(table["id"]))
+    picture, content = sheet([item for task in chosen.tasks for item in chosen.read(task)], table), io.BytesIO()
+    picture.save(content, "PNG")
+    beside = to.with_name(f"{to.stem}_sheet.png")
+    files.write_table(to, rows_of(chosen).merge(table, on="id").set_index("id").loc[table["id"]].reset_index())
+    files.write_bytes(beside, content.getvalue())
+    print(f"{to}: {len(table)} particles to label, most useful first; {beside}: their pictures")
+    if rejected:
+        raise InputError(f"{len(rejected)} particles cannot be used\n{rows.summarise(rejected)}")
 
 
 @app.command()

@@ -1,9 +1,12 @@
 """The command lipnet: its output, and the message and exit code for every wrong input."""
 
 import json
+import re
 import shutil
+import subprocess
 import sys
 from collections.abc import Callable
+from importlib.metadata import version
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +21,7 @@ from lipnet import cli
 from lipnet.core.settings import read_params
 from lipnet.deployment import export
 from lipnet.deployment.runs import PipelineRun
+from lipnet.sources.micrograph_rows import list_tasks
 from tests.deployment import two_runs
 from tests.deployment.finished_run import PROBLEM, make_run
 from tests.deployment.onnx_models import IMAGE, description, features_of, write
@@ -113,6 +117,69 @@ def test_a_table_and_a_micrograph_are_read_too(lipnet: Command, models: Path, im
     assert code == 0 and pd.read_csv(tmp_path / "out.csv")["id"].tolist() == ["dark.png:1"]
 
 
+def _micrograph(folder: Path) -> Path:
+    """A dark micrograph with two bright particles and one dark one, and its label mask beside it."""
+    labels = np.zeros((60, 70), np.uint8)
+    labels[5:20, 5:20], labels[30:50, 10:30], labels[30:50, 45:65] = 1, 4, 9
+    grey = np.where((labels == 1) | (labels == 4), 230, 20).astype(np.uint8)
+    tifffile.imwrite(folder / "field_labels.tif", labels)
+    tifffile.imwrite(folder / "field.tif", grey)
+    return folder / "field.tif"
+
+
+def test_predict_writes_files_for_viewers_of_micrographs(lipnet: Command, models: Path, tmp_path: Path) -> None:
+    image, folder = _micrograph(tmp_path), tmp_path / "viewer"
+    words = ["--padding-px", 0, "--to", tmp_path / "out.csv", "--viewer", folder]
+    assert lipnet("predict", models, image, *words)[0] == 0
+    of_number = dict(zip([1, 4, 9], pd.read_csv(tmp_path / "out.csv")["class"], strict=True))
+    labels, classes = (tifffile.imread(path) for path in (tmp_path / "field_labels.tif", folder / "field_classes.tif"))
+    for number, name in of_number.items():
+        assert set(classes[labels == number].tolist()) == {["Bright", "Dark"].index(name) + 1}
+    assert len(list(folder.iterdir())) == 6
+    with Image.open(folder / "field_classes.png") as picture:
+        assert picture.format == "PNG"
+
+
+def test_only_micrographs_have_files_for_viewers(lipnet: Command, models: Path, images: Path, tmp_path: Path) -> None:
+    words = ["--to", tmp_path / "out.csv", "--viewer", tmp_path / "viewer"]
+    code, _, err = lipnet("predict", models, images, *words)
+    assert code == 1 and "--viewer needs a micrograph" in err and not (tmp_path / "out.csv").exists()
+
+
+def test_suggest_writes_particles_to_label_and_their_pictures(
+    lipnet: Command, models: Path, images: Path, tmp_path: Path
+) -> None:
+    code, out, _ = lipnet("suggest", models, images, "-n", 2, "--to", tmp_path / "next.csv")
+    assert code == 0 and "2 particles to label" in out
+    table = pd.read_csv(tmp_path / "next.csv", keep_default_na=False)
+    columns = ["id", "image", "padding_px", "class", "suggested", "p_Bright", "p_Dark", "why"]
+    assert list(table) == columns and table["class"].tolist() == ["", ""]
+    assert table["id"].tolist()[0] == "grey.png"  # the only uncertain one
+    assert "uncertain between" in table["why"].iloc[0]
+    with Image.open(tmp_path / "next_sheet.png") as sheet:
+        assert sheet.format == "PNG"
+    before = (tmp_path / "next.csv").read_bytes()
+    lipnet("suggest", models, images, "-n", 2, "--to", tmp_path / "next.csv")
+    assert (tmp_path / "next.csv").read_bytes() == before
+
+
+def test_suggestions_of_a_micrograph_become_its_particle_table(lipnet: Command, models: Path, tmp_path: Path) -> None:
+    image, to = _micrograph(tmp_path), tmp_path / "particles.csv"
+    assert lipnet("suggest", models, image, "--padding-px", 0, "-n", 2, "--to", to)[0] == 0
+    table = pd.read_csv(to)
+    to.write_text(table.assign(**{"class": "Bright"}).to_csv(index=False))
+    [task], rejected = list_tasks(tmp_path, ["Bright", "Dark"], "class")
+    assert rejected == [] and [target.id for target in task.targets] == table["id"].tolist()
+
+
+def test_suggest_lists_particles_that_cannot_be_used(
+    lipnet: Command, models: Path, images: Path, tmp_path: Path
+) -> None:
+    (images / "text.png").write_text("no image")
+    code, _, err = lipnet("suggest", models, images, "--to", tmp_path / "next.csv")
+    assert code == 1 and "1 particles cannot be used" in err and len(pd.read_csv(tmp_path / "next.csv")) == 3
+
+
 def test_features_that_a_model_needs_are_read_from_the_table(lipnet: Command, images: Path, tmp_path: Path) -> None:
     said = description(classifier="svm", inputs=features_of("density", given=["density"]))
     model = write(tmp_path / "svm.onnx", said)
@@ -204,12 +271,24 @@ def test_an_output_that_cannot_be_written_ends_in_one_message(lipnet: Command, m
         ["predict", "m", "i", "--to", "o", "--deployment-prior", "Bright"],
         ["predict", "m", "i", "--to", "o", "--deployment-prior", "Bright=1,Bright=2"],
         ["predict", "m", "i", "--to", "o", "--deployment-prior", "Bright=1,Dark=2", "--shift", "0"],
+        ["suggest", "m", "i", "--to", "o", "-n", "0"],
         ["forget"],
     ],
 )
 def test_a_wrong_command_line_ends_in_exit_code_2(lipnet: Command, words: list[str]) -> None:
     code, _, err = lipnet(*words)
     assert code == 2 and "Usage:" in err
+
+
+def test_the_version_has_the_git_revision_of_a_checkout_only(lipnet: Command, tmp_path: Path) -> None:
+    code, out, _ = lipnet("--version")
+    assert code == 0 and out.startswith(f"lipnet {version('lipnet')}")
+    assert cli._revision(tmp_path) is None  # an installed copy
+    subprocess.run(["git", "init", "--quiet"], cwd=tmp_path, check=True)
+    assert cli._revision(tmp_path) is None  # nothing was committed
+    identity = ["-c", "user.name=test", "-c", "user.email=test@example.invalid"]
+    subprocess.run(["git", *identity, "commit", "--quiet", "--allow-empty", "-m", "one"], cwd=tmp_path, check=True)
+    assert re.fullmatch("[0-9a-f]{7,40}", cli._revision(tmp_path) or "")
 
 
 def test_info_shows_the_description_of_a_model(lipnet: Command, models: Path) -> None:

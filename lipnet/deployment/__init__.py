@@ -1,4 +1,4 @@
-"""Use of a finished run: export of models, prediction of new particles, report, explanation of networks.
+"""Use of a finished run: export, prediction, files for viewers, what to label next, report, explanation of networks.
 
 This package may import every other package. Only the command line (``lipnet.cli``) and benchmarks import it.
 """

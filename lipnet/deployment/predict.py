@@ -3,7 +3,10 @@
 ONNX Runtime runs the models. The code that made crops and features of the training particles makes those of new ones.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,8 +21,10 @@ from lipnet.evaluation.posteriors import shift_prior, unsmooth
 from lipnet.evaluation.predictions import PROBABILITY
 from lipnet.samples import crops, features, particles
 from lipnet.samples.particles import Particle, ParticleStore
-from lipnet.sources.rows import Rejected
+from lipnet.sources.rows import Rejected, Source
+from lipnet.sources.rows import summarise as reasons_in_words
 
+THREADS = 2  # more threads would wait for the lock of the Python interpreter
 TOLERANCE = 1.1  # largest ratio of pixel sizes, to those of the training particles, without a note
 
 
@@ -231,6 +236,39 @@ def notes(batches: Sequence[PredictedBatch], description: Description) -> list[s
     return found
 
 
+def classify(
+    source: Path,
+    opened: Source,
+    models: Sequence[Model],
+    pixel_size_nm: float | None,
+    with_features: bool,
+    watch: Callable[[Iterable[PredictedBatch], int], Iterable[PredictedBatch]],
+) -> tuple[list[PredictedBatch], list[Rejected]]:
+    """Predictions of all tasks of an input, and every row that was rejected.
+
+    Args:
+        source: the input, for messages.
+        opened: its tasks.
+        models: of one classifier, or of all classifiers of a rule.
+        pixel_size_nm: for particles without a pixel size; None if unknown.
+        with_features: measure features even if no model needs them.
+        watch: (batches as they are done, number of tasks) -> the same batches; for a progress bar.
+
+    Raises:
+        InputError: no particle can be used.
+    """
+    work = partial(
+        predict_batch, read=opened.read, models=models, pixel_size_nm=pixel_size_nm, with_features=with_features
+    )
+    # In threads: Python measures the features of one batch while ONNX Runtime runs the models on another.
+    with ThreadPoolExecutor(THREADS) as pool:
+        batches = list(watch(pool.map(work, opened.tasks), len(opened.tasks)))
+    rejected = [*opened.rejected, *(row for batch in batches for row in batch.rejected)]
+    if not any(len(batch.known) for batch in batches):
+        raise InputError(f"{source}: no particle can be used\n{reasons_in_words(rejected)}")
+    return batches, rejected
+
+
 def summarise(
     table: pd.DataFrame,
     rejected: Sequence[Rejected],
@@ -251,3 +289,14 @@ def summarise(
         "rejected": [{"id": row.id, "file": row.file, "reason": row.reason} for row in rejected],
         "notes": list(messages),
     }
+
+
+def in_words(summary: dict[str, Any], to: Path) -> str:
+    """The record of ``summarise`` as text."""
+    counts = ", ".join(f"{name} {count}" for name, count in summary["classes"].items())
+    lines = [
+        f"{to}: {summary['particles']} particles by {len(summary['models'])} x {summary['classifier']}: {counts}; "
+        f"{summary['abstained']} below the abstention limit",
+        *(f"note: {note}" for note in summary["notes"]),
+    ]
+    return "\n".join(lines)

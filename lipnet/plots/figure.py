@@ -9,16 +9,8 @@ import matplotlib
 from matplotlib.figure import Figure
 
 from lipnet.core import files
+from lipnet.plots.colours import COLOURS as COLOURS  # for the other modules of this package
 
-COLOURS = (
-    "#0072B2",
-    "#D55E00",
-    "#009E73",
-    "#CC79A7",
-    "#E69F00",
-    "#56B4E9",
-    "#999999",
-)  # Okabe and Ito, colour-blind safe
 STYLE: Any = {"font.size": 8, "axes.spines.top": False, "axes.spines.right": False}  # rcParams
 
 Arguments = ParamSpec("Arguments")

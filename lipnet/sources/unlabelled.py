@@ -1,11 +1,13 @@
 """Particles of unknown class: a folder of images, a table, or a micrograph with its label mask."""
 
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from lipnet.core.errors import InputError
 from lipnet.sources import micrographs, table
@@ -13,7 +15,7 @@ from lipnet.sources.images import IMAGE_SUFFIXES, read_label_pages
 from lipnet.sources.micrograph_rows import LABEL_MASKS, LabelPlace, MicrographTask, Target
 from lipnet.sources.micrographs import MicrographSettings
 from lipnet.sources.rows import Rejected, Source, in_tasks
-from lipnet.sources.table import TABLE_NAME, Cells, TableTask
+from lipnet.sources.table import TABLE_NAME, Cells, TableRow, TableTask
 
 
 def open_unlabelled(
@@ -102,9 +104,7 @@ def _relative(path: Path, folder: Path, root: Path) -> str:
 
 
 def _of_micrograph(path: Path, masks: Path | None, settings: MicrographSettings) -> Source:
-    labels = masks or _labels_beside(path)
-    if not labels.is_file():
-        raise InputError(f"{labels}: no such label mask")
+    labels = label_mask_of(path, masks)
     root = _common_folder([path.parent, labels.parent])
     pages = list(enumerate(map(np.unique, read_label_pages(labels))))
     targets = []
@@ -117,6 +117,57 @@ def _of_micrograph(path: Path, masks: Path | None, settings: MicrographSettings)
         raise InputError(f"{labels}: marks no particle: the label mask is 0 everywhere")
     task = MicrographTask(_relative(path, path.parent, root), targets)
     return Source([task], partial(micrographs.read_task, folder=root, settings=settings), [])
+
+
+def label_mask_of(path: Path, masks: Path | None) -> Path:
+    """The label mask of a micrograph: ``masks``, or the file beside the micrograph.
+
+    Raises:
+        InputError: there is no such file.
+    """
+    labels = masks or _labels_beside(path)
+    if not labels.is_file():
+        raise InputError(f"{labels}: no such label mask")
+    return labels
+
+
+def rows_of(source: Source) -> pd.DataFrame:
+    """Rows of particles.csv without classes, one for each particle that the source lists.
+
+    Columns: id; then image and, as far as the source has them, mask, group, pixel_size_nm and padding_px; for a
+    micrograph micrograph, labels, label and page. The files are named relative to the folder that contains images and
+    masks.
+    """
+    rows: list[Mapping[str, Any]] = []
+    for task in source.tasks:
+        if isinstance(task, MicrographTask):
+            rows += [_row_of_target(task.micrograph, target) for target in task.targets]
+        else:
+            rows += [{name: cells[name] for name in TableRow.model_fields if name in cells} for _, cells in task.rows]
+    return pd.DataFrame(rows)
+
+
+def only(source: Source, ids: Collection[str]) -> Source:
+    """The source with the particles of these ids only; files without one of them are not opened."""
+    tasks: list[TableTask | MicrographTask] = []
+    for task in source.tasks:
+        if isinstance(task, MicrographTask):
+            tasks.append(task._replace(targets=[target for target in task.targets if target.id in ids]))
+        else:
+            tasks.append(TableTask([(line, cells) for line, cells in task.rows if cells["id"] in ids]))
+    return source._replace(tasks=tasks)
+
+
+def _row_of_target(micrograph: str, target: Target) -> dict[str, Any]:
+    place = target.place
+    assert isinstance(place, LabelPlace)  # boxes come with classes only
+    return {
+        "id": target.id,
+        "micrograph": micrograph,
+        "labels": place.file,
+        "label": place.number,
+        "page": target.page,
+    }
 
 
 def _labels_beside(path: Path) -> Path:
