@@ -271,8 +271,8 @@ def check(
     """Check all settings, and look at the particles: masks, classes, grey levels, duplicates, sizes."""
     from lipnet.core.recipes import with_recipe
     from lipnet.core.settings import read_params
-    from lipnet.deployment.data_checks import look_at
-    from lipnet.deployment.validation import validate
+    from lipnet.deployment.checks.data_checks import look_at
+    from lipnet.deployment.checks.validation import validate
 
     params = read_params(run / "params.yaml")
     validate(params)
@@ -300,7 +300,7 @@ def explain(
     stale: Stale = False,
 ) -> None:
     """Draw maps of what the network of fold 0 responds to, and its agreement with particle features."""
-    from lipnet.deployment.explain_files import explain_particles
+    from lipnet.deployment.explanations.explain_files import explain_particles
 
     explain_particles(run, problem, particle or [], to, stale)
     print(f"{to}: pictures and tables")

@@ -11,7 +11,7 @@ from lipnet.core import files
 from lipnet.core.command import run
 from lipnet.core.recipes import changes_by_section
 from lipnet.core.settings import read_params
-from lipnet.deployment.validation import validate
+from lipnet.deployment.checks.validation import validate
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:

@@ -11,9 +11,9 @@ import yaml
 
 from lipnet.core.errors import InputError
 from lipnet.core.settings import read_params
-from lipnet.deployment.validation import OTHERS, RECORDS, faults_of, validate
+from lipnet.deployment.checks.validation import OTHERS, RECORDS, faults_of, validate
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 PARAMS = read_params(ROOT / "params.yaml")
 GONE = object()
 
@@ -129,7 +129,7 @@ def test_nothing_can_make_the_check_itself_fail() -> None:
 
 
 def test_settings_are_checked_without_keras() -> None:
-    code = "import sys; import lipnet.deployment.data_checks; print({'keras', 'tensorflow'} & set(sys.modules))"
+    code = "import sys; import lipnet.deployment.checks.data_checks; print({'keras', 'tensorflow'} & set(sys.modules))"
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "set()"
 

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.image import AxesImage
 from numpy.typing import NDArray
 
-from lipnet.deployment.agreement import strongest
-from lipnet.deployment.explain import Patches
+from lipnet.deployment.explanations.agreement import strongest
+from lipnet.deployment.explanations.explain import Patches
 from lipnet.plots.figure import styled
 from lipnet.plots.networks import GAP, TITLE_IN, WIDTH_IN, mosaic
 

@@ -10,8 +10,8 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from numpy.testing import assert_array_equal
 
-from lipnet.deployment.explain import Patches
-from lipnet.deployment.explain_plots import GAP_PX, agreement_map, attention_maps, exciting_patches
+from lipnet.deployment.explanations.explain import Patches
+from lipnet.deployment.explanations.explain_plots import GAP_PX, agreement_map, attention_maps, exciting_patches
 from lipnet.plots.figure import save
 from lipnet.plots.networks import TILE_PX
 

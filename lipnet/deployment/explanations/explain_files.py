@@ -15,9 +15,9 @@ from lipnet.core import files
 from lipnet.core.errors import InputError
 from lipnet.core.problems import classes_of
 from lipnet.core.settings import read_params
-from lipnet.deployment import explain
-from lipnet.deployment.agreement import agreement, strongest
-from lipnet.deployment.explain_plots import agreement_map, attention_maps, exciting_patches
+from lipnet.deployment.explanations import explain
+from lipnet.deployment.explanations.agreement import agreement, strongest
+from lipnet.deployment.explanations.explain_plots import agreement_map, attention_maps, exciting_patches
 from lipnet.deployment.model_files import NETWORK
 from lipnet.deployment.runs import check_up_to_date
 from lipnet.plots import figure, networks

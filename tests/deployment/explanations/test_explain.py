@@ -15,8 +15,8 @@ from scipy import stats
 from lipnet.classifiers.networks.architecture import ModelOptions, build
 from lipnet.classifiers.networks.prediction import predict
 from lipnet.classifiers.networks.settings import NetworkSettings, RegularisationSettings
-from lipnet.deployment.agreement import agreement, strongest
-from lipnet.deployment.explain import (
+from lipnet.deployment.explanations.agreement import agreement, strongest
+from lipnet.deployment.explanations.explain import (
     RULES,
     Rule,
     backproject,
@@ -32,7 +32,7 @@ from lipnet.deployment.explain import (
     transposed,
 )
 
-ROWS = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())["networks"]
+ROWS = yaml.safe_load((Path(__file__).parents[3] / "params.yaml").read_text())["networks"]
 THESIS = ("lipnet1", "lipnet2", "lipnet4", "lipnet4c", "lipnet6")  # chains of layers; other networks are refused
 NETWORKS = {name: ROWS[name] for name in THESIS}
 PLAIN = {"dropout_block": 0.25, "dropout_dense": 0.5, "dropout_decay": 1.0, "weight_decay": 0.0, "batch_norm": False}

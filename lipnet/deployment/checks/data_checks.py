@@ -17,7 +17,7 @@ from lipnet.core import files
 from lipnet.core.errors import InputError
 from lipnet.core.problems import classes_of
 from lipnet.core.settings import parse, pick, seed_of
-from lipnet.deployment.validation import RECORDS, features_used
+from lipnet.deployment.checks.validation import RECORDS, features_used
 from lipnet.samples import particles
 from lipnet.samples.crops import CropSettings
 from lipnet.samples.feature_names import select_columns

@@ -14,13 +14,13 @@ from PIL import Image
 
 from lipnet.core import files
 from lipnet.core.settings import read_params
-from lipnet.deployment.data_checks import MOST_IMAGES, Finding, look_at
+from lipnet.deployment.checks.data_checks import MOST_IMAGES, Finding, look_at
 from lipnet.samples import particles
 from lipnet.samples.features import FeatureSettings
 from lipnet.samples.particles import Particle
 from lipnet.sources import ingest
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 CLASSES = ["A", "B"]
 N, SIDE = 24, 40
 

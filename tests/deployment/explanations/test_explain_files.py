@@ -12,7 +12,7 @@ from lipnet.classifiers.networks.architecture import ModelOptions, build
 from lipnet.classifiers.networks.settings import NetworkSettings, RegularisationSettings
 from lipnet.core import files
 from lipnet.core.errors import InputError
-from lipnet.deployment.explain_files import explain_particles
+from lipnet.deployment.explanations.explain_files import explain_particles
 
 # Keras writes weights through a deprecated interface of NumPy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -69,7 +69,7 @@ def _drawn(monkeypatch: pytest.MonkeyPatch, folder: Path, ids: list[str]) -> lis
         labels.extend(of_particles)
         raise InterruptedError
 
-    monkeypatch.setattr("lipnet.deployment.explain_files.attention_maps", attention_maps)
+    monkeypatch.setattr("lipnet.deployment.explanations.explain_files.attention_maps", attention_maps)
     with pytest.raises(InterruptedError):
         explain_particles(_run(folder), "filling", ids, folder / "out")
     return [label.split("\n")[0] for label in labels]

@@ -1,0 +1,1 @@
+"""Checks before anything runs: all settings of params.yaml, and the particles at hand."""
