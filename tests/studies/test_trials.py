@@ -1,4 +1,4 @@
-"""Trials: what a digest covers, and that nothing which is remembered is trained again."""
+"""Trials: what a cache key covers, and that nothing which is remembered is trained again."""
 
 import time
 from collections.abc import Callable
@@ -34,7 +34,13 @@ ROWS = np.arange(24)
 
 def _svm(**changes: Any) -> SvmTask:
     settings = SvmSettings(
-        features={"svm": ["area"]}, cost=1.0, gamma=None, class_weights=True, calibration_folds=2, cache_mb=10
+        features={"svm": ["area"]},
+        library="libsvm",
+        cost=1.0,
+        gamma=None,
+        class_weights=True,
+        calibration_folds=2,
+        cache_mb=10,
     )
     features = np.random.default_rng(0).normal(size=(24, 2)) + LABELS[:, None]
     plain = SvmTask(LABELS, ROWS, ROWS[6:], ROWS[:6], 1, features, ["area", "x"], settings)
@@ -69,7 +75,7 @@ def _network(**changes: Any) -> NetworkTask:
     return replace(plain, **changes)
 
 
-def digest(task: Task) -> str:
+def key_of(task: Task) -> str:
     return cache_keys.cache_key(task, 1)
 
 
@@ -120,7 +126,7 @@ def test_each_trial_is_kept_as_soon_as_it_is_there(tmp_path: Path) -> None:
 
     with pytest.raises(KeyboardInterrupt):
         run_all([_svm(seed=seed) for seed in range(4)], tmp_path, 1, cut_off)
-    assert {path.stem for path in tmp_path.iterdir()} == {digest(_svm(seed=seed)) for seed in range(2)}
+    assert {path.stem for path in tmp_path.iterdir()} == {key_of(_svm(seed=seed)) for seed in range(2)}
 
 
 def test_a_network_is_remembered_with_its_dead_filters(tmp_path: Path, trained: list[Any]) -> None:
@@ -145,7 +151,7 @@ def test_a_slow_task_holds_back_none_that_is_done(tmp_path: Path, monkeypatch: p
     monkeypatch.setattr(trials, "train", _slow_first)
     with pytest.raises(InputError, match="the first task fails"):
         run_all([_svm(seed=seed) for seed in range(5)], tmp_path, 1, _unwatched)
-    assert {path.stem for path in tmp_path.iterdir()} == {digest(_svm(seed=seed)) for seed in range(1, 5)}
+    assert {path.stem for path in tmp_path.iterdir()} == {key_of(_svm(seed=seed)) for seed in range(1, 5)}
 
 
 @pytest.mark.parametrize("content", ['{"backend": "torch"}', "{}", "no json", None])
@@ -176,7 +182,7 @@ def test_dead_filters_are_looked_for_all_over_the_table(monkeypatch: pytest.Monk
 
 
 def test_a_damaged_memory_is_named(tmp_path: Path) -> None:
-    (tmp_path / f"{digest(_svm())}.npz").write_bytes(b"PK\x03\x04 half a file")
+    (tmp_path / f"{key_of(_svm())}.npz").write_bytes(b"PK\x03\x04 half a file")
     with pytest.raises(InputError, match="damaged"):
         run_all([_svm()], tmp_path, 1, _unwatched)
 
@@ -198,32 +204,32 @@ CHANGES: dict[str, Callable[[NetworkTask], dict[str, Any]]] = {
 
 
 @pytest.mark.parametrize("what", CHANGES)
-def test_a_digest_covers_all_that_a_result_depends_on(what: str) -> None:
-    assert digest(replace(_network(), **CHANGES[what](_network()))) != digest(_network())
+def test_a_cache_key_covers_all_that_a_result_depends_on(what: str) -> None:
+    assert key_of(replace(_network(), **CHANGES[what](_network()))) != key_of(_network())
 
 
-def test_a_digest_covers_the_threads() -> None:
+def test_a_cache_key_covers_the_threads() -> None:
     assert len({cache_keys.cache_key(task, threads) for task in (_svm(), _network()) for threads in (1, 2)}) == 4
 
 
-def test_a_digest_depends_on_nothing_else() -> None:
-    assert digest(_network(report=print)) == digest(_network())
-    assert len(digest(_network())) == 32
+def test_a_cache_key_depends_on_nothing_else() -> None:
+    assert key_of(_network(report=print)) == key_of(_network())
+    assert len(key_of(_network())) == 32
 
 
 def test_neighbouring_values_are_not_run_together() -> None:
-    assert digest(_svm(names=["ab", "c"])) != digest(_svm(names=["a", "bc"]))
+    assert key_of(_svm(names=["ab", "c"])) != key_of(_svm(names=["a", "bc"]))
 
 
-def test_a_digest_covers_backend_and_code(monkeypatch: pytest.MonkeyPatch) -> None:
-    before = digest(_svm())
+def test_a_cache_key_covers_backend_and_code(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = key_of(_svm())
     cache_keys._surroundings.cache_clear()
     monkeypatch.setenv("KERAS_BACKEND", "jax")
-    changed = digest(_svm())
+    changed = key_of(_svm())
     monkeypatch.delenv("KERAS_BACKEND")
     cache_keys._surroundings.cache_clear()
     monkeypatch.setattr(cache_keys, "_source", lambda name: f"another {name}")
-    rewritten = digest(_svm())
+    rewritten = key_of(_svm())
     cache_keys._surroundings.cache_clear()
     assert len({before, changed, rewritten}) == 3
 
