@@ -7,7 +7,7 @@ from lipnet.core.settings import pick
 from lipnet.deployment.rules import Rules
 from lipnet.deployment.runs import PipelineRun
 from lipnet.evaluation import measures
-from lipnet.evaluation.formatting import markdown_table, mean_with_sd
+from lipnet.evaluation.formatting import markdown_table, mean_with_sd, nanometres
 
 SECTIONS = (
     "seed",
@@ -57,7 +57,7 @@ def card_of(run: PipelineRun, files: list[str], rules: Rules) -> dict[str, Any]:
 def limits_of(run: PipelineRun) -> list[str]:
     """Limits of the models of a run, one sentence or two each."""
     sizes_nm = run.table["pixel_size_nm"].dropna()
-    pixels = f"{sizes_nm.min():.3g} to {sizes_nm.max():.3g} nm across" if len(sizes_nm) else "of unknown size"
+    pixels = f"{nanometres(sizes_nm.min(), sizes_nm.max())} across" if len(sizes_nm) else "of unknown size"
     limits = [
         "Every particle gets one of the classes above, even if it belongs to none of them.",
         "The measures are of single models on particles that they were not trained on. `lipnet predict` uses the mean "

@@ -17,6 +17,7 @@ from lipnet.core.errors import InputError
 from lipnet.deployment import rules
 from lipnet.deployment.model_files import Description, FeatureInput, ImageInput, Model, priors
 from lipnet.deployment.rules import FoldRule
+from lipnet.evaluation.formatting import nanometres
 from lipnet.evaluation.posteriors import shift_prior, unsmooth
 from lipnet.evaluation.predictions import PROBABILITY
 from lipnet.samples import crops, features, particles
@@ -224,13 +225,19 @@ def notes(batches: Sequence[PredictedBatch], description: Description) -> list[s
     estimated = int(known["mask_estimated"].sum())
     if estimated and any(item.mode == "masked" for item in images):
         found.append(f"{estimated} particles have no mask, which the model needs; an ellipse was used instead")
+    padding_px = description.micrographs.padding_px
+    if padding_px and images and not known["padding_px"].any():
+        found.append(
+            f"no particle has a surrounding, but the training particles had one of {padding_px} px; if your images show "
+            "one, give --padding-px or the column padding_px"
+        )
     sizes_nm = known["pixel_size_nm"].dropna()
     if description.pixel_size_nm is not None and len(sizes_nm):
         low, high = description.pixel_size_nm
         outside = int(((sizes_nm < low / TOLERANCE) | (sizes_nm > high * TOLERANCE)).sum())
         if outside:
             found.append(
-                f"{outside} particles have other pixel sizes than the training particles ({low:.3g} to {high:.3g} nm); "
+                f"{outside} particles have other pixel sizes than the training particles ({nanometres(low, high)}); "
                 "images are not resampled"
             )
     return found

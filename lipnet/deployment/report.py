@@ -151,11 +151,9 @@ def _second(summary: Mapping[str, Any], best: str) -> list[str]:
         return []
     second = max(others, key=lambda name: _mean(summary[name][LEADING]))
     gap = _mean(leading) - _mean(summary[second][LEADING])
-    word = "less than" if gap < leading["sd"] else "more than"
-    return [
-        f"The second best is {second} with {mean_and_sd(summary[second][LEADING])}; it is {gap:.3f} behind, {word} one "
-        "standard deviation over folds."
-    ]
+    word = "at most" if gap <= leading["sd"] else "more than"
+    behind = f"it is {gap:.3f} behind, {word} one standard deviation over folds" if gap else "its mean is the same"
+    return [f"The second best is {second} with {mean_and_sd(summary[second][LEADING])}; {behind}."]
 
 
 def _two(measure: Mapping[str, float | None]) -> tuple[str, str]:

@@ -21,3 +21,8 @@ def markdown_table(header: Sequence[str], rows: Sequence[Sequence[str]]) -> list
 
 def _row(cells: Sequence[str]) -> str:
     return f"| {' | '.join(cells)} |"
+
+
+def nanometres(low: float, high: float) -> str:
+    """A range of lengths: ``1.8 to 2.3 nm``, or ``2 nm`` if both ends are the same."""
+    return f"{low:.3g} nm" if f"{low:.3g}" == f"{high:.3g}" else f"{low:.3g} to {high:.3g} nm"

@@ -1,7 +1,6 @@
 """Code that all sources share: the record of a source, checked and rejected rows, paths inside the data folder."""
 
 import os
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -156,17 +155,24 @@ def in_tasks(rows: Sequence[Any]) -> list[list[Any]]:
 
 
 def reasons(rejected: Iterable[Rejected]) -> list[tuple[str, int]]:
-    """Reasons without file names and ids, each with its count, the most frequent first."""
-    return Counter(map(_common_reason, rejected)).most_common()
+    """Reasons with their counts, the most frequent first; without file names and ids if several rows share a reason."""
+    return [(rows[0].reason if len(rows) == 1 else common, len(rows)) for common, rows in _by_reason(rejected)]
 
 
 def summarise(rejected: Sequence[Rejected], limit: int = 5) -> str:
     """The most frequent reasons for rejection in plain words, with the first row of each."""
-    first = {_common_reason(row): row for row in reversed(rejected)}
     return "\n".join(
-        f"  {count} x {reason} (first: row {first[reason].row}, {first[reason].file})"
-        for reason, count in reasons(rejected)[:limit]
+        f"  {len(rows)} x {common} (first: row {rows[0].row}, {rows[0].column} {rows[0].file})"
+        for common, rows in _by_reason(rejected)[:limit]
     )
+
+
+def _by_reason(rejected: Iterable[Rejected]) -> list[tuple[str, list[Rejected]]]:
+    """Rows with the same reason, apart from names; the most frequent reason first."""
+    found: dict[str, list[Rejected]] = {}
+    for row in rejected:
+        found.setdefault(_common_reason(row), []).append(row)
+    return sorted(found.items(), key=lambda item: -len(item[1]))
 
 
 def _common_reason(row: Rejected) -> str:

@@ -87,10 +87,10 @@ def test_the_summary_ranks_reasons_and_names_the_first_row_of_each() -> None:
         _rejected(7, "zz.png", "zz.png: the mask is empty"),
         _rejected(9, "m/y.png", "y.png: no such file"),
     ]
-    assert reasons(rejected) == [("...: no such file", 2), ("...: the mask is empty", 1)]
+    assert reasons(rejected) == [("...: no such file", 2), ("zz.png: the mask is empty", 1)]
     assert summarise(rejected).splitlines() == [
-        "  2 x ...: no such file (first: row 5, m/x.png)",
-        "  1 x ...: the mask is empty (first: row 7, zz.png)",
+        "  2 x ...: no such file (first: row 5, image m/x.png)",
+        "  1 x ...: the mask is empty (first: row 7, image zz.png)",
     ]
 
 
