@@ -228,8 +228,8 @@ def notes(batches: Sequence[PredictedBatch], description: Description) -> list[s
     padding_px = description.micrographs.padding_px
     if padding_px and images and not known["padding_px"].any():
         found.append(
-            f"no particle has a surrounding, but the training particles had one of {padding_px} px; if your images show "
-            "one, give --padding-px or the column padding_px"
+            f"no particle has a surrounding, but the training particles had one of {padding_px} px; if your images "
+            "show one, give --padding-px or the column padding_px"
         )
     sizes_nm = known["pixel_size_nm"].dropna()
     if description.pixel_size_nm is not None and len(sizes_nm):
