@@ -87,8 +87,8 @@ class Description(Settings):
 
     Attributes:
         format: version of this record.
-        classifier: cnn, or the name of the SVM.
-        architecture: name of the network in params.yaml, or svm.
+        classifier: cnn, or the name of the SVM or of the trees.
+        architecture: name of the network in params.yaml, svm, boosted or forest.
         problem: problem that the model was trained for.
         fold: fold of the cross-validation, counted over repeats; the model was not trained on its test particles.
         classes: the K class names, in the order of the output.

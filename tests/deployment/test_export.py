@@ -18,8 +18,10 @@ import pytest
 from libsvm import svmutil
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
+from sklearn.ensemble import RandomForestClassifier
 from threadpoolctl import threadpool_limits
 
+from lipnet.classifiers import tree_files
 from lipnet.classifiers.networks.architecture import ModelOptions, build
 from lipnet.classifiers.networks.prediction import predict
 from lipnet.classifiers.networks.settings import NetworkSettings, RegularisationSettings
@@ -324,14 +326,18 @@ def _add_models(run: Path) -> None:
             write(path, result.model)
             card = result.card | {"features": [*features, *task.names[len(features) :]]}
             write(path.with_suffix(".json"), json.dumps(card))
+        features, labels = _clusters(2, 100)
+        forest = RandomForestClassifier(3, random_state=fold).fit(features[:, :1], labels)
+        kept = tree_files.of_forest(forest, ["density"])
+        tree_files.write(run / f"data/models/{PROBLEM}/trees/trees/fold{fold}.npz", kept)
 
 
 def test_every_model_of_a_run_is_exported_with_the_priors_of_its_fold(tmp_path: Path) -> None:
     _add_models(make_run(tmp_path / "run"))
     for name, content in export.export_run(read_run(tmp_path / "run", PROBLEM)):
         (tmp_path / name).write_bytes(content)
-    models = [model for name in ("cnn", *SVMS) for model in read_models(tmp_path, name)]
-    expected = [f"{name}_fold{fold}.onnx" for name in ("cnn", *SVMS) for fold in (0, 1)]
+    models = [model for name in ("cnn", *SVMS, "trees") for model in read_models(tmp_path, name)]
+    expected = [f"{name}_fold{fold}.onnx" for name in ("cnn", *SVMS, "trees") for fold in (0, 1)]
     assert [model.name for model in models] == expected
 
     cnn, svm = models[1].description, models[3].description
@@ -343,6 +349,9 @@ def test_every_model_of_a_run_is_exported_with_the_priors_of_its_fold(tmp_path: 
     assert cnn.provenance.data_md5 == "abc"
     assert cnn.inputs["image"].size_px == 8 and cnn.inputs["image"].mode == "masked"
     assert svm.inputs["features"].names[:2] == ["area", "density"] and svm.inputs["features"].given == ["density"]
+    trees = models[-1].description
+    assert (trees.architecture, trees.inputs["features"].given) == ("boosted", ["density"])
+    assert trees.training_prior == trees.natural_prior == cnn.natural_prior
 
 
 def test_a_damaged_card_of_an_svm_is_named(tmp_path: Path) -> None:

@@ -62,6 +62,7 @@ def test_the_page_summarises_the_run(page: Path) -> None:
     text = page.read_text()
     assert "8 particles in 4 groups were sorted into 2 classes (Dense, Clear) by 3 classifiers" in text
     assert "cross-validation over 2 folds" in text
+    assert text.index("The recommended classifier is svm (an SVM)") < text.index("8 particles in 4 groups were sorted")
     assert "Artificial data." not in text
 
 

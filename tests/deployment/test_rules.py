@@ -227,7 +227,9 @@ def test_the_rules_file_lists_what_was_left_out_and_the_recommendation_is_the_de
     assert _lipnet(monkeypatch, "predict", exported, images, "--to", tmp_path / "o", "--classifier", "head") == 1
     with pytest.raises(InputError, match="'head' was not exported: the run does not keep SVMs on the embedding"):
         rules.read_classifier(exported, "head")
-    with pytest.raises(InputError, match="available: cnn, cnn_views, forest, size_only, svm, trees, cnn_shifted"):
+    with pytest.raises(
+        InputError, match="available: cnn, cnn_views, forest, size_only, svm, trees, calibrated, cnn_shifted"
+    ):
         rules.read_classifier(exported, "none")
 
 
