@@ -40,6 +40,7 @@ CODE = (
     "classifiers/svm",
     "classifiers/svm_files",
     "classifiers/task",
+    "classifiers/tree_files",
     "classifiers/trees",
     "core/errors",
     "core/files",

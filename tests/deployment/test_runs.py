@@ -14,6 +14,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from lipnet.core import dvc_lock, files
 from lipnet.core.errors import InputError
 from lipnet.deployment.cards import card_of, to_markdown
+from lipnet.deployment.rules import Rules
 from lipnet.deployment.runs import LIBRARIES, changes_since_run, read_run
 from tests.deployment.finished_run import CLASSES, MEASURES, PROBLEM, make_run, priors, write
 
@@ -132,7 +133,7 @@ def recorded(tmp_path: Path) -> Path:
     for path in (CODE, PICTURES):
         write(root / path, "A = 1\n")
     files.write_json(root / RECIPE, {})
-    metrics = "metrics/metrics.json"
+    metrics = "metrics/summary.csv"
     stages = {
         "check": record(root, [], ["data/recipe"], *yaml.safe_load((root / "params.yaml").read_text())),
         f"ingest@{PROBLEM}": record(root, [PICTURES], [PARTICLES], "source", "seed"),
@@ -183,7 +184,7 @@ def test_a_run_that_is_out_of_date_is_refused_and_what_changed_is_named(
     assert f"changed since then: {name}. Run `dvc repro`, or use --stale" in str(error.value)
     run = read_run(recorded, PROBLEM, stale=True)
     assert run.changed == [name]
-    card = card_of(run, [])
+    card = card_of(run, [], Rules(recommended="svm", reason="", views=False, rules={}, left_out={}))
     assert card["changed_since_run"] == [name]
     assert f"**Out of date.** Changed since the models were trained: {name}." in to_markdown(card)
 

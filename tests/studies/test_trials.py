@@ -223,14 +223,14 @@ def test_neighbouring_values_are_not_run_together() -> None:
 
 def test_a_cache_key_covers_backend_and_code(monkeypatch: pytest.MonkeyPatch) -> None:
     before = key_of(_svm())
-    cache_keys._surroundings.cache_clear()
+    cache_keys._environment.cache_clear()
     monkeypatch.setenv("KERAS_BACKEND", "jax")
     changed = key_of(_svm())
     monkeypatch.delenv("KERAS_BACKEND")
-    cache_keys._surroundings.cache_clear()
+    cache_keys._environment.cache_clear()
     monkeypatch.setattr(cache_keys, "_source", lambda name: f"another {name}")
     rewritten = key_of(_svm())
-    cache_keys._surroundings.cache_clear()
+    cache_keys._environment.cache_clear()
     assert len({before, changed, rewritten}) == 3
 
 
