@@ -135,7 +135,7 @@ def recorded(tmp_path: Path) -> Path:
     files.write_json(root / RECIPE, {})
     metrics = "metrics/summary.csv"
     stages = {
-        "check": record(root, [], ["data/recipe"], *yaml.safe_load((root / "params.yaml").read_text())),
+        "check": record(root, [], [RECIPE], *yaml.safe_load((root / "params.yaml").read_text())),
         f"ingest@{PROBLEM}": record(root, [PICTURES], [PARTICLES], "source", "seed"),
         f"train_svm@{PROBLEM}": record(root, [PARTICLES, CODE, RECIPE], [], "train_svm", "seed"),
         "train_svm@other": {**record(root, [], []), "outs": [{"path": "data/other", "md5": "0"}]},
