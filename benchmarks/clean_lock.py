@@ -21,14 +21,14 @@ def main() -> None:
 
 def clean(folder: Path) -> list[str]:
     """Remove the stages from the dvc.lock of a folder; return their names."""
-    path, yaml = folder / "dvc.lock", YAML()
-    lock, present = yaml.load(path), project.cells(folder)
+    path, editor = folder / "dvc.lock", YAML()
+    lock, present = editor.load(path), project.cells(folder)
     removed = [name for name in lock["stages"] if name not in present]
     for name in removed:
         del lock["stages"][name]
     if removed:
         with path.open("w", encoding="utf-8") as stream:
-            yaml.dump(lock, stream)
+            editor.dump(lock, stream)
     return removed
 
 
