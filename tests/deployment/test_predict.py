@@ -217,7 +217,8 @@ def test_the_summary_counts_every_class_and_names_what_was_rejected(tmp_path: Pa
 
 
 def test_estimated_masks_and_other_pixel_sizes_are_noted(tmp_path: Path) -> None:
-    masked = {"inputs": {"image": {**IMAGE, "mode": "masked"}}, "pixel_size_nm": (1.0, 2.0)}
+    cut = {"padding_px": 0, "pixel_size_nm": None, "clip_percent": 0.1}  # as the particles of this test
+    masked = {"inputs": {"image": {**IMAGE, "mode": "masked"}}, "pixel_size_nm": (1.0, 2.0), "micrographs": cut}
     models = _models(tmp_path, **masked)
     estimated = _batch(models, _particle(0, mask_estimated=True, pixel_size_nm=2.1))
     assert [note.partition(" particles")[0] for note in notes([estimated], models[0].description)] == ["1"]
@@ -225,7 +226,14 @@ def test_estimated_masks_and_other_pixel_sizes_are_noted(tmp_path: Path) -> None
     assert notes([outside], models[0].description) == [
         "2 particles have other pixel sizes than the training particles (1 to 2 nm); images are not resampled"
     ]
-    assert notes([estimated], description(pixel_size_nm=(1.0, 2.0))) == []
+    assert notes([estimated], description(pixel_size_nm=(1.0, 2.0), micrographs=cut)) == []
+
+
+def test_a_surrounding_that_only_the_training_particles_had_is_noted(tmp_path: Path) -> None:
+    models = _models(tmp_path)
+    [note] = notes([_batch(models, _particle(0))], models[0].description)
+    assert "the training particles had one of 3 px" in note and "--padding-px" in note
+    assert notes([_batch(models, _particle(0, padding_px=3))], models[0].description) == []
 
 
 def test_prediction_imports_no_library_of_training() -> None:
