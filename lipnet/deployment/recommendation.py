@@ -194,8 +194,8 @@ def _reason(name: str, kinds: dict[str, int], ranks: pd.DataFrame, confidence: f
     start = f"The recommended classifier is {name} ({KINDS[kinds[name]]}): "
     if name == best["classifier"]:
         return (
-            f"{start}its macro F1 of {best['mean']:.3f} ({interval}) is the best, and no simpler classifier is inside "
-            "this interval without a shown difference."
+            f"{start}its macro F1 of {best['mean']:.3f} ({interval}) is the best. Every simpler classifier is shown "
+            "to be worse, or its mean is outside this interval."
         )
     return (
         f"{start}it is simpler than the best by macro F1, {best['classifier']} with {best['mean']:.3f} ({interval}); "
