@@ -1,6 +1,6 @@
 """What to label next, simulated: labels that `lipnet suggest` needs to match labels chosen at random.
 
-    python -m benchmarks.suggest [--folder /work/shared/realdata/em_vesicles] [--runs 6] [--labels 600]
+    python -m benchmarks.suggest [--folder ../shared/realdata/em_vesicles] [--runs 6] [--labels 600]
 
 Every run hides all labels of em_vesicles except those of 200 particles chosen at random, and holds out a quarter of the
 particles, in whole groups, for testing. Then each strategy chooses 50 particles at a time, and their labels are shown.
@@ -82,7 +82,7 @@ def pick_rows(name: str, probabilities: Floats, prior: Floats, embedding: Floats
 def main() -> None:
     """Simulate all runs and write the tables."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
-    parser.add_argument("--folder", type=Path, default=Path("/work/shared/realdata") / PROBLEM)
+    parser.add_argument("--folder", type=Path, default=ROOT.parent / "shared/realdata" / PROBLEM)
     parser.add_argument("--runs", type=int, default=6)
     parser.add_argument("--labels", type=int, default=600, help="number of labels at the end of a run")
     arguments = parser.parse_args()
