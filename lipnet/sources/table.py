@@ -1,17 +1,20 @@
 """Source ``table``: particles.csv lists one image (and mask) file for each particle."""
 
+import csv
 import math
+from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
-import pandas as pd
 from pydantic import Field, TypeAdapter, ValidationError
 
 from lipnet.core.errors import InputError
-from lipnet.core.files import unchanged
 from lipnet.samples.particles import Grey, Mask, Particle, inscribed_ellipse
 from lipnet.sources.images import read_grey, read_mask
+from lipnet.sources.input.disk import listed_as
+from lipnet.sources.input.spelling import advice_on_number, tidy
+from lipnet.sources.input.text_files import read_text, records
 from lipnet.sources.rows import (
     OptionalPadding,
     OptionalPixelSize,
@@ -27,6 +30,7 @@ from lipnet.sources.rows import (
 )
 
 TABLE_NAME = "particles.csv"
+SEPARATORS = {"semicolons": ";", "tabs": "\t"}  # that spreadsheet programs write in place of commas
 
 Cells = dict[str, str]
 
@@ -64,7 +68,7 @@ def list_tasks(
     Raises:
         InputError: there is no table, or it lacks a column.
     """
-    rows = read_csv(folder / TABLE_NAME, ("id", "image", class_column, *feature_columns))
+    rows = read_csv(listed_as(folder, TABLE_NAME), ("id", "image", class_column, *feature_columns), class_column)
     unique, rejected = split_duplicates(rows, TABLE_NAME)
     return [TableTask(some) for some in in_tasks(unique)], rejected
 
@@ -87,7 +91,7 @@ def read_task(
     results: list[Particle | Rejected] = []
     for line, cells in task.rows:
         try:
-            row = checked(TableRow, cells)
+            row = checked(TableRow, without(cells, class_column))
             label = "" if class_column is None else check_class(cells[class_column], classes, class_column)
             features = {name: _feature(cells, name) for name in feature_columns}
             image, mask = _read_images(folder, row)
@@ -110,33 +114,63 @@ def read_task(
     return results
 
 
-def read_csv(path: Path, required: Sequence[str]) -> list[tuple[int, Cells]]:
-    """Lines and cells of a CSV file in UTF-8, all as text; blanks after commas and a byte order mark are ignored.
+def read_csv(path: Path, required: Sequence[str], class_column: str | None = None) -> list[tuple[int, Cells]]:
+    """Rows of a CSV file in UTF-8, all cells as tidy text (see ``spelling.tidy``); blank rows are left out.
+
+    Args:
+        path: of the file.
+        required: columns that must be there; cells have these names as they are spelled here.
+        class_column: the one of them that ``source.class_column`` names, for the message.
+
+    Returns:
+        The line where each row begins (the first line of the file is 1), and its cells.
 
     Raises:
-        InputError: the file is missing, is not such a table, or lacks one of the required columns.
+        InputError: the file is missing, is not such a table, has a column twice, or lacks one of the required columns.
     """
+    text = read_text(path, "a CSV table")
     try:
-        with unchanged(path):
-            table = pd.read_csv(
-                path,
-                dtype=str,
-                keep_default_na=False,
-                encoding="utf-8-sig",
-                skipinitialspace=True,
-                skip_blank_lines=False,
-            )
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; put it there, or set source.folder to where it is") from None
-    except (ValueError, OSError) as error:  # ValueError includes the errors of pandas
+        rows = list(records(text))
+    except csv.Error as error:
         raise InputError(f"{path}: not a CSV table in UTF-8 ({error})") from None
-    if not isinstance(table.index, pd.RangeIndex):  # pandas has used the first column as the index
-        raise InputError(f"{path}: the rows have more fields than the header; remove commas at the ends of the rows")
-    missing = [name for name in required if name not in table.columns]
+    if not rows:
+        raise InputError(f"{path}: not a CSV table in UTF-8 (it is empty)")
+    names = _column_names(path, rows[0][1], required, class_column)
+    return [(line, _cells_of(path, line, names, fields)) for line, fields in rows[1:]]
+
+
+def _column_names(path: Path, header: list[str], required: Sequence[str], class_column: str | None) -> list[str]:
+    spelled = {tidy(name): name for name in required}
+    names = [spelled.get(name, name) for name in header]
+    twice = [name for name, count in Counter(filter(None, names)).items() if count > 1]
+    if twice:
+        raise InputError(f"{path}: column {', '.join(twice)} is there more than once; rename or delete one of them")
+    missing = [name for name in required if name not in names]
     if missing:
-        raise InputError(f"{path}: column {', '.join(missing)} is missing; it has {', '.join(table.columns)}")
-    cells = (dict(zip(table.columns, values, strict=True)) for values in table.itertuples(index=False, name=None))
-    return list(enumerate(cells, start=2))
+        advice = "".join(
+            f"; it has {words} between the columns: save it with commas, and with points in numbers"
+            for words, mark in SEPARATORS.items()
+            if set(missing) & {tidy(name) for name in ",".join(header).split(mark)}
+        )
+        if class_column in missing and not advice:
+            advice = "; source.class_column in params.yaml names the column of the class"
+        raise InputError(f"{path}: column {', '.join(missing)} is missing; it has {', '.join(names)}{advice}")
+    return names
+
+
+def _cells_of(path: Path, line: int, names: Sequence[str], fields: Sequence[str]) -> Cells:
+    """Cells by column; a short row ends with empty cells."""
+    more = fields[len(names) :]
+    if any(more):
+        raise InputError(
+            f"{path}: not a CSV table in UTF-8 (line {line} has {len(fields)} cells, the header {len(names)}); put "
+            "quotation marks around cells with commas, and write numbers with decimal points"
+        )
+    if more:
+        raise InputError(
+            f"{path}: line {line}: the rows have more fields than the header; remove commas at the ends of the rows"
+        )
+    return dict.fromkeys(names, "") | dict(zip(names, fields, strict=False))
 
 
 def split_duplicates(rows: list[tuple[int, Cells]], file: str) -> tuple[list[tuple[int, Cells]], list[Rejected]]:
@@ -157,7 +191,13 @@ def _feature(cells: Cells, name: str) -> float:
     try:
         return _number.validate_python(cells[name])
     except ValidationError:
-        raise RowFault(name, "", f"{name} is '{cells[name]}', not a finite number") from None
+        reason = f"{name} is '{cells[name]}', not a finite number{advice_on_number(cells[name])}"
+        raise RowFault(name, "", reason) from None
+
+
+def without(cells: Cells, class_column: str | None) -> Cells:
+    """The cells of a row less its class, because the column of the class may have any name, such as group or label."""
+    return {name: cell for name, cell in cells.items() if name != class_column}
 
 
 def _read_images(folder: Path, row: TableRow) -> tuple[Grey, Mask]:
