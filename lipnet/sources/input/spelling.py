@@ -9,9 +9,8 @@ from typing import Any
 _UNSEEN = re.compile("[\u00ad\u200b\u2060\ufeff]")  # soft hyphen, zero-width space, word joiner, byte order mark
 _BLANKS = re.compile("[\u00a0\u1680\u2000-\u200a\u202f\u205f\u3000]")  # no-break spaces and spaces of other widths
 # Other characters without width (joiners, marks of direction) have a meaning inside a word, but none at its end.
-_ENDS = re.compile(
-    "^[\\s\u180e\u200c-\u200f\u202a-\u202e\u2061-\u2069]+|[\\s\u180e\u200c-\u200f\u202a-\u202e\u2061-\u2069]+$"
-)
+_END = "[\\s\u180e\u200c-\u200f\u202a-\u202e\u2061-\u2069]+"
+_ENDS = re.compile(f"^{_END}|{_END}\\Z")
 _DECIMAL_COMMA = re.compile(r"[-+]?[\d.]*,\d+(e[-+]?\d+)?", re.IGNORECASE)
 _CLUTTER = {"__macosx", "@eadir", "thumbs.db", "desktop.ini"}  # folders and files that systems add, in small letters
 
