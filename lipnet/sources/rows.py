@@ -139,10 +139,10 @@ def inside(folder: Path, name: str, column: str) -> Path:
         )
     try:
         found, links = _walk(folder, path)
-    except (OSError, ValueError):  # the name is too long or has characters that file names cannot have
-        raise RowFault(column, name, f"{column} file {_short(name)} cannot name a file") from None
     except InputError as error:
         raise RowFault(column, name, f"{column} file '{name}': {error}") from None
+    except (OSError, ValueError):  # the name is too long or has characters that file names cannot have
+        raise RowFault(column, name, f"{column} file {_short(name)} cannot name a file") from None
     if links and not (links == [found] and disk.in_dvc_cache(found, folder)):
         fault = f"{links[0].name} is a link, which is not followed; {disk.advice_on_link(links[0])}"
         raise RowFault(column, name, f"{column} file '{name}': {fault}")

@@ -156,7 +156,8 @@ def _classes(params: dict[str, Any], problem: str, listed: pd.DataFrame) -> Iter
     inner = parse(InnerSettings, pick(params, "inner"), "inner")
     calibration = pick(params, "train_svm", "calibration_folds")
     groups, classes = pd.factorize(listed["group"])[0], classes_of(params, problem)
-    short = too_few(pd.Index(classes).get_indexer(listed["label"].to_numpy()), groups, classes, split)
+    labels = np.array(pd.Categorical(listed["label"], categories=classes).codes, dtype=np.int64)
+    short = too_few(labels, groups, classes, split)
     for name in classes:
         members = (listed["label"] == name).to_numpy()
         if name in short:
