@@ -22,9 +22,9 @@ from lipnet.sources.images import read_grey
 from lipnet.sources.input.disk import listed_as
 from lipnet.sources.input.spelling import tidy_record
 from lipnet.sources.input.text_files import read_text
-from lipnet.sources.rows import Rejected, Row, RowFault, Text, check_class, checked, in_tasks, read_file
+from lipnet.sources.rows import Rejected, Row, RowFault, Text, check_class, checked, in_tasks, inside, read_file
 from lipnet.sources.settings import ParticlesSettings
-from lipnet.sources.table import read_matching_mask
+from lipnet.sources.table import OF_CELLPOSE, mask_beside, read_matching_mask
 
 Record = dict[str, Any]
 JPEG_QUALITY = 95
@@ -140,7 +140,7 @@ def _read_record(
         image = read_file(read_grey, folder, f"{settings.images}/{row.image}", "Image")
         if 2 * row.padding >= min(image.shape):
             raise RowFault("Padding", row.image, f"Padding is {row.padding}, which leaves nothing of {image.shape} px")
-        mask = read_matching_mask(folder, f"{settings.masks}/{row.image}", image)
+        mask = read_matching_mask(folder, _mask_of(folder, row.image, settings), image)
         return Particle(
             id=row.id,
             label=label,
@@ -154,6 +154,19 @@ def _read_record(
     except RowFault as fault:
         file = fault.file or str(record.get("Image", ""))
         return Rejected(number, _id_of(record), file, fault.column, str(fault))
+
+
+def _mask_of(folder: Path, image: str, settings: ParticlesSettings) -> str:
+    """Name of the mask of an image: the file of its name among the masks, or else the one beside it of Cellpose."""
+    mask = f"{settings.masks}/{image}"
+    if settings.masks != settings.images and inside(folder, mask, "Image").is_file():
+        return mask
+    beside = mask_beside(folder, f"{settings.images}/{image}")
+    if beside is None and settings.masks == settings.images:
+        raise RowFault(
+            "Image", mask, f"{image}: has no mask; with one folder for both, save it as STEM{OF_CELLPOSE}.png"
+        )
+    return beside or mask
 
 
 def class_of(value: Any, settings: ParticlesSettings) -> str:

@@ -7,11 +7,12 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
+import numpy as np
 from pydantic import Field, TypeAdapter, ValidationError
 
 from lipnet.core.errors import InputError
 from lipnet.samples.particles import Grey, Mask, Particle, inscribed_ellipse
-from lipnet.sources.images import read_grey, read_mask
+from lipnet.sources.images import read_grey, read_label_pages, read_mask
 from lipnet.sources.input.disk import listed_as
 from lipnet.sources.input.spelling import advice_on_number, tidy
 from lipnet.sources.input.text_files import read_text, records
@@ -26,10 +27,12 @@ from lipnet.sources.rows import (
     check_class,
     checked,
     in_tasks,
+    inside,
     read_file,
 )
 
 TABLE_NAME = "particles.csv"
+OF_CELLPOSE = "_cp_masks"  # end of the stem of its masks
 SEPARATORS = {"semicolons": ";", "tabs": "\t"}  # that spreadsheet programs write in place of commas
 
 Cells = dict[str, str]
@@ -78,8 +81,8 @@ def read_task(
 ) -> list[Particle | Rejected]:
     """Read the particles of some rows, one result a row, in the order of the rows.
 
-    A particle without a mask gets the ellipse inscribed in the image less its padding, marked as estimated. A particle
-    without a group is a group of its own.
+    A particle without a mask gets the one that Cellpose saved beside its image, or else the ellipse inscribed in the
+    image less its padding, marked as estimated. A particle without a group is a group of its own.
 
     Args:
         task: the rows.
@@ -94,7 +97,7 @@ def read_task(
             row = checked(TableRow, without(cells, class_column))
             label = "" if class_column is None else check_class(cells[class_column], classes, class_column)
             features = {name: _feature(cells, name) for name in feature_columns}
-            image, mask = _read_images(folder, row)
+            image, mask, estimated = _read_images(folder, row)
             results.append(
                 Particle(
                     id=row.id,
@@ -104,7 +107,7 @@ def read_task(
                     mask=mask,
                     padding_px=row.padding_px or 0,
                     pixel_size_nm=math.nan if row.pixel_size_nm is None else row.pixel_size_nm,
-                    mask_estimated=row.mask is None,
+                    mask_estimated=estimated,
                     features=features,
                 )
             )
@@ -200,26 +203,40 @@ def without(cells: Cells, class_column: str | None) -> Cells:
     return {name: cell for name, cell in cells.items() if name != class_column}
 
 
-def _read_images(folder: Path, row: TableRow) -> tuple[Grey, Mask]:
+def _read_images(folder: Path, row: TableRow) -> tuple[Grey, Mask, bool]:
+    """The image, its mask, and whether the mask is estimated."""
     image = read_file(read_grey, folder, row.image, "image")
     padding_px = row.padding_px or 0
     if 2 * padding_px >= min(image.shape):
         raise RowFault("padding_px", "", f"padding_px is {padding_px}, which leaves nothing of {image.shape} px")
-    if row.mask is None:
-        return image, inscribed_ellipse(image.shape, padding_px)
-    return image, read_matching_mask(folder, row.mask, image)
+    mask = row.mask or mask_beside(folder, row.image)
+    if mask is None:
+        return image, inscribed_ellipse(image.shape, padding_px), True
+    return image, read_matching_mask(folder, mask, image), False
+
+
+def mask_beside(folder: Path, image: str) -> str | None:
+    """Name of the mask that Cellpose saved in the folder of an image; None if there is none."""
+    path = Path(image)
+    names = (str(path.with_name(f"{path.stem}{OF_CELLPOSE}{suffix}")) for suffix in (".png", ".tif", ".tiff"))
+    return next((name for name in names if inside(folder, name, "mask").is_file()), None)
 
 
 def read_matching_mask(folder: Path, name: str, image: Grey) -> Mask:
     """Read the mask that a row names.
 
     Raises:
-        RowFault: the mask differs in size from the image, is empty, or cannot be read.
+        RowFault: the mask differs in size from the image, is empty, cannot be read, or is one of Cellpose that marks
+            several objects.
     """
-    mask = read_file(read_mask, folder, name, "mask")
+    mask, file = read_file(read_mask, folder, name, "mask"), Path(name).name
     if mask.shape != image.shape:
-        file = Path(name).name
         raise RowFault("mask", name, f"{file}: the mask is {mask.shape} px but the image is {image.shape} px")
     if not mask.any():
-        raise RowFault("mask", name, f"{Path(name).name}: the mask is empty")
+        raise RowFault("mask", name, f"{file}: the mask is empty")
+    if Path(name).stem.endswith(OF_CELLPOSE):
+        labels = read_file(lambda path: next(read_label_pages(path)), folder, name, "mask")
+        if len(objects := np.unique(labels[labels > 0])) > 1:
+            reason = f"{file}: marks {len(objects)} objects; set all but the particle to 0, or name another mask"
+            raise RowFault("mask", name, reason)
     return mask

@@ -44,10 +44,11 @@ LINE_END = st.sampled_from(["\n", "\r\n", "\r"])
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     made = tmp_path_factory.mktemp("source")
-    for name in ("a.png", "e\u0301.PNG", "images/a.png", "masks/a.png"):
+    for name in ("a.png", "e\u0301.PNG", "images/a.png", "masks/a.png", "labels/a.png"):
         (made / name).parent.mkdir(exist_ok=True)
-        Image.fromarray(LABELS * 100 if "masks" in name else IMAGE).save(made / name, format="png")
-    Image.fromarray(LABELS).save(made / "a_cp_masks.png")
+        Image.fromarray({"masks": LABELS, "labels": LABELS}.get(name.partition("/")[0], IMAGE)).save(
+            made / name, format="png"
+        )
     return made
 
 

@@ -263,3 +263,16 @@ def test_records_without_content_are_passed_over_and_the_others_keep_their_numbe
 def test_other_records_that_lack_values_are_rejected(folder: Path, record: Any) -> None:
     [found] = _read(folder, [record])
     assert isinstance(found, Rejected)
+
+
+@pytest.mark.parametrize("masks", ["masks", "images"])
+def test_masks_may_be_in_the_folder_of_the_images_as_cellpose_saves_them(folder: Path, masks: str) -> None:
+    settings = LAYOUT.model_copy(update={"masks": masks})
+    (folder / "masks/a.jpg").unlink()
+    fault = _rejected(folder, settings)
+    assert fault.reason in {
+        "a.jpg: no such file",
+        "a.jpg: has no mask; with one folder for both, save it as STEM_cp_masks.png",
+    }
+    Image.fromarray(MASK // 255).save(folder / "images/a_cp_masks.png")
+    np.testing.assert_array_equal(_particle(folder, settings).mask, MASK > 0)

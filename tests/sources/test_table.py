@@ -446,3 +446,24 @@ def test_a_link_into_the_cache_of_dvc_is_read_and_others_are_refused_with_a_cure
     np.testing.assert_array_equal(_particle(folder, image="own.png").image, IMAGE)
     assert "dvc checkout --relink" in _reason(folder, image="foreign.png")
     assert "more is a link, which is not followed" in _reason(folder, image=f"more/ab/{'0' * 30}")
+
+
+@pytest.mark.parametrize("name", ["a_cp_masks.png", "a_cp_masks.TIF", "a_cp_masks.tiff"])
+def test_the_mask_that_cellpose_saved_beside_an_image_is_taken(folder: Path, name: str) -> None:
+    if name.endswith("png"):
+        Image.fromarray(MASK // 255 * 7).save(folder / "images" / name)
+    else:
+        tifffile.imwrite(folder / "images" / name, (MASK // 255 * 7).astype(np.uint16))
+    particle = _particle(folder)
+    np.testing.assert_array_equal(particle.mask, MASK > 0)
+    assert not particle.mask_estimated
+    assert _particle(folder, image="images/b.png").mask_estimated
+    Image.fromarray(255 - MASK).save(folder / "mask.png")
+    np.testing.assert_array_equal(_particle(folder, mask="mask.png").mask, MASK == 0)  # the table comes first
+
+
+def test_a_mask_of_cellpose_with_neighbours_is_refused(folder: Path) -> None:
+    labels = MASK // 255
+    labels[0, 0] = 2
+    Image.fromarray(labels).save(folder / "images/a_cp_masks.png")
+    assert _reason(folder).startswith("a_cp_masks.png: marks 2 objects; set all but the particle to 0")
