@@ -19,7 +19,7 @@ def entries(folder: Path) -> Mapping[str, list[str]]:
         return {}
 
 
-@lru_cache(maxsize=16)  # a missing file would otherwise cost a listing of its folder for every row
+@lru_cache(maxsize=256)  # every row would otherwise cost a listing of its folder
 def _entries(folder: Path, changed_ns: int) -> dict[str, list[str]]:  # noqa: ARG001
     found: dict[str, list[str]] = {}
     for path in sorted(folder.iterdir()):
@@ -28,8 +28,12 @@ def _entries(folder: Path, changed_ns: int) -> dict[str, list[str]]:  # noqa: AR
 
 
 def spellings(folder: Path, name: str) -> list[str]:
-    """The entries of a folder that a name can mean: the one of just this name, or else all of the same ``file_key``."""
-    return [name] if os.path.lexists(folder / name) else entries(folder).get(file_key(name), [])
+    """The entries of a folder that a name can mean: the one of just this name, or else all of the same ``file_key``.
+
+    On disks that ignore capitals, too, the result is the name as the disk lists it, so that a file has only one.
+    """
+    found = entries(folder).get(file_key(name), [])
+    return [name] if name in found or (not found and os.path.lexists(folder / name)) else found
 
 
 def listed_as(folder: Path, name: str) -> Path:

@@ -32,6 +32,12 @@ def test_a_name_on_a_screenshot_of_macos_is_found(tmp_path: Path) -> None:
     assert spellings(tmp_path, "Shot 3.04.05 PM.png") == ["Shot 3.04.05\u202fPM.png"]
 
 
+def test_a_disk_that_ignores_capitals_has_one_name_for_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a.png").touch()
+    monkeypatch.setattr(os.path, "lexists", lambda path: Path(path).name.lower() == "a.png")
+    assert spellings(tmp_path, "a.PNG") == ["a.png"]
+
+
 def test_a_folder_is_listed_again_after_a_change(tmp_path: Path) -> None:
     assert not entries(tmp_path / "none")
     assert not entries(tmp_path)
