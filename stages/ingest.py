@@ -1,5 +1,6 @@
 """Read or make the particles of a problem: packed images, a table with features, rejected rows, pictures, a report."""
 
+import sys
 from argparse import Namespace
 from functools import partial
 from typing import Any
@@ -12,6 +13,7 @@ from lipnet.core.settings import parse, pick, seed_of
 from lipnet.evaluation.measures import check_class_names
 from lipnet.plots import data, figure
 from lipnet.samples.features import FeatureSettings
+from lipnet.samples.folds import SplitSettings
 from lipnet.sources import data_report, ingest, reading
 from lipnet.sources.corrections import check_known, read_corrections
 from lipnet.sources.rows import reasons
@@ -30,6 +32,9 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
 
     corrections = read_corrections(arguments.folder, classes)
     labels = {name: correction.label for name, correction in corrections.items()}
+    split = parse(SplitSettings, pick(params, "split"), "split")
+    for fault in reading.too_few(source.tasks, settings, labels, classes, split):  # stage split stops because of it
+        print(f"warning: {problem}: {fault}", file=sys.stderr, flush=True)
     work = partial(ingest.read_batch, read=source.read, measures=measures, labels=labels)
     parts, examples = list[ingest.IngestedBatch](), {name: list[Any]() for name in classes}
     streamed = bar(stream(work, source.tasks), f"{problem}: reading and measuring", len(source.tasks))

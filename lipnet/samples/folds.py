@@ -75,19 +75,38 @@ def check_classes(
     Raises:
         InputError: a class has fewer particles or groups than there are folds.
     """
-    for index, name in enumerate(classes):
-        members = labels == index
-        if members.sum() < settings.folds:
-            raise InputError(
-                f"class '{name}' has {members.sum()} particles, fewer than the {settings.folds} folds; "
-                "add particles of it, lower split.folds, or leave the class out of `classes`"
+    for fault in too_few(labels, groups, classes, settings).values():
+        raise InputError(fault)
+
+
+def too_few(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], classes: list[str], settings: SplitSettings
+) -> dict[str, str]:
+    """A message for every class with fewer particles or groups than there are folds; arguments as of ``assign``.
+
+    The message says what helps, also which number of folds all classes allow.
+    """
+    of_class = [labels == index for index in range(len(classes))]
+    particles = [int(members.sum()) for members in of_class]
+    places = [len(np.unique(groups[members])) for members in of_class]
+    folds, grouped = settings.folds, settings.protocol == "grouped"
+    most = min(places if grouped else particles)
+    lower = f"set split.folds to {most}, " if most >= 2 else ""
+    join = "write another class in its rows, or delete its rows; in both cases leave the class out of `classes`"
+    faults = {}
+    for name, n, n_groups in zip(classes, particles, places, strict=True):
+        if n < folds:
+            faults[name] = (
+                f"class '{name}' has {n} particles, fewer than the {folds} folds; "
+                f"add at least {folds - n} of it, {lower}{join}"
             )
-        n_groups = len(np.unique(groups[members]))
-        if settings.protocol == "grouped" and n_groups < settings.folds:
-            raise InputError(
-                f"class '{name}' lies in {n_groups} groups, fewer than the {settings.folds} folds, so some fold would "
-                "have none of it; lower split.folds, use finer groups, or set split.protocol: shuffled"
+        elif grouped and n_groups < folds:
+            faults[name] = (
+                f"class '{name}' lies in {n_groups} groups, fewer than the {folds} folds, so some fold would have none "
+                f"of it; use finer groups, add particles of it from at least {folds - n_groups} more, {lower}"
+                "set split.protocol: shuffled, which ignores groups, or join it with another class"
             )
+    return faults
 
 
 def _shuffled(labels: NDArray[np.int64], n_folds: int, seed: int, repeat: int) -> NDArray[np.int64]:

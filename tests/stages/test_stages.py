@@ -352,6 +352,23 @@ def test_ingest_refuses_an_empty_table_by_name(tmp_path: Path) -> None:
         run(ingest, tmp_path, params)
 
 
+def test_ingest_says_that_a_class_is_too_small_before_it_opens_an_image(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        f"{number},gone.png,{name}" for number, name in enumerate(["Uncertain", *["Unilamellar", "Multilamellar"] * 5])
+    ]
+    params = write_source(tmp_path / "folder", "\n".join(["id,image,class", *rows]))
+    with pytest.raises(InputError, match="11 of 11 rows rejected"):
+        run(ingest, tmp_path, params)
+    n_folds = params["split"]["folds"]
+    said = capsys.readouterr().err
+    assert (
+        f"class 'Uncertain' has 1 particles, fewer than the {n_folds} folds; add at least {n_folds - 1} of it" in said
+    )
+    assert said.count("warning: ") == 1
+
+
 def test_ingest_refuses_a_feature_column_that_it_writes_itself(tmp_path: Path) -> None:
     store = tmp_path / "folder"
     store.mkdir()

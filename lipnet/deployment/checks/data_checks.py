@@ -22,15 +22,14 @@ from lipnet.samples import particles
 from lipnet.samples.crops import CropSettings
 from lipnet.samples.feature_names import select_columns
 from lipnet.samples.features import FeatureSettings
-from lipnet.samples.folds import SplitSettings, check_classes
+from lipnet.samples.folds import SplitSettings, too_few
 from lipnet.samples.particles import Grey, Mask, Particle, bounding_box
 from lipnet.sources import duplicates
 from lipnet.sources.micrograph_rows import MicrographTask
-from lipnet.sources.reading import IngestSettings
-from lipnet.sources.rows import Rejected, summarise
+from lipnet.sources.reading import IngestSettings, Listed, listed
+from lipnet.sources.rows import Rejected, spelled, summarise
 from lipnet.sources.settings import SourceSettings
 from lipnet.sources.source import open_source
-from lipnet.sources.table import TableTask
 
 MOST_IMAGES = 200  # images of a source that are opened
 MOST_MICROGRAPHS = 5  # whole micrographs are slow to read
@@ -121,8 +120,10 @@ def _raw(params: dict[str, Any], problem: str, root: Path, settings: SourceSetti
     read = [item for task in _some(source.tasks) for item in source.read(task)]
     found = [item for item in read if isinstance(item, Particle)]
     unusable = [item for item in [*source.rejected, *read] if isinstance(item, Rejected) and item.fault]
-    listed = pd.DataFrame([row for task in source.tasks for row in _listed(task, settings)], columns=["label", "group"])
-    return Data(str(folder), listed, found, unusable)
+    rows = pd.DataFrame([row for task in source.tasks for row in listed(task, settings)], columns=Listed._fields)
+    names = classes_of(params, problem)
+    rows["label"] = [spelled(label, names) or label for label in rows["label"]]
+    return Data(str(folder), rows, found, unusable)
 
 
 def _some(tasks: Sequence[Any]) -> list[Any]:
@@ -133,20 +134,6 @@ def _some(tasks: Sequence[Any]) -> list[Any]:
         return [task._replace(targets=task.targets[:: ceil(len(task.targets) / most)]) for task in chosen]
     rows = [row for task in tasks for row in task.rows]
     return [tasks[0]._replace(rows=rows[:: ceil(len(rows) / MOST_IMAGES)])] if rows else []
-
-
-def _listed(task: Any, settings: SourceSettings) -> Iterator[tuple[str, str]]:
-    """Class and group of every row of a task."""
-    if isinstance(task, MicrographTask):
-        yield from ((target.label, f"{task.micrograph}#{target.page}") for target in task.targets)
-    elif isinstance(task, TableTask):
-        yield from ((cells[settings.class_column], cells.get("group") or f"row {line}") for line, cells in task.rows)
-    else:
-        for number, record in task.rows:
-            code = str(record.get("Class", "")).removesuffix(".0")
-            group = record.get("Group")
-            name = settings.particles.class_codes.get(code, code)
-            yield name, f"record {number}" if group is None else str(group)
 
 
 def _rows(params: dict[str, Any], problem: str, data: Data, settings: SourceSettings) -> Iterator[Finding]:
@@ -168,13 +155,13 @@ def _classes(params: dict[str, Any], problem: str, listed: pd.DataFrame) -> Iter
     split = parse(SplitSettings, pick(params, "split"), "split")
     inner = parse(InnerSettings, pick(params, "inner"), "inner")
     calibration = pick(params, "train_svm", "calibration_folds")
-    groups = pd.factorize(listed["group"])[0]
-    for name in classes_of(params, problem):
+    groups, classes = pd.factorize(listed["group"])[0], classes_of(params, problem)
+    labels = np.array(pd.Categorical(listed["label"], categories=classes).codes, dtype=np.int64)
+    short = too_few(labels, groups, classes, split)
+    for name in classes:
         members = (listed["label"] == name).to_numpy()
-        try:
-            check_classes(np.where(members, 0, 1), groups, [name], split)
-        except InputError as error:
-            yield Finding(str(error), stops=True)
+        if name in short:
+            yield Finding(short[name], stops=True)
             continue
         train, train_groups = (
             number * (split.folds - 1) // split.folds for number in (members.sum(), len(np.unique(groups[members])))
