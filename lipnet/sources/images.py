@@ -18,7 +18,7 @@ from lipnet.core.errors import InputError
 from lipnet.core.files import unchanged
 from lipnet.samples.particles import Grey, Mask
 from lipnet.sources.formats import arrays, microscope, mrc, pillow, tiff
-from lipnet.sources.formats.samples import Format, Samples, shown, stored
+from lipnet.sources.formats.raw import Format, RawImage, shown, stored
 
 _FORMATS = (pillow.FORMAT, tiff.FORMAT, mrc.FORMAT, arrays.FORMAT, microscope.FORMAT)
 IMAGE_SUFFIXES = {suffix for known in _FORMATS for suffix in known.suffixes}
@@ -60,12 +60,12 @@ def read_mask(path: Path) -> Mask:
         InputError: as for ``read_grey``.
     """
     with _decoding(path):
-        samples = _only_image(path)
-        numbers = stored(samples)
+        raw = _only_image(path)
+        numbers = stored(raw)
         if not np.isfinite(numbers).all():
             raise InputError(f"{path.name}: has NaN or infinite values; save 0 where there is no particle")
-        half = ((samples.white or 0) + 1) // 2
-        on = numbers >= half if samples.lossy else numbers != 0
+        half = ((raw.white or 0) + 1) // 2
+        on = numbers >= half if raw.lossy else numbers != 0
         return np.asarray(on.any(axis=2) if on.ndim == 3 else on)
 
 
@@ -89,8 +89,8 @@ def read_pages(path: Path, clip_percent: float) -> Iterator[Grey]:
         InputError: as for ``read_grey``.
     """
     with _decoding(path):
-        for samples in _pages(path):
-            yield _to_grey(shown(samples).pixels, path, clip_percent)
+        for raw in _pages(path):
+            yield _to_grey(shown(raw).pixels, path, clip_percent)
 
 
 def read_label_pages(path: Path) -> Iterator[NDArray[np.int64]]:
@@ -102,13 +102,13 @@ def read_label_pages(path: Path) -> Iterator[NDArray[np.int64]]:
         InputError: as for ``read_grey``; also for colours, fractions, negative numbers, and compression with loss.
     """
     with _decoding(path):
-        for samples in _pages(path):
-            if samples.lossy:
+        for raw in _pages(path):
+            if raw.lossy:
                 raise InputError(
                     f"{path.name}: is compressed with loss (JPEG), which changes the numbers of a label mask; save it "
                     "as TIFF or PNG without loss"
                 )
-            yield _to_labels(stored(samples), path)
+            yield _to_labels(stored(raw), path)
 
 
 def pixel_sizes_nm(path: Path) -> list[float | None]:
@@ -137,32 +137,32 @@ def _decoding(path: Path) -> Iterator[None]:
 
 
 def _format_of(path: Path) -> Format:
-    """The format by the first bytes of the file, or else by its suffix."""
+    """The format by the first bytes of the file; by its suffix if they tell nothing, as in MRC."""
     suffix = path.suffix.lower()
     if suffix not in IMAGE_SUFFIXES:
         raise InputError(f"{path.name}: format '{suffix}' is not read; use {FORMAT_NAMES}")
+    named = next(known for known in _FORMATS if suffix in known.suffixes)
+    if not named.signatures:
+        return named
     with path.open("rb") as file:
         start = file.read(16)
     for signature, name in _UNREAD.items():
         if start.startswith(signature):
             raise InputError(f"{path.name}: its content is {name}, which is not read; use {FORMAT_NAMES}")
-    for known in _FORMATS:
-        if start.startswith(known.signatures):
-            return known
-    return next(known for known in _FORMATS if suffix in known.suffixes)
+    return next((known for known in _FORMATS if known.signatures and start.startswith(known.signatures)), named)
 
 
-def _pages(path: Path) -> Iterator[Samples]:
-    for samples in _format_of(path).pages(path):
-        if samples.pixels.size == 0:
+def _pages(path: Path) -> Iterator[RawImage]:
+    for raw in _format_of(path).pages(path):
+        if raw.pixels.size == 0:
             raise InputError(f"{path.name}: the image has no pixels")
-        if samples.pixels.dtype.kind not in "buif":
-            kind = "complex" if samples.pixels.dtype.kind == "c" else str(samples.pixels.dtype)
+        if raw.pixels.dtype.kind not in "buif":
+            kind = "complex" if raw.pixels.dtype.kind == "c" else str(raw.pixels.dtype)
             raise InputError(f"{path.name}: its pixels are {kind} numbers; save grey levels")
-        yield samples
+        yield raw
 
 
-def _only_image(path: Path) -> Samples:
+def _only_image(path: Path) -> RawImage:
     n_images = _format_of(path).count(path)
     if n_images != 1:
         raise InputError(f"{path.name}: expected one grey or colour image, found {n_images}; save each in its own file")

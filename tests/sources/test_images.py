@@ -14,7 +14,7 @@ import tifffile
 from PIL import Image
 
 from lipnet.core.errors import InputError
-from lipnet.sources.formats.samples import MAX_PIXELS
+from lipnet.sources.formats.raw import MAX_PIXELS
 from lipnet.sources.images import count_pages, read_grey, read_label_pages, read_mask, read_pages
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(8, 32)

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipnet.core.errors import InputError
-from lipnet.sources.formats.samples import Format, Samples, check_size, white_of, without_opacity
+from lipnet.sources.formats.raw import Format, RawImage, check_size, white_of, without_opacity
 
 
 def count(path: Path) -> int:
@@ -16,7 +16,7 @@ def count(path: Path) -> int:
     return len(_images(path))
 
 
-def pages(path: Path) -> Iterator[Samples]:
+def pages(path: Path) -> Iterator[RawImage]:
     """Yield every image of an array of shape (height_px, width_px), (n, height_px, width_px) or (..., 3 or 4).
 
     A last axis of 3 or 4 holds red, green, blue, and opacity.
@@ -26,7 +26,7 @@ def pages(path: Path) -> Iterator[Samples]:
     """
     for image in _images(path):
         pixels = without_opacity(np.array(image, dtype=image.dtype.newbyteorder("=")))
-        yield Samples(pixels, white_of(pixels.dtype))
+        yield RawImage(pixels, white_of(pixels.dtype))
 
 
 def _images(path: Path) -> NDArray[Any]:

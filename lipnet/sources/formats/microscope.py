@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipnet.core.errors import InputError
-from lipnet.sources.formats.samples import Format, Samples, check_size, white_of
+from lipnet.sources.formats.raw import Format, RawImage, check_size, white_of
 
 _READERS = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph", ".ser": "tia", ".emd": "emd"}
 _NANOMETRES = {
@@ -46,7 +46,7 @@ def count(path: Path) -> int:
         return sum(len(stack.images) for stack in stacks)
 
 
-def pages(path: Path) -> Iterator[Samples]:
+def pages(path: Path) -> Iterator[RawImage]:
     """Yield every image of every data set.
 
     Raises:
@@ -57,7 +57,7 @@ def pages(path: Path) -> Iterator[Samples]:
         for stack in stacks:
             for image in stack.images:
                 pixels = _grey_or_colour(np.asarray(image))
-                yield Samples(pixels, white_of(pixels.dtype))
+                yield RawImage(pixels, white_of(pixels.dtype))
 
 
 def pixel_sizes_nm(path: Path) -> list[float | None]:
@@ -85,19 +85,17 @@ def _stacks(path: Path) -> Iterator[list[_Stack]]:
         warnings.simplefilter("ignore")  # on metadata that are not used here
         found = _read(reader, path)
     if not found:
-        raise InputError(f"{path.name}: holds no image")
+        raise InputError(f"{path.name}: holds no image; spectra are not read")
     yield [_stack(path, item) for item in found]
 
 
 def _read(reader: Any, path: Path) -> list[dict[str, Any]]:
-    """All data sets of a file; the pixels are read later, except those in colours."""
+    """All data sets of a file. The pixels are read later, unless the library cannot do so: colours, HDF5 in one piece."""
     options = {"select_type": "images"} if path.suffix.lower() == ".emd" else {}
     try:
         return list(reader.file_reader(str(path), lazy=True, **options))
-    except ValueError as error:
-        if "RGBA" not in str(error):
-            raise
-        return list(reader.file_reader(str(path)))
+    except ValueError:
+        return list(reader.file_reader(str(path), **options))
 
 
 def _check_hdf5(path: Path) -> None:
@@ -118,15 +116,18 @@ def _check_hdf5(path: Path) -> None:
 
     with h5py.File(path, "r") as file:
         look(file)
+        if "Data/SpectrumImage" in file:  # of which the library needs more packages to skip it
+            raise InputError(f"{path.name}: holds a spectrum image; export its image alone from Velox")
 
 
 def _stack(path: Path, found: dict[str, Any]) -> _Stack:
     """The images of a data set; its last two axes are y and x."""
     axes, pixels = found["axes"], found["data"]
     units = [_unit(axis) for axis in axes]
-    fault = _fault(axes, units, str(found["metadata"].get("Signal", {}).get("signal_type", "")))
+    fault = _fault(axes, units, _is_spectral(found))
     if fault:
-        raise InputError(f"{path.name}: holds {fault}; save the image alone")
+        named = ", ".join(f"{axis['name']} in {axis['units'] or 'px'}" for axis in axes)
+        raise InputError(f"{path.name}: holds {fault} ({named}); save the image alone")
     check_size(path, pixels.shape[-2:])
     sides_nm = [_side_nm(axis, unit) for axis, unit in zip(axes[-2:], units[-2:], strict=True)]
     if all(sides_nm) and max(sides_nm) > _SQUARE * min(sides_nm):
@@ -137,17 +138,22 @@ def _stack(path: Path, found: dict[str, Any]) -> _Stack:
     return _Stack(pixels if pixels.ndim == 3 else pixels[None], min(sides_nm) if all(sides_nm) else None)
 
 
-def _fault(axes: list[dict[str, Any]], units: list[str], signal: str) -> str:
-    """Why a data set is no image and no stack of images; empty if it is one."""
-    named = ", ".join(f"{axis['name']} in {unit or 'px'}" for axis, unit in zip(axes, units, strict=True))
-    if signal.startswith(_SPECTRA) or any(unit in ("ev", "kev") for unit in units) or len(axes) < 2:
-        return f"a spectrum and no image ({named})"
+def _is_spectral(found: dict[str, Any]) -> bool:
+    # After reading, the library would turn an image of spectra by the first of two or more steps.
+    signal = str(found["metadata"].get("Signal", {}).get("signal_type", ""))
+    return signal.startswith(_SPECTRA) or len(found.get("post_process", ())) > 1
+
+
+def _fault(axes: list[dict[str, Any]], units: list[str], spectral: bool) -> str:
+    """What a data set is, if it is no image and no stack of images; empty if it is one."""
+    if spectral or len(axes) < 2 or any(unit in ("ev", "kev") for unit in units):
+        return "a spectrum and no image"
     if any("1/" in unit or "rad" in unit or "-1" in unit for unit in units[-2:]):
-        return f"a diffraction pattern or transform and no image ({named})"
+        return "a diffraction pattern or transform and no image"
     if len(axes) > 3 or any(axis["navigate"] for axis in axes[-2:]):
-        return f"a map of spectra or images and no stack of images ({named})"
+        return "a map of spectra or images and no stack of images"
     if any(unit not in _UNKNOWN and unit not in _NANOMETRES for unit in units[-2:]):
-        return f"axes that are no lengths ({named})"
+        return "axes that are no lengths"
     return ""
 
 

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from lipnet.core.errors import InputError
-from lipnet.sources.formats.samples import Format, Samples, check_size, white_of
+from lipnet.sources.formats.raw import Format, RawImage, check_size, white_of
 
 HEADER = 1024  # bytes
 _MAP = slice(208, 211)  # where the header of today's format says MAP
@@ -25,7 +25,7 @@ def count(path: Path) -> int:
     return _shape(path)[0]
 
 
-def pages(path: Path) -> Iterator[Samples]:
+def pages(path: Path) -> Iterator[RawImage]:
     """Yield every section.
 
     Bytes (mode 0) run from 0 to 255 if IMOD's stamp is in the header, which says how they are stored. Without the stamp
@@ -41,7 +41,7 @@ def pages(path: Path) -> Iterator[Samples]:
         for section in mrc.data.reshape(shape):
             pixels = _bytes(section, flags) if section.dtype == np.int8 and flags is not None else section
             pixels = pixels.astype(pixels.dtype.newbyteorder("="))  # a copy, because the file will be closed
-            yield Samples(pixels, white_of(pixels.dtype))
+            yield RawImage(pixels, white_of(pixels.dtype))
 
 
 def _flags_of_imod(path: Path) -> int | None:

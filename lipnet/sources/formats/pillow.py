@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from lipnet.core.errors import InputError
-from lipnet.sources.formats.samples import Format, Samples, check_size, turned, white_of, without_opacity
+from lipnet.sources.formats.raw import Format, RawImage, check_size, turned, white_of, without_opacity
 
 ORIENTATION = 274  # the tag, in EXIF as in TIFF
-_PNG_DEPTH = slice(24, 25)  # byte of a PNG file with the bits of a sample
+_PNG_DEPTH = 24  # the byte of a PNG file with the bits of a sample
 _NAMES = ("PNG", "JPEG", "BMP", "GIF")
 
 
@@ -24,7 +24,7 @@ def count(path: Path) -> int:
         return _frames(image)
 
 
-def pages(path: Path) -> Iterator[Samples]:
+def pages(path: Path) -> Iterator[RawImage]:
     """Yield the image; of an animated GIF every frame, in the colours that a viewer shows.
 
     Raises:
@@ -35,7 +35,7 @@ def pages(path: Path) -> Iterator[Samples]:
             raise InputError(f"{path.name}: is an animated PNG; save its images as a TIFF stack")
         for number in range(_frames(image)):
             image.seek(number)
-            yield _samples(path, image, animated=_frames(image) > 1)
+            yield _raw(path, image, animated=_frames(image) > 1)
 
 
 @contextmanager
@@ -58,9 +58,9 @@ def _frames_of_any(image: Image.Image) -> int:
     return int(getattr(image, "n_frames", 1))
 
 
-def _samples(path: Path, image: Image.Image, animated: bool) -> Samples:
+def _raw(path: Path, image: Image.Image, animated: bool) -> RawImage:
     orientation = image.getexif().get(ORIENTATION, 1)
-    bits = path.read_bytes()[_PNG_DEPTH][0] if image.format == "PNG" else 8
+    bits = _png_depth(path) if image.format == "PNG" else 8
     image.load()
     lossy = image.format not in ("PNG", "BMP", "GIF")  # JPEG and its relatives
     if bits == 16:  # Pillow would reduce colours, and grey with opacity, to 8 bits without a word
@@ -69,13 +69,18 @@ def _samples(path: Path, image: Image.Image, animated: bool) -> Samples:
         pixels = np.asarray(image.convert("RGB"))
     elif image.mode == "P":
         table = np.array(image.getpalette("RGB"), np.uint8).reshape(-1, 3)
-        return Samples(turned(np.asarray(image), orientation), None, colours=table)
+        return RawImage(turned(np.asarray(image), orientation), None, colours=table)
     else:
         pixels = np.asarray(image)
     pixels = turned(without_opacity(pixels), orientation)
     if image.mode == "L" and bits < 8:  # Pillow has scaled them to 8 bits
-        return Samples(pixels // (255 // (2**bits - 1)), 2**bits - 1)
-    return Samples(pixels, white_of(pixels.dtype), lossy=lossy)
+        return RawImage(pixels // (255 // (2**bits - 1)), 2**bits - 1)
+    return RawImage(pixels, white_of(pixels.dtype), lossy=lossy)
+
+
+def _png_depth(path: Path) -> int:
+    with path.open("rb") as file:
+        return file.read(_PNG_DEPTH + 1)[_PNG_DEPTH]
 
 
 FORMAT = Format(

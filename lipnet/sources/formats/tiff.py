@@ -13,7 +13,7 @@ from tifffile import COMPRESSION, EXTRASAMPLE, PHOTOMETRIC
 
 from lipnet.core.errors import InputError
 from lipnet.sources.formats.pillow import ORIENTATION
-from lipnet.sources.formats.samples import Format, Samples, check_size, turned, white_of, without_opacity
+from lipnet.sources.formats.raw import Format, RawImage, check_size, turned, white_of, without_opacity
 
 SMALLEST_PAGE = 18  # bytes: a count, one tag and the offset of the next page
 _LOSSLESS = {  # all others change numbers, or can
@@ -31,7 +31,7 @@ def count(path: Path) -> int:
         return _planes(tiff, path) if len(tiff.pages) == 1 else len(tiff.pages)
 
 
-def pages(path: Path) -> Iterator[Samples]:
+def pages(path: Path) -> Iterator[RawImage]:
     """Yield every image.
 
     Raises:
@@ -43,12 +43,12 @@ def pages(path: Path) -> Iterator[Samples]:
             page: Any = tiff.pages.get(number)
             _check(path, page)
             if n_planes == 1:
-                yield _samples(path, page, page.asarray())
+                yield _raw(path, page, page.asarray())
                 continue
             dtype = page.dtype.newbyteorder(tiff.byteorder)
             planes = np.memmap(path, dtype, "r", page.dataoffsets[0], (n_planes, *page.shape))
             for plane in planes:
-                yield _samples(path, page, plane.astype(page.dtype))
+                yield _raw(path, page, plane.astype(page.dtype))
 
 
 @contextmanager
@@ -88,10 +88,10 @@ def _check(path: Path, page: Any) -> None:
         raise ValueError(f"it claims {math.prod(page.chunked)} tiles or strips and lists {len(page.dataoffsets)}")
 
 
-def _samples(path: Path, page: Any, raw: NDArray[Any]) -> Samples:
+def _raw(path: Path, page: Any, raw: NDArray[Any]) -> RawImage:
     orientation = page.tags.valueof(ORIENTATION, 1)
     pixels = turned(_as_image(path, page, raw), orientation if isinstance(orientation, int) else 1)
-    return Samples(
+    return RawImage(
         pixels,
         white_of(pixels.dtype, page.bitspersample),
         zero_is_white=page.photometric == PHOTOMETRIC.MINISWHITE and not _is_array_of_bool(page),

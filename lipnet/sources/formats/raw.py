@@ -16,7 +16,7 @@ ALWAYS_ALLOWED_PIXELS = 2**22  # for a file of any size
 MOST_BITS = 16  # with more bits, the largest number is no agreed white
 
 
-class Samples(NamedTuple):
+class RawImage(NamedTuple):
     """One image as its file stores it, but turned as its orientation tag says and without transparency.
 
     Attributes:
@@ -47,7 +47,7 @@ class Format(NamedTuple):
 
     suffixes: tuple[str, ...]
     signatures: tuple[bytes, ...]
-    pages: Callable[[Path], Iterator[Samples]]
+    pages: Callable[[Path], Iterator[RawImage]]
     count: Callable[[Path], int]
 
 
@@ -59,37 +59,37 @@ def white_of(dtype: np.dtype[Any], bits: int | None = None) -> int | None:
     return 2**bits - 1 if dtype.kind == "u" and bits <= MOST_BITS else None
 
 
-def shown(samples: Samples) -> Samples:
+def shown(raw: RawImage) -> RawImage:
     """The image as viewers show it: white is the largest number, colours are red, green, blue, and 8 bits or more.
 
     Fewer than 8 bits are scaled to 8 (white becomes 255).
     """
-    if samples.colours is not None:
-        if len(samples.colours) <= samples.pixels.max(initial=0):
+    if raw.colours is not None:
+        if len(raw.colours) <= raw.pixels.max(initial=0):
             raise ValueError("its colour table lacks colours of the image")
-        return samples._replace(pixels=samples.colours[samples.pixels], white=255, colours=None, zero_is_white=False)
-    pixels, white = samples.pixels, samples.white
-    if samples.zero_is_white:
+        return raw._replace(pixels=raw.colours[raw.pixels], white=255, colours=None, zero_is_white=False)
+    pixels, white = raw.pixels, raw.white
+    if raw.zero_is_white:
         pixels = _inverted(pixels, white)
     if white is not None and white < 255:
         pixels, white = np.round(pixels * (255 / white)).astype(np.uint8), 255
-    return samples._replace(pixels=pixels, white=white, zero_is_white=False)
+    return raw._replace(pixels=pixels, white=white, zero_is_white=False)
 
 
-def stored(samples: Samples) -> NDArray[Any]:
+def stored(raw: RawImage) -> NDArray[Any]:
     """The numbers of a mask as stored, whatever a tag or a colour table says of how they look.
 
     In an image of two levels, black and white, nobody sees the numbers: white is 1 and black 0.
     """
-    if samples.colours is not None:
-        bilevel = samples.colours.tolist() == [[255, 255, 255], [0, 0, 0]]
-        return 1 - samples.pixels if bilevel else samples.pixels
-    return _inverted(samples.pixels, 1) if samples.zero_is_white and samples.white == 1 else samples.pixels
+    if raw.colours is not None:
+        bilevel = raw.colours.tolist() == [[255, 255, 255], [0, 0, 0]]
+        return 1 - raw.pixels if bilevel else raw.pixels
+    return _inverted(raw.pixels, 1) if raw.zero_is_white and raw.white == 1 else raw.pixels
 
 
 def _inverted(pixels: NDArray[Any], white: int | None) -> NDArray[Any]:
     if white is not None:
-        return (white - pixels.astype(np.int64)).astype(np.uint8 if pixels.dtype == np.bool_ else pixels.dtype)
+        return ~pixels if pixels.dtype == np.bool_ else pixels.dtype.type(white) - pixels
     return -pixels if pixels.dtype.kind == "f" else ~pixels  # ~ maps the range of an integer type onto itself
 
 
