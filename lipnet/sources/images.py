@@ -64,8 +64,7 @@ def read_mask(path: Path) -> Mask:
         numbers = stored(raw)
         if not np.isfinite(numbers).all():
             raise InputError(f"{path.name}: has NaN or infinite values; save 0 where there is no particle")
-        half = ((raw.white or 0) + 1) // 2
-        on = numbers >= half if raw.lossy else numbers != 0
+        on = numbers > raw.white / 2 if raw.lossy and raw.white else numbers != 0
         return np.asarray(on.any(axis=2) if on.ndim == 3 else on)
 
 
@@ -105,8 +104,8 @@ def read_label_pages(path: Path) -> Iterator[NDArray[np.int64]]:
         for raw in _pages(path):
             if raw.lossy:
                 raise InputError(
-                    f"{path.name}: is compressed with loss (JPEG), which changes the numbers of a label mask; save it "
-                    "as TIFF or PNG without loss"
+                    f"{path.name}: is compressed with loss, or by a method that may lose (JPEG and its successors), so "
+                    "the labels may be wrong; save the label mask as PNG, or as TIFF with LZW or Deflate"
                 )
             yield _to_labels(stored(raw), path)
 
@@ -179,7 +178,7 @@ def _to_grey(raw: NDArray[Any], path: Path, clip_percent: float) -> Grey:
 def _to_labels(raw: NDArray[Any], path: Path) -> NDArray[np.int64]:
     if raw.ndim != 2:
         raise InputError(f"{path.name}: expected label masks of whole numbers, found colours")
-    if not np.isfinite(raw).all() or (raw < 0).any() or (raw != np.floor(raw)).any() or (raw > LARGEST_LABEL).any():
+    if not np.isfinite(raw).all() or (raw != np.floor(raw)).any() or raw.min() < 0 or float(raw.max()) > LARGEST_LABEL:
         raise InputError(f"{path.name}: labels must be whole numbers from 0 to {LARGEST_LABEL}")
     return np.asarray(raw, dtype=np.int64)
 

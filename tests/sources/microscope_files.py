@@ -112,7 +112,9 @@ def write_velox(path: Path, *images: Any, pixel: tuple[float, float] = (5e-10, 5
                 "BinaryResult": {
                     "PixelSize": {"height": str(pixel[0]), "width": str(pixel[1])},
                     "Offset": {"x": "0", "y": "0"},
-                    **{"PixelUnitX": unit, "PixelUnitY": unit, "DetectorIndex": "0"},
+                    "PixelUnitX": unit,
+                    "PixelUnitY": unit,
+                    "DetectorIndex": "0",
                 },
                 "Acquisition": {"AcquisitionStartDatetime": {"DateTime": "1596033499"}},
                 "Scan": {"FrameTime": "1"},

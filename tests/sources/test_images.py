@@ -452,7 +452,7 @@ def test_what_is_no_label_mask_is_refused(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"rgb\.png: expected label masks of whole numbers"):
         list(read_label_pages(tmp_path / "rgb.png"))
     Image.fromarray(RAMP).save(tmp_path / "a.jpg")
-    with pytest.raises(InputError, match=r"a\.jpg: is compressed with loss .*; save it as TIFF or PNG"):
+    with pytest.raises(InputError, match=r"a\.jpg: is compressed with loss, .*; save the label mask as PNG, or as"):
         list(read_label_pages(tmp_path / "a.jpg"))
 
 

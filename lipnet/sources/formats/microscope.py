@@ -90,7 +90,7 @@ def _stacks(path: Path) -> Iterator[list[_Stack]]:
 
 
 def _read(reader: Any, path: Path) -> list[dict[str, Any]]:
-    """All data sets of a file. The pixels are read later, unless the library cannot do so: colours, HDF5 in one piece."""
+    """All data sets; pixels are read later, unless the library cannot do so, as for colours or HDF5 in one piece."""
     options = {"select_type": "images"} if path.suffix.lower() == ".emd" else {}
     try:
         return list(reader.file_reader(str(path), lazy=True, **options))

@@ -8,7 +8,7 @@ from typing import Any
 import imagecodecs
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, UnidentifiedImageError
 
 from lipnet.core.errors import InputError
 from lipnet.sources.formats.raw import Format, RawImage, check_size, turned, white_of, without_opacity
@@ -46,6 +46,8 @@ def _opened(path: Path) -> Iterator[Image.Image]:
         with Image.open(path, formats=_NAMES) as image:
             check_size(path, image.size)
             yield image
+    except UnidentifiedImageError:
+        raise ValueError(f"only {', '.join(_NAMES)} of up to 8 bits, and PNG of 16, are read") from None
     finally:
         Image.MAX_IMAGE_PIXELS = limit
 
