@@ -82,7 +82,8 @@ def stored(raw: RawImage) -> NDArray[Any]:
     In an image of two levels, black and white, nobody sees the numbers: white is 1 and black 0.
     """
     if raw.colours is not None:
-        bilevel = raw.colours.tolist() == [[255, 255, 255], [0, 0, 0]]
+        table = raw.colours.tolist()
+        bilevel = raw.pixels.max(initial=0) <= 1 and table[:2] == [[255] * 3, [0] * 3] and not any(map(any, table[2:]))
         return 1 - raw.pixels if bilevel else raw.pixels
     return _inverted(raw.pixels, 1) if raw.zero_is_white and raw.white == 1 else raw.pixels
 
