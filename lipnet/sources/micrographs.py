@@ -16,7 +16,7 @@ from skimage.segmentation import relabel_sequential
 
 from lipnet.core.errors import InputError
 from lipnet.core.settings import Settings
-from lipnet.samples.particles import Grey, Mask, Particle, inscribed_ellipse
+from lipnet.samples.particles import Grey, Mask, Particle, bounding_box, inscribed_ellipse
 from lipnet.sources.formats import pixel_sizes
 from lipnet.sources.images import count_pages, pixel_sizes_nm, read_label_pages, read_pages
 from lipnet.sources.micrograph_rows import BoxPlace, LabelPlace, MicrographTask, Target
@@ -24,6 +24,7 @@ from lipnet.sources.rows import Rejected, Remark, RowFault, inside
 from lipnet.sources.table import TABLE_NAME
 
 MIN_SIDE_PX = 3
+APART = 2  # an object whose pieces lie further apart than this, in sizes of the largest, is several objects
 
 Labels = NDArray[np.int64]
 
@@ -175,11 +176,38 @@ def _cut_label(page: Page, place: LabelPlace, padding_px: int) -> tuple[Grey, Ma
         raise RowFault("label", place.file, f"label {place.number} is not in {place.file}; correct the row")
     number = page.numbers[place.number]
     box = page.boxes[number - 1]
+    _check_is_one_object(page.labels[box] == number, place)
     window, outside = _window(page.grey.shape, box, padding_px)
     labels = np.pad(page.labels[window], outside, constant_values=-1)
     hidden = (labels != number) & (labels != 0)  # neighbours, and the area beyond the image
     image = _fill(np.pad(page.grey[window], outside), hidden, labels == 0, page.grey)
     return image, labels == number, _touches(page.grey.shape, box)
+
+
+def _check_is_one_object(mask: Mask, place: LabelPlace) -> None:
+    """Refuse a number that stands for several objects: a stray pixel far away, or a mask in black and white.
+
+    Args:
+        mask: True where the label mask has the number, cut to the bounding box of that.
+        place: the object.
+
+    Raises:
+        RowFault: its pieces lie far apart.
+    """
+    pieces, n_pieces = ndimage.label(mask, np.ones((3, 3)))
+    if n_pieces == 1:
+        return
+    sizes = np.bincount(pieces.ravel())[1:]
+    largest = bounding_box(pieces == sizes.argmax() + 1)
+    sides = [side.stop - side.start for side in largest]
+    if any(whole > APART * side for whole, side in zip(mask.shape, sides, strict=True)):
+        raise RowFault(
+            "label",
+            place.file,
+            f"label {place.number} of {place.file} is in {n_pieces} pieces over {mask.shape[0]} x {mask.shape[1]} px, "
+            f"the largest of {sides[0]} x {sides[1]} px: give each object its own number (a black and white mask has one "
+            "for all of them), and remove stray pixels",
+        )
 
 
 def _cut_box(page: Page, place: BoxPlace, padding_px: int) -> tuple[Grey, Mask, bool]:
