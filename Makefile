@@ -31,7 +31,7 @@ experiments: $(INSTALLED)  ## all experiments in one table: model, recipe, score
 	@python .ci/experiments.py
 
 test-long: $(INSTALLED)  ## thousands of mutated tables, JSON files and images, drawn again in every run
-	python -m pytest --hypothesis-profile=long tests/sources/test_mutations.py
+	python -m pytest --hypothesis-profile=long tests/sources/test_mutations.py tests/sources/formats/test_mutated_files.py
 
 # Not with pytest-cov: it combines the data before the workers that joblib keeps alive have written theirs.
 coverage: $(INSTALLED)  ## run the tests with branch coverage of lipnet/; fails below 95 % of lines and branches

@@ -205,8 +205,8 @@ def _check_is_one_object(mask: Mask, place: LabelPlace) -> None:
             "label",
             place.file,
             f"label {place.number} of {place.file} is in {n_pieces} pieces over {mask.shape[0]} x {mask.shape[1]} px, "
-            f"the largest of {sides[0]} x {sides[1]} px: give each object its own number (a black and white mask has one "
-            "for all of them), and remove stray pixels",
+            f"the largest of {sides[0]} x {sides[1]} px: give each object its own number (a black and white mask has "
+            "one for all of them), and remove stray pixels",
         )
 
 

@@ -250,9 +250,7 @@ def test_a_surrounding_that_only_the_training_particles_had_is_noted(tmp_path: P
 
 def test_remarks_on_rows_that_were_used_become_notes(tmp_path: Path) -> None:
     models, names = _models(tmp_path), ("first.dm4", "second.dm4")
-    remarks = [
-        Remark(n, f"p{n}", f"long{n}.dm4", "pixel_size_nm", f"long{n}.dm4: differs", fault=False) for n in (2, 3)
-    ]
+    remarks = [Remark(2, f"in {name}", name, "pixel_size_nm", f"{name}: differs", fault=False) for name in names]
     found = notes([_batch(models, _particle(0, padding_px=3), *remarks)], models[0].description)
     assert found == ["2 x ...: differs"]
 
