@@ -7,17 +7,19 @@ from typing import Any
 import numpy as np
 import pytest
 import tifffile
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
 from lipnet.core.errors import InputError
 from lipnet.sources.images import count_pages, pixel_sizes_nm, read_grey, read_label_pages, read_mask, read_pages
 from tests.sources.formats.file_kinds import KINDS, Kind
+from tests.sources.formats.test_mrc import _write as write_mrc
 from tests.sources.formats.test_tiff import RAMP, _one_header
 from tests.sources.microscope_files import NM, write_berkeley, write_dm, write_ser, write_velox
-from tests.sources.test_mutations import mutated_bytes
+from tests.sources.test_mutations import IMAGE, MASK, ingested, mutated_bytes
 
+few = settings(max_examples=settings().max_examples // 5)  # because there are so many kinds
 STACK = np.stack([RAMP, 255 - RAMP, RAMP // 2])
 IMAGEJ = "ImageJ=1.54f\nimages=3\nslices=3\n"
 
@@ -84,6 +86,7 @@ ONE = [(kind, way) for kind in KINDS for way in _first_way(kind) if kind.suffix 
 
 
 @pytest.mark.parametrize(("kind", "way"), ONE, ids=lambda value: value.suffix if isinstance(value, Kind) else value[1])
+@few
 @given(data=st.data())
 def test_a_mutated_file_is_read_or_refused(folder: Path, kind: Kind, way: Any, data: st.DataObject) -> None:
     path, content = _written(folder, f"a{kind.suffix}", lambda path: kind.write(path, *way))
@@ -92,6 +95,7 @@ def test_a_mutated_file_is_read_or_refused(folder: Path, kind: Kind, way: Any, d
 
 
 @pytest.mark.parametrize("name", list(STACKS))
+@few
 @given(data=st.data())
 def test_a_mutated_stack_is_read_whole_or_refused(folder: Path, name: str, data: st.DataObject) -> None:
     path, content = _written(folder, name, STACKS[name])
@@ -103,3 +107,32 @@ def test_a_mutated_stack_is_read_whole_or_refused(folder: Path, name: str, data:
 def test_the_stacks_are_sound_before_they_are_mutated(tmp_path: Path, name: str) -> None:
     path, _ = _written(tmp_path, name, STACKS[name])
     assert count_pages(path) == len(list(read_pages(path, 0))) == len(STACK)
+
+
+INGESTED: dict[str, Callable[[Path, Any], Any]] = {
+    "a.bmp": lambda path, pixels: Image.fromarray(pixels).save(path),
+    "a.gif": lambda path, pixels: Image.fromarray(pixels).save(path),
+    "a.npy": np.save,
+    "a.mrcs": lambda path, pixels: write_mrc(path, pixels.astype(np.float32)),
+    "a.dm3": write_dm,
+    "a.dm4": write_dm,
+    "a.ser": write_ser,
+    "a.emd": write_velox,
+}
+
+
+@pytest.mark.parametrize("name", list(INGESTED))
+@pytest.mark.parametrize("part", ["image", "mask"])
+@few
+@given(data=st.data())
+def test_a_mutated_file_rejects_its_own_row_only(folder: Path, part: str, name: str, data: st.DataObject) -> None:
+    np.save(folder / "good_image.npy", IMAGE)
+    np.save(folder / "good_mask.npy", MASK)
+    path, content = _written(
+        folder, f"bad_{name}", lambda path: INGESTED[name](path, {"image": IMAGE, "mask": MASK}[part])
+    )
+    path.write_bytes(data.draw(mutated_bytes(content)))
+    bad = {"image": "good_image.npy", "mask": "good_mask.npy"} | {part: path.name}
+    rows = ["id,image,mask,class", f"1,{bad['image']},{bad['mask']},Full", "2,good_image.npy,good_mask.npy,Empty"]
+    (folder / "particles.csv").write_text("\n".join(rows), encoding="utf-8")
+    assert ingested(folder, "table") in {(2, 0), (1, 1)}
