@@ -207,3 +207,11 @@ def test_pages_of_different_kinds_are_read_each_as_it_is(tmp_path: Path) -> None
     found = list(read_pages(tmp_path / "a.tif", 0))
     for page, expected in zip(found, (RAMP, RAMP[:4], 255 - RAMP), strict=True):
         np.testing.assert_array_equal(page, expected)
+
+
+def test_a_stack_of_metamorph_has_all_its_planes(tmp_path: Path) -> None:
+    # Tags UIC1 and UIC2; the count of the latter is the number of planes, and six numbers belong to each.
+    tags = [(33628, 4, 6, [1] * 6, False), (33629, 5, 3, [1] * 6, False), (65000, 4, 12, [1] * 12, False)]
+    path = _one_header(tmp_path / "a.tif", 3, "MetaMorph", extratags=tags)
+    assert count_pages(path) == 3
+    np.testing.assert_array_equal(list(read_pages(path, 0))[2], RAMP // 3)
