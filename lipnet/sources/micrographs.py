@@ -82,8 +82,8 @@ def read_task(task: MicrographTask, folder: Path, settings: MicrographSettings) 
         for number, grey in enumerate(read_pages(path, settings.clip_percent)):
             targets = [target for target in task.targets if _page_of(target, n_pages) == number]
             stated_nm = sizes_nm[number] if sizes_nm else None
-            left_out += _remarks(targets, stated_nm, settings)
             group = task.micrograph if n_pages == 1 else f"{task.micrograph}#{number}"
+            left_out += _remarks(targets, group, stated_nm, settings)
             for file, same in _by_label_file(targets):
                 try:
                     page = _with_labels(Page(grey, group, stated_nm), folder, file, number, masks)
@@ -98,11 +98,17 @@ def read_task(task: MicrographTask, folder: Path, settings: MicrographSettings) 
     return [*(done.get(target) or _reject(target, absent) for target in task.targets), *left_out]
 
 
-def _remarks(targets: Sequence[Target], stated_nm: float | None, settings: MicrographSettings) -> list[Rejected]:
+def _remarks(
+    targets: Sequence[Target], group: str, stated_nm: float | None, settings: MicrographSettings
+) -> list[Rejected]:
     """A remark for each pixel size that the user gives on a page and its file contradicts."""
     given = {target.pixel_size_nm or settings.pixel_size_nm: target for target in targets}
     found = [(target, pixel_sizes.disagreement(size_nm, stated_nm)) for size_nm, target in given.items()]
-    return [Remark(row.line, row.id, row.file, "pixel_size_nm", text, fault=False) for row, text in found if text]
+    return [
+        Remark(row.line, row.id, row.file, "pixel_size_nm", f"{group}: {text}", fault=False)
+        for row, text in found
+        if text
+    ]
 
 
 def _page_of(target: Target, n_pages: int) -> int | None:

@@ -27,8 +27,8 @@ def test_the_size_given_is_used_or_else_the_stated_one(given: Any, stated: Any, 
 def test_sizes_that_differ_by_more_than_rounding_are_named() -> None:
     assert disagreement(0.5, 0.5049) == disagreement(0.5049, 0.5) == disagreement(None, 0.5) == ""
     assert disagreement(5.0, 0.5) == (
-        "the pixel size given is 5 nm, but the file says 0.5 nm; the given one is used: correct it, or remove it to "
-        "use that of the file"
+        "used with the pixel size given, 5 nm, but the file says 0.5 nm; correct it, or remove it to use "
+        "that of the file"
     )
 
 
@@ -46,7 +46,7 @@ def test_a_crop_has_the_size_that_its_file_states_unless_the_table_gives_one(tmp
     assert [item.pixel_size_nm for item in (stated, rounded, other)] == pytest.approx([0.5, 0.5, 5.0])
     assert isinstance(remark, Remark) and not remark.fault
     assert (remark.row, remark.id, remark.file, remark.column) == (4, "3", name, "pixel_size_nm")
-    assert remark.reason.startswith(f"{name}: the pixel size given is 5 nm, but the file says 0.5 nm")
+    assert remark.reason.startswith(f"{name}: used with the pixel size given, 5 nm, but the file says 0.5 nm")
 
 
 def test_particles_of_a_micrograph_have_the_size_that_its_file_states(tmp_path: Path) -> None:
@@ -59,12 +59,14 @@ def test_particles_of_a_micrograph_have_the_size_that_its_file_states(tmp_path: 
     given = read_folder(tmp_path, header + "f.dm4,3,Full,2\nf.dm4,9,Full,2\nf.dm4,700,Full,")
     assert [item.pixel_size_nm for item in given[:3]] == [2.0, 2.0, 0.5]
     [remark] = given[3:]
-    assert isinstance(remark, Remark) and "given is 2 nm, but the file says 0.5 nm" in remark.reason
+    assert isinstance(remark, Remark) and remark.reason.startswith(
+        "f.dm4: used with the pixel size given, 2 nm, but the file says 0.5 nm"
+    )
     by_setting = read_folder(tmp_path, settings=SETTINGS.model_copy(update={"pixel_size_nm": 4.0}))
     assert [item.pixel_size_nm for item in by_setting[:3]] == [2.0, 2.0, 4.0]
-    assert [item.reason.split(",")[0] for item in by_setting[3:]] == [
-        "the pixel size given is 2 nm",
-        "the pixel size given is 4 nm",
+    assert [item.reason.split(", but")[0] for item in by_setting[3:]] == [
+        "f.dm4: used with the pixel size given, 2 nm",
+        "f.dm4: used with the pixel size given, 4 nm",
     ]
 
 
