@@ -15,6 +15,6 @@ def disagreement(given_nm: float | None, stated_nm: float | None) -> str:
     if not given_nm or not stated_nm or max(given_nm, stated_nm) <= TOLERANCE * min(given_nm, stated_nm):
         return ""
     return (
-        f"used with the pixel size given, {given_nm:g} nm, but the file says {stated_nm:g} nm; correct it, or remove it "
-        "to use that of the file"
+        f"used with the pixel size given, {given_nm:g} nm, but the file says {stated_nm:g} nm; correct it, or remove "
+        "it to use that of the file"
     )
