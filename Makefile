@@ -30,8 +30,9 @@ pr-report: $(INSTALLED)  ## is it better than a base revision? for reviewers of 
 experiments: $(INSTALLED)  ## all experiments in one table: model, recipe, scores of the network, parameters that vary
 	@python .ci/experiments.py
 
-test-long: $(INSTALLED)  ## thousands of mutated tables, JSON files and images, drawn again in every run
-	python -m pytest --hypothesis-profile=long tests/sources/test_mutations.py tests/sources/test_mutated_tables.py
+test-long: $(INSTALLED)  ## thousands of mutated tables, JSON files, images and masks, drawn again in every run
+	python -m pytest --hypothesis-profile=long tests/sources/test_mutations.py tests/sources/test_mutated_tables.py \
+		tests/sources/formats/test_mutated_files.py
 
 # Not with pytest-cov: it combines the data before the workers that joblib keeps alive have written theirs.
 coverage: $(INSTALLED)  ## run the tests with branch coverage of lipnet/; fails below 95 % of lines and branches

@@ -22,7 +22,7 @@ from lipnet.evaluation.posteriors import shift_prior, unsmooth
 from lipnet.evaluation.predictions import PROBABILITY
 from lipnet.samples import crops, features, particles
 from lipnet.samples.particles import Particle, ParticleStore
-from lipnet.sources.rows import Rejected, Source
+from lipnet.sources.rows import Rejected, Remark, Source, reasons
 from lipnet.sources.rows import summarise as reasons_in_words
 
 THREADS = 2  # more threads would wait for the lock of the Python interpreter
@@ -218,10 +218,11 @@ def join(
 
 
 def notes(batches: Sequence[PredictedBatch], description: Description) -> list[str]:
-    """Warnings about the input: estimated masks, pixel sizes other than those of the training particles."""
+    """Warnings about the input: estimated masks, pixel sizes other than those of the file or the training particles."""
     known = pd.concat([batch.known for batch in batches], ignore_index=True)
     images = [item for item in description.inputs.values() if isinstance(item, ImageInput)]
-    found = []
+    remarks = [row for batch in batches for row in batch.rejected if isinstance(row, Remark)]
+    found = [f"{number} x {text}" for text, number in reasons(remarks)]
     estimated = int(known["mask_estimated"].sum())
     if estimated and any(item.mode == "masked" for item in images):
         found.append(f"{estimated} particles have no mask, which the model needs; an ellipse was used instead")
@@ -270,7 +271,8 @@ def classify(
     # In threads: Python measures the features of one batch while ONNX Runtime runs the models on another.
     with ThreadPoolExecutor(THREADS) as pool:
         batches = list(watch(pool.map(work, opened.tasks), len(opened.tasks)))
-    rejected = [*opened.rejected, *(row for batch in batches for row in batch.rejected)]
+    every = [*opened.rejected, *(row for batch in batches for row in batch.rejected)]
+    rejected = [row for row in every if not isinstance(row, Remark)]
     if not any(len(batch.known) for batch in batches):
         raise InputError(f"{source}: no particle can be used\n{reasons_in_words(rejected)}")
     return batches, rejected

@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from lipnet.sources.rows import Rejected
+from lipnet.sources.rows import Rejected, Remark
 
 FEW_PARTICLES = 50  # with 5 folds, a test fold has 10, and each is 10 % of the class
 LARGE_GROUP = 0.2  # of all particles: the size of one of 5 folds
@@ -45,7 +45,7 @@ def count(table: pd.DataFrame, rejected: Sequence[Rejected], duplicates: pd.Data
             str(name): {"particles": int(size), "groups": int(groups)} for name, size, groups in by_class.itertuples()
         },
         "rejected": {"total": faults.total(), **dict(sorted(faults.items()))},
-        "left_out": sum(not row.fault for row in rejected),
+        "left_out": sum(not (row.fault or isinstance(row, Remark)) for row in rejected),
         "duplicates": {
             "images": int(duplicates["first_id"].nunique()),
             "particles": len(duplicates),

@@ -4,7 +4,6 @@
 of a stack.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -17,13 +16,15 @@ from skimage.segmentation import relabel_sequential
 
 from lipnet.core.errors import InputError
 from lipnet.core.settings import Settings
-from lipnet.samples.particles import Grey, Mask, Particle, inscribed_ellipse
-from lipnet.sources.images import count_pages, read_label_pages, read_pages
+from lipnet.samples.particles import Grey, Mask, Particle, bounding_box, inscribed_ellipse
+from lipnet.sources.formats import pixel_sizes
+from lipnet.sources.images import count_pages, pixel_sizes_nm, read_label_pages, read_pages
 from lipnet.sources.micrograph_rows import BoxPlace, LabelPlace, MicrographTask, Target
-from lipnet.sources.rows import Rejected, RowFault, inside
+from lipnet.sources.rows import Rejected, Remark, RowFault, inside
 from lipnet.sources.table import TABLE_NAME
 
 MIN_SIDE_PX = 3
+APART = 2  # an object whose pieces lie further apart than this, in sizes of the largest, is several objects
 
 Labels = NDArray[np.int64]
 
@@ -33,7 +34,7 @@ class MicrographSettings(Settings):
 
     Attributes:
         padding_px: surrounding to cut with each particle.
-        pixel_size_nm: for images without a pixel size in the table; None if unknown.
+        pixel_size_nm: for images without a pixel size in the table; None: that which the file states, if any.
         clip_percent: share of the pixels of a 16-bit or float image, at either end, that becomes black or white.
     """
 
@@ -48,6 +49,7 @@ class Page(NamedTuple):
     Attributes:
         grey: shape (height_px, width_px).
         group: name of the page.
+        stated_nm: pixel size that the file states; None if none.
         labels: label mask, renumbered 1, 2, 3 ..., same shape; None if the particles are given as boxes.
         numbers: numbers in the file -> numbers in ``labels``.
         boxes: bounding box of each number in ``labels``, from 1.
@@ -55,6 +57,7 @@ class Page(NamedTuple):
 
     grey: Grey
     group: str
+    stated_nm: float | None = None
     labels: Labels | None = None
     numbers: dict[int, int] = {}  # noqa: RUF012
     boxes: Sequence[tuple[slice, slice]] = ()
@@ -63,7 +66,7 @@ class Page(NamedTuple):
 def read_task(task: MicrographTask, folder: Path, settings: MicrographSettings) -> list[Particle | Rejected]:
     """Cut the particles of one image file: one result for each row, in the order of the rows.
 
-    Objects of the label masks without a row follow as rejected rows without fault.
+    Objects of the label masks without a row follow as rejected rows without fault, and remarks on pixel sizes.
 
     Args:
         task: the rows.
@@ -74,14 +77,16 @@ def read_task(task: MicrographTask, folder: Path, settings: MicrographSettings) 
     left_out: list[Rejected] = []
     try:
         path = inside(folder, task.micrograph, "micrograph")
-        n_pages = count_pages(path)
+        n_pages, sizes_nm = count_pages(path), pixel_sizes_nm(path)
         masks: dict[str, Iterator[tuple[int, Labels]]] = {}
         for number, grey in enumerate(read_pages(path, settings.clip_percent)):
             targets = [target for target in task.targets if _page_of(target, n_pages) == number]
+            stated_nm = sizes_nm[number] if sizes_nm else None
             group = task.micrograph if n_pages == 1 else f"{task.micrograph}#{number}"
+            left_out += _remarks(targets, group, stated_nm, settings)
             for file, same in _by_label_file(targets):
                 try:
-                    page = _with_labels(Page(grey, group), folder, file, number, masks)
+                    page = _with_labels(Page(grey, group, stated_nm), folder, file, number, masks)
                     left_out += _without_row(page, file, same)
                     done |= {target: _cut_or_reject(target, page, settings) for target in same}
                 except RowFault as fault:
@@ -91,6 +96,19 @@ def read_task(task: MicrographTask, folder: Path, settings: MicrographSettings) 
         done = {target: done.get(target) or _reject(target, damaged) for target in task.targets}
     absent = RowFault("page", task.micrograph, f"{task.micrograph}: the page is not one of its pages; give one from 0")
     return [*(done.get(target) or _reject(target, absent) for target in task.targets), *left_out]
+
+
+def _remarks(
+    targets: Sequence[Target], group: str, stated_nm: float | None, settings: MicrographSettings
+) -> list[Rejected]:
+    """A remark for each pixel size that the user gives on a page and its file contradicts."""
+    given = {target.pixel_size_nm or settings.pixel_size_nm: target for target in targets}
+    found = [(target, pixel_sizes.disagreement(size_nm, stated_nm)) for size_nm, target in given.items()]
+    return [
+        Remark(row.line, row.id, row.file, "pixel_size_nm", f"{group}: {text}", fault=False)
+        for row, text in found
+        if text
+    ]
 
 
 def _page_of(target: Target, n_pages: int) -> int | None:
@@ -152,7 +170,7 @@ def _cut_or_reject(target: Target, page: Page, settings: MicrographSettings) -> 
         image=image,
         mask=mask,
         padding_px=settings.padding_px,
-        pixel_size_nm=target.pixel_size_nm or settings.pixel_size_nm or math.nan,
+        pixel_size_nm=pixel_sizes.agreed(target.pixel_size_nm or settings.pixel_size_nm, page.stated_nm),
         mask_estimated=isinstance(target.place, BoxPlace),
         cut_by_edge=at_edge,
     )
@@ -164,11 +182,38 @@ def _cut_label(page: Page, place: LabelPlace, padding_px: int) -> tuple[Grey, Ma
         raise RowFault("label", place.file, f"label {place.number} is not in {place.file}; correct the row")
     number = page.numbers[place.number]
     box = page.boxes[number - 1]
+    _check_is_one_object(page.labels[box] == number, place)
     window, outside = _window(page.grey.shape, box, padding_px)
     labels = np.pad(page.labels[window], outside, constant_values=-1)
     hidden = (labels != number) & (labels != 0)  # neighbours, and the area beyond the image
     image = _fill(np.pad(page.grey[window], outside), hidden, labels == 0, page.grey)
     return image, labels == number, _touches(page.grey.shape, box)
+
+
+def _check_is_one_object(mask: Mask, place: LabelPlace) -> None:
+    """Refuse a number that stands for several objects: a stray pixel far away, or a mask in black and white.
+
+    Args:
+        mask: True where the label mask has the number, cut to the bounding box of that.
+        place: the object.
+
+    Raises:
+        RowFault: its pieces lie far apart.
+    """
+    pieces, n_pieces = ndimage.label(mask, np.ones((3, 3)))
+    if n_pieces == 1:
+        return
+    sizes = np.bincount(pieces.ravel())[1:]
+    largest = bounding_box(pieces == sizes.argmax() + 1)
+    sides = [side.stop - side.start for side in largest]
+    if any(whole > APART * side for whole, side in zip(mask.shape, sides, strict=True)):
+        raise RowFault(
+            "label",
+            place.file,
+            f"label {place.number} of {place.file} is in {n_pieces} pieces over {mask.shape[0]} x {mask.shape[1]} px, "
+            f"the largest of {sides[0]} x {sides[1]} px: give each object its own number (a black and white mask has "
+            "one for all of them), and remove stray pixels",
+        )
 
 
 def _cut_box(page: Page, place: BoxPlace, padding_px: int) -> tuple[Grey, Mask, bool]:

@@ -39,6 +39,10 @@ class Rejected:
     fault: bool = True
 
 
+class Remark(Rejected):
+    """Something to know about a row that was used."""
+
+
 class Source(NamedTuple):
     """Particles that can be read, in tasks.
 

@@ -1,7 +1,6 @@
 """Source ``table``: particles.csv lists one image (and mask) file for each particle."""
 
 import csv
-import math
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -12,7 +11,8 @@ from pydantic import Field, TypeAdapter, ValidationError
 
 from lipnet.core.errors import InputError
 from lipnet.samples.particles import Grey, Mask, Particle, inscribed_ellipse
-from lipnet.sources.images import read_grey, read_label_pages, read_mask
+from lipnet.sources.formats import pixel_sizes
+from lipnet.sources.images import pixel_sizes_nm, read_grey, read_label_pages, read_mask
 from lipnet.sources.input.disk import listed_as
 from lipnet.sources.input.spelling import advice_on_number, tidy
 from lipnet.sources.input.text_files import read_text, records
@@ -21,6 +21,7 @@ from lipnet.sources.rows import (
     OptionalPixelSize,
     OptionalText,
     Rejected,
+    Remark,
     Row,
     RowFault,
     Text,
@@ -79,7 +80,7 @@ def list_tasks(
 def read_task(
     task: TableTask, folder: Path, classes: Sequence[str], class_column: str | None, feature_columns: Sequence[str]
 ) -> list[Particle | Rejected]:
-    """Read the particles of some rows, one result a row, in the order of the rows.
+    """Read the particles of some rows, one result a row, in the order of the rows; a remark may follow it.
 
     A particle without a mask gets the one that Cellpose saved beside its image, or else the ellipse inscribed in the
     image less its padding, marked as estimated. A particle without a group is a group of its own.
@@ -98,6 +99,7 @@ def read_task(
             label = "" if class_column is None else check_class(cells[class_column], classes, class_column)
             features = {name: _feature(cells, name) for name in feature_columns}
             image, mask, estimated = _read_images(folder, row)
+            [stated_nm] = read_file(pixel_sizes_nm, folder, row.image, "image") or [None]
             results.append(
                 Particle(
                     id=row.id,
@@ -106,11 +108,14 @@ def read_task(
                     image=image,
                     mask=mask,
                     padding_px=row.padding_px or 0,
-                    pixel_size_nm=math.nan if row.pixel_size_nm is None else row.pixel_size_nm,
+                    pixel_size_nm=pixel_sizes.agreed(row.pixel_size_nm, stated_nm),
                     mask_estimated=estimated,
                     features=features,
                 )
             )
+            remark = pixel_sizes.disagreement(row.pixel_size_nm, stated_nm)
+            if remark:
+                results.append(Remark(line, row.id, row.image, "pixel_size_nm", f"{row.image}: {remark}", fault=False))
         except RowFault as fault:
             file = fault.file or cells["image"]
             results.append(Rejected(line, cells["id"], file, fault.column, str(fault)))

@@ -11,7 +11,7 @@ import pandas as pd
 
 from lipnet.core.errors import InputError
 from lipnet.sources import micrographs, table
-from lipnet.sources.images import IMAGE_SUFFIXES, read_label_pages
+from lipnet.sources.images import FORMAT_NAMES, IMAGE_SUFFIXES, read_label_pages
 from lipnet.sources.micrograph_rows import LABEL_MASKS, LabelPlace, MicrographTask, Target
 from lipnet.sources.micrographs import MicrographSettings
 from lipnet.sources.rows import Rejected, Source, in_tasks
@@ -48,7 +48,7 @@ def open_unlabelled(
     if path.suffix.lower() in IMAGE_SUFFIXES:
         changes = {} if padding_px is None else {"padding_px": padding_px}
         return _of_micrograph(path, masks, settings.model_copy(update=changes))
-    raise InputError(f"{path}: give a folder of images, a .csv table, or a micrograph as PNG, JPEG, TIFF or MRC")
+    raise InputError(f"{path}: give a folder of images, a .csv table, or a micrograph as {FORMAT_NAMES}")
 
 
 def _of_table(path: Path, masks: Path | None, padding_px: int | None, given: Sequence[str]) -> Source:
@@ -77,7 +77,7 @@ def _of_folder(folder: Path, masks: Path | None, padding_px: int) -> Source:
             cells["mask"] = _relative(_mask_of(name, masks), masks, root)
         rows.append((number, cells))
     if not rows:
-        raise InputError(f"{folder}: holds no {TABLE_NAME} and no PNG, JPEG, TIFF or MRC image")
+        raise InputError(f"{folder}: holds no {TABLE_NAME} and no {FORMAT_NAMES} image")
     return _of_rows(root, rows, [], ())
 
 

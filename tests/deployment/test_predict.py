@@ -17,6 +17,7 @@ from lipnet.core.errors import InputError
 from lipnet.deployment.model_files import Model, read_models
 from lipnet.deployment.predict import (
     PredictedBatch,
+    classify,
     ensemble_table,
     entropy,
     join,
@@ -29,10 +30,21 @@ from lipnet.deployment.predict import (
 from lipnet.evaluation import decisions, posteriors
 from lipnet.samples import crops, features, particles
 from lipnet.samples.particles import Particle
-from lipnet.sources.rows import Rejected
+from lipnet.sources.rows import Rejected, Remark, Source
 from tests.deployment.onnx_models import IMAGE, description, features_of, write
 
-HEAVY = ("tensorflow", "keras", "sklearn", "imblearn", "joblib", "matplotlib", "pyfastnoiselite", "onnx", "tf2onnx")
+HEAVY = (
+    "tensorflow",
+    "keras",
+    "sklearn",
+    "imblearn",
+    "joblib",
+    "matplotlib",
+    "pyfastnoiselite",
+    "onnx",
+    "tf2onnx",
+    "rsciio",
+)
 REJECTED = Rejected(3, "bad", "bad.png", "image", "bad.png: damaged")
 
 
@@ -234,6 +246,20 @@ def test_a_surrounding_that_only_the_training_particles_had_is_noted(tmp_path: P
     [note] = notes([_batch(models, _particle(0))], models[0].description)
     assert "the training particles had one of 3 px" in note and "--padding-px" in note
     assert notes([_batch(models, _particle(0, padding_px=3))], models[0].description) == []
+
+
+def test_remarks_on_rows_that_were_used_become_notes(tmp_path: Path) -> None:
+    models, names = _models(tmp_path), ("first.dm4", "second.dm4")
+    remarks = [Remark(2, f"in {name}", name, "pixel_size_nm", f"{name}: differs", fault=False) for name in names]
+    found = notes([_batch(models, _particle(0, padding_px=3), *remarks)], models[0].description)
+    assert found == ["2 x ...: differs"]
+
+
+def test_remarks_reject_nothing(tmp_path: Path) -> None:
+    models, remark = _models(tmp_path), Remark(2, "p", "a.dm4", "pixel_size_nm", "a.dm4: differs", fault=False)
+    opened = Source([None], lambda _: [_particle(0), remark], [])
+    batches, rejected = classify(tmp_path, opened, models, None, False, lambda results, _: results)
+    assert rejected == [] and len(batches[0].known) == 1
 
 
 def test_prediction_imports_no_library_of_training() -> None:

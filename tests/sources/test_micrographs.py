@@ -75,6 +75,28 @@ def test_objects_without_a_row_are_listed_but_no_fault(folder: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("dtype", [bool, np.uint8])
+def test_a_mask_in_black_and_white_is_no_label_mask_of_several_objects(folder: Path, dtype: type) -> None:
+    (folder / "f_labels.png").unlink()
+    np.save(folder / "f_labels.npy", (LABELS > 0) if dtype is bool else np.where(LABELS, 255, 0).astype(dtype))
+    fault = the_fault(read_folder(folder, f"micrograph,label,class\nf.png,{1 if dtype is bool else 255},Full"))
+    assert fault.column == "label"
+    assert "is in 2 pieces over 40 x 48 px, the largest of 18 x 12 px: give each object its own number" in fault.reason
+
+
+def test_a_number_with_a_stray_pixel_far_away_is_refused_and_one_nearby_is_not(folder: Path) -> None:
+    for row, fine in ((22, True), (45, False)):
+        labels = np.where(LABELS == 3, 3, 0)
+        labels[row, 13] = 3
+        Image.fromarray(labels.astype(np.uint16)).save(folder / "f_labels.png")
+        found = read_folder(folder, "micrograph,label,class\nf.png,3,Full")
+        if fine:
+            [particle] = particles_of(found)
+            assert particle.mask.sum() == 121
+        else:
+            assert "is in 2 pieces over 36 x 12 px, the largest of 10 x 12 px" in the_fault(found).reason
+
+
 def test_a_box_gives_an_ellipse_marked_as_estimated_and_keeps_its_neighbours(folder: Path) -> None:
     table = "id,micrograph,x_px,y_px,width_px,height_px,class,pixel_size_nm\na,f.png,12.2,9.8,12,10,Full,1.5\n"
     [particle] = particles_of(read_folder(folder, table))

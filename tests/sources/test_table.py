@@ -15,6 +15,7 @@ from PIL import Image
 
 from lipnet.core.errors import InputError
 from lipnet.samples.particles import Particle, bounding_box, inscribed_ellipse
+from lipnet.sources.images import FORMAT_NAMES
 from lipnet.sources.rows import Rejected
 from lipnet.sources.table import TableTask, list_tasks, read_task
 
@@ -189,8 +190,8 @@ def test_nan_in_an_image_is_named(folder: Path) -> None:
 
 
 def test_an_unknown_format_is_named_with_the_known_ones(folder: Path) -> None:
-    (folder / "a.bmp").write_bytes(b"BM")
-    assert _reason(folder, image="a.bmp") == "a.bmp: format '.bmp' is not read; use PNG, JPEG, TIFF or MRC"
+    (folder / "a.webp").write_bytes(b"RIFF")
+    assert _reason(folder, image="a.webp") == f"a.webp: format '.webp' is not read; use {FORMAT_NAMES}"
 
 
 def test_a_missing_mask_is_named_as_the_file_at_fault(folder: Path) -> None:
