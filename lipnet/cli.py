@@ -124,6 +124,9 @@ def predict(
         float, typer.Option(min=0, max=1, help="flag particles whose predicted class is less probable than this")
     ] = 0.0,
     features: Annotated[bool, typer.Option(help="add the measured features to the table")] = True,
+    outliers: Annotated[
+        bool, typer.Option(help="compare the particles with the training particles; this needs their features")
+    ] = True,
     viewer: Annotated[
         Path | None, typer.Option(help="folder to write files for napari, Fiji and QuPath into; for a micrograph")
     ] = None,
@@ -132,7 +135,7 @@ def predict(
     """Classify particles and write a CSV: one row per particle with class, probabilities, entropy and disagreement."""
     from lipnet.core import files
     from lipnet.deployment import rules
-    from lipnet.deployment.predict import classify, in_words, join, notes, prior_of, summarise
+    from lipnet.deployment.predict import classify, comparison, in_words, join, notes, prior_of, summarise
     from lipnet.sources import rows
     from lipnet.sources.micrograph_rows import MicrographTask
     from lipnet.sources.unlabelled import open_unlabelled
@@ -149,12 +152,13 @@ def predict(
     opened = open_unlabelled(source, masks, padding_px, chosen.given, description.micrographs)
     if viewer is not None and not any(isinstance(task, MicrographTask) for task in opened.tasks):
         raise InputError(f"{source}: --viewer needs a micrograph with a label mask")
-    batches, rejected = classify(source, opened, models, pixel_size_nm, features, _bar)
+    batches, rejected = classify(source, opened, models, pixel_size_nm, features, _bar, outliers)
     table = join(batches, models, prior, strength, abstain_below, chosen.rules)
     files.write_table(to, table)
     if viewer is not None:
         _write_viewer(viewer, source, masks, opened.tasks[0].targets, table, description)
-    summary = summarise(table, rejected, models, notes(batches, description), chosen.name)
+    said = [*comparison(batches, models, outliers), *notes(batches, description)]
+    summary = summarise(table, rejected, models, said, chosen.name)
     print(json.dumps(summary, indent=2) if as_json else in_words(summary, to))
     if rejected:
         found = len(table) + len(rejected)

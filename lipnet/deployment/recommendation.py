@@ -11,7 +11,7 @@ from lipnet.core import files
 from lipnet.core.errors import InputError
 from lipnet.core.settings import parse, pick
 from lipnet.deployment.model_files import NETWORK
-from lipnet.deployment.rules import VIEWS, FoldRule, Rules
+from lipnet.deployment.rules import DEFAULT_SHIFT, VIEWS, FoldRule, Rules
 from lipnet.deployment.runs import PipelineRun
 from lipnet.evaluation import choices, inner_scores
 from lipnet.evaluation.choices import Selection
