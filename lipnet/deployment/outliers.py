@@ -98,18 +98,18 @@ def quantities_of(store: ParticleStore, measured: pd.DataFrame) -> pd.DataFrame:
     return pd.concat([pd.DataFrame(grey, index=measured.index), measured], axis=1)
 
 
-def summarise(quantities: pd.DataFrame, groups: Sequence[Any]) -> Reference | None:
+def summarise(quantities: pd.DataFrame, groups: NDArray[Any]) -> Reference | None:
     """Summary of training particles; None for fewer than two of them.
 
     Args:
         quantities: as ``quantities_of`` gives them, n rows.
-        groups: group of each particle; particles of a group are near-copies and stay together.
+        groups: group of each particle, shape (n,); particles of a group are near-copies and stay together.
     """
     values = quantities.to_numpy(np.float64)
     if len(values) < 2:
         return None
     space, distances = _space(values), np.empty(len(values))
-    for part in _parts(np.asarray(groups)):
+    for part in _parts(groups):
         distances[part] = _space(values[~part]).distances(values[part])
     matrix = space.whitening
     rows = [[one] for one in matrix] if matrix.ndim == 1 else [row[: at + 1] for at, row in enumerate(matrix)]
@@ -133,8 +133,8 @@ def _parts(groups: NDArray[Any]) -> Iterator[NDArray[np.bool_]]:
     """Parts of the particles, each a mask of shape (n,): whole groups, dealt out from the largest to the smallest."""
     names, of_group, sizes = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
     if len(names) == 1:  # nothing to keep apart
-        of_group, sizes = np.arange(len(groups)), np.ones(len(groups))
-    filled = np.zeros(min(PARTS, len(sizes)))
+        of_group, sizes = np.arange(len(groups)), np.ones(len(groups), np.int64)
+    filled = np.zeros(min(PARTS, len(sizes)), np.int64)
     part_of = np.empty(len(sizes), np.int64)
     for group in np.argsort(-sizes, kind="stable"):
         part_of[group] = filled.argmin()
@@ -192,7 +192,7 @@ def ranges_of(references: Sequence[Reference]) -> dict[str, Floats]:
 
 
 def plain(names: Sequence[str]) -> list[str]:
-    """Quantities that a person can picture, sizes and grey levels first; bins of profiles and histograms are left out."""
+    """Quantities that a person can picture, sizes and grey levels first; no bins of profiles and histograms."""
     first = [name for name in (*SIZES, *GREY) if name in names]
     return [*first, *(name for name in names if name not in first and not name[-1:].isdigit())]
 

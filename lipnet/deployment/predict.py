@@ -345,12 +345,9 @@ def in_words(summary: dict[str, Any], to: Path) -> str:
     counts = ", ".join(f"{name} {count}" for name, count in summary["classes"].items())
     lines = [
         f"{to}: {summary['particles']} particles by {len(summary['models'])} x {summary['classifier']}: {counts}; "
-        f"{summary['abstained']} below the abstention limit"
-        + (
-            ""
-            if summary["outliers"] is None
-            else f", {summary['outliers']} with an outlier score from {outliers.LIMIT}"
-        ),
+        f"{summary['abstained']} below the abstention limit",
         *(f"note: {note}" for note in summary["notes"]),
     ]
+    if summary["outliers"] is not None:
+        lines[0] += f", {summary['outliers']} with an outlier score of {outliers.LIMIT} or more"
     return "\n".join(lines)
