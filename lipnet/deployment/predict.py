@@ -22,8 +22,9 @@ from lipnet.evaluation.posteriors import shift_prior, unsmooth
 from lipnet.evaluation.predictions import PROBABILITY
 from lipnet.samples import crops, features, particles
 from lipnet.samples.particles import Particle, ParticleStore
-from lipnet.sources.rows import Rejected, Source
+from lipnet.sources.rows import Rejected
 from lipnet.sources.rows import summarise as reasons_in_words
+from lipnet.sources.unlabelled import Opened
 
 THREADS = 2  # more threads would wait for the lock of the Python interpreter
 TOLERANCE = 1.1  # largest ratio of pixel sizes, to those of the training particles, without a note
@@ -278,19 +279,17 @@ def notes(batches: Sequence[PredictedBatch], description: Description) -> list[s
 
 
 def classify(
-    source: Path,
-    opened: Source,
+    opened: Sequence[Opened],
     models: Sequence[Model],
     pixel_size_nm: float | None,
     with_features: bool,
     watch: Callable[[Iterable[PredictedBatch], int], Iterable[PredictedBatch]],
     compare: bool = True,
 ) -> tuple[list[PredictedBatch], list[Rejected]]:
-    """Predictions of all tasks of an input, and every row that was rejected.
+    """Predictions of all tasks of all inputs, and every row that was rejected or left out.
 
     Args:
-        source: the input, for messages.
-        opened: its tasks.
+        opened: the inputs, at least one.
         models: of one classifier, or of all classifiers of a rule.
         pixel_size_nm: for particles without a pixel size; None if unknown.
         with_features: measure features even if no model needs them.
@@ -302,7 +301,6 @@ def classify(
     """
     work = partial(
         predict_batch,
-        read=opened.read,
         models=models,
         pixel_size_nm=pixel_size_nm,
         with_features=with_features,
@@ -310,10 +308,13 @@ def classify(
     )
     # In threads: Python measures the features of one batch while ONNX Runtime runs the models on another.
     with ThreadPoolExecutor(THREADS) as pool:
-        batches = list(watch(pool.map(work, opened.tasks), len(opened.tasks)))
-    rejected = [*opened.rejected, *(row for batch in batches for row in batch.rejected)]
+        tasks = [task for one in opened for task in one.tasks]
+        reads = [one.read for one in opened for _ in one.tasks]
+        batches = list(watch(pool.map(work, tasks, reads), len(tasks)))
+    listed = [row for one in opened for row in (*one.rejected, *one.left_out)]
+    rejected = [*listed, *(row for batch in batches for row in batch.rejected)]
     if not any(len(batch.known) for batch in batches):
-        raise InputError(f"{source}: no particle can be used\n{reasons_in_words(rejected)}")
+        raise InputError(f"{opened[0].folder}: no particle can be used\n{reasons_in_words(rejected)}")
     return batches, rejected
 
 
