@@ -90,7 +90,12 @@ def test_one_file_is_one_model(lipnet: Command, models: Path, images: Path, tmp_
 
 @pytest.mark.parametrize(
     ("options", "share"),
-    [([], 0.1), (["--shift", 0], 0.5), (["--deployment-prior", "Dark=3, Bright=1"], 0.25)],
+    [
+        ([], 0.25),  # half of the shift: odds of sqrt(1 : 9)
+        (["--shift", 1], 0.1),
+        (["--shift", 0], 0.5),
+        (["--deployment-prior", "Dark=3, Bright=1"], 0.25),
+    ],
 )
 def test_probabilities_are_shifted_to_the_natural_or_a_given_prior(
     lipnet: Command, images: Path, tmp_path: Path, options: list[Any], share: float

@@ -27,6 +27,7 @@ LIMIT = 0.99  # a score above it is called an outlier
 PARTS = 5  # parts of the training particles, groups kept whole, for the distances
 MOST_COLUMNS = 500  # with more quantities, their correlations are left out: the matrix would fill the file
 DIGITS = 7  # of stored numbers
+LEAST_VARIANCE = 1e-6  # of standardised quantities, in any direction; more than rounding errors
 # Chance alone gives a note for at most 2 of 50 sets of particles that are like the training particles. A small share is
 # no reason for a note however sure it is, because each micrograph differs a little from all others.
 LEVEL = 0.02
@@ -48,23 +49,25 @@ class Reference(Settings):
             are ``grey_mean`` and ``grey_sd``, mean and standard deviation of the grey levels inside the mask, from 0 to
             1; ``height_px`` and ``width_px``; and all features.
         mean: of each quantity, in the order of ``ranges``.
-        whitening: lower triangle, row by row: quantities minus the mean, times this matrix, are uncorrelated with
-            variance 1. One number a row if there are more than MOST_COLUMNS quantities.
+        scale: 1 / standard deviation of each quantity; 0 for one that does not vary.
+        whitening: lower triangle, row by row, of the matrix that makes (quantities - mean) x scale uncorrelated with
+            variance 1. Empty if there are more than MOST_COLUMNS quantities.
         distances: of the training particles, at the shares GRID; ascending.
     """
 
-    particles: int = Field(ge=2)
+    particles: int = Field(ge=3)
     ranges: dict[Annotated[str, Field(max_length=200)], list[Number]] = Field(max_length=20_000)
     mean: list[Number]
+    scale: list[Annotated[Number, Field(ge=0)]]
     whitening: list[list[Number]]
     distances: list[Number]
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
         n = len(self.ranges)
-        lengths = [1] * n if n > MOST_COLUMNS else list(range(1, n + 1))
-        if len(self.mean) != n or list(map(len, self.whitening)) != lengths:
-            raise ValueError("mean and whitening need a number for every quantity")
+        lengths = [] if n > MOST_COLUMNS else list(range(1, n + 1))
+        if len(self.mean) != n or len(self.scale) != n or list(map(len, self.whitening)) != lengths:
+            raise ValueError("mean, scale and whitening need a number for every quantity")
         rows = [*self.ranges.values(), self.distances]
         if any(np.any(np.diff(row) < 0) for row in rows):
             raise ValueError("quantiles must ascend")
@@ -74,16 +77,33 @@ class Reference(Settings):
 
 
 class Space(NamedTuple):
-    """Mean, and matrix that makes quantities uncorrelated with variance 1: lower triangular, or its diagonal."""
+    """Mean, 1 / standard deviation, and whitening of d standardised quantities: lower triangular (d, d), or None."""
 
     mean: Floats
-    whitening: Floats
+    scale: Floats
+    whitening: Floats | None
 
     def distances(self, values: Floats) -> Floats:
-        """Squared Mahalanobis distance of each row of values (n, d) from the mean; missing values count as the mean."""
-        centred = np.where(np.isfinite(values), values - self.mean, 0.0)
-        apart = centred @ self.whitening.T if self.whitening.ndim == 2 else centred * self.whitening
-        return np.asarray((apart**2).sum(axis=1))
+        """Squared Mahalanobis distance of each row of values (n, d) from the mean; missing values do not count."""
+        found, finite = np.empty(len(values)), np.isfinite(values)
+        for pattern in np.unique(finite, axis=0):
+            rows = (finite == pattern).all(axis=1)
+            space = self._of(pattern)
+            standard = (values[np.ix_(rows, pattern)] - space.mean) * space.scale
+            apart = standard if space.whitening is None else standard @ space.whitening.T
+            found[rows] = (apart**2).sum(axis=1)
+        return found
+
+    def _of(self, known: NDArray[np.bool_]) -> "Space":
+        """The space of some of the quantities, enlarged so that its distances compare with those of the whole."""
+        if known.all():
+            return self
+        mean, scale = self.mean[known], self.scale[known] * np.sqrt(len(known) / max(int(known.sum()), 1))
+        if self.whitening is None:
+            return Space(mean, scale, None)
+        inverse = np.linalg.inv(self.whitening)
+        covariance = (inverse @ inverse.T)[np.ix_(known, known)]
+        return Space(mean, scale, np.asarray(np.linalg.inv(np.linalg.cholesky(covariance)), np.float64))
 
 
 def quantities_of(store: ParticleStore, measured: pd.DataFrame) -> pd.DataFrame:
@@ -99,20 +119,19 @@ def quantities_of(store: ParticleStore, measured: pd.DataFrame) -> pd.DataFrame:
 
 
 def summarise(quantities: pd.DataFrame, groups: NDArray[Any]) -> Reference | None:
-    """Summary of training particles; None for fewer than two of them.
+    """Summary of training particles; None for fewer than three of them.
 
     Args:
         quantities: as ``quantities_of`` gives them, n rows.
         groups: group of each particle, shape (n,); particles of a group are near-copies and stay together.
     """
     values = quantities.to_numpy(np.float64)
-    if len(values) < 2:
+    if len(values) < 3:
         return None
     space, distances = _space(values), np.empty(len(values))
     for part in _parts(groups):
         distances[part] = _space(values[~part]).distances(values[part])
-    matrix = space.whitening
-    rows = [[one] for one in matrix] if matrix.ndim == 1 else [row[: at + 1] for at, row in enumerate(matrix)]
+    rows = [] if space.whitening is None else [row[: at + 1] for at, row in enumerate(space.whitening)]
     return Reference(
         particles=len(values),
         ranges={
@@ -120,6 +139,7 @@ def summarise(quantities: pd.DataFrame, groups: NDArray[Any]) -> Reference | Non
             for name, quantiles in zip(quantities, np.quantile(values, QUANTILES, axis=0).T, strict=True)
         },
         mean=_rounded(space.mean),
+        scale=_rounded(space.scale),
         whitening=[_rounded(row) for row in rows],
         distances=_rounded(np.quantile(distances, GRID)),
     )
@@ -131,8 +151,8 @@ def _rounded(values: Sequence[Any] | Floats) -> list[float]:
 
 def _parts(groups: NDArray[Any]) -> Iterator[NDArray[np.bool_]]:
     """Parts of the particles, each a mask of shape (n,): whole groups, dealt out from the largest to the smallest."""
-    names, of_group, sizes = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
-    if len(names) == 1:  # nothing to keep apart
+    _, of_group, sizes = np.unique(groups.astype(str), return_inverse=True, return_counts=True)
+    if sizes.max() > len(groups) - 2:  # nearly all are of one group: too few would be left
         of_group, sizes = np.arange(len(groups)), np.ones(len(groups), np.int64)
     filled = np.zeros(min(PARTS, len(sizes)), np.int64)
     part_of = np.empty(len(sizes), np.int64)
@@ -150,10 +170,10 @@ def _space(values: Floats) -> Space:
     # A quantity that does not vary among training particles says nothing about distance; its range does.
     scale = np.divide(1, deviation, out=np.zeros_like(mean), where=deviation > 1e-9 * np.abs(values).max(axis=0))
     if len(mean) > MOST_COLUMNS:
-        return Space(mean, scale / np.sqrt(np.count_nonzero(scale) or 1))
+        return Space(mean, scale, None)
     covariance, _ = ledoit_wolf((values - mean) * scale, assume_centered=True)
-    precise = np.linalg.cholesky(covariance + 1e-6 * np.eye(len(mean)))
-    return Space(mean, np.linalg.inv(precise) * scale)
+    lower = np.linalg.cholesky(covariance + LEAST_VARIANCE * np.eye(len(mean)))
+    return Space(mean, scale, np.linalg.inv(lower))
 
 
 def score(quantities: pd.DataFrame, references: Sequence[Reference]) -> Floats:
@@ -162,7 +182,7 @@ def score(quantities: pd.DataFrame, references: Sequence[Reference]) -> Floats:
     The score 0.99 means: further from the mean of the training particles than 99 % of them.
 
     Args:
-        quantities: of the new particles, n rows; one that is missing does not count.
+        quantities: of the new particles, n rows; missing ones do not count.
         references: of one or more models.
     """
     scores = []
@@ -173,12 +193,12 @@ def score(quantities: pd.DataFrame, references: Sequence[Reference]) -> Floats:
 
 
 def _space_of(reference: Reference) -> Space:
-    n = len(reference.ranges)
-    if n > MOST_COLUMNS:
-        return Space(np.array(reference.mean), np.array(reference.whitening)[:, 0])
+    mean, scale, n = np.array(reference.mean), np.array(reference.scale), len(reference.ranges)
+    if not reference.whitening:
+        return Space(mean, scale, None)
     whitening = np.zeros((n, n))
-    whitening[np.tril_indices(n)] = np.concatenate([np.array(row) for row in reference.whitening]) if n else []
-    return Space(np.array(reference.mean), whitening)
+    whitening[np.tril_indices(n)] = np.concatenate([np.array(row) for row in reference.whitening])
+    return Space(mean, scale, whitening)
 
 
 def ranges_of(references: Sequence[Reference]) -> dict[str, Floats]:

@@ -137,8 +137,9 @@ def open_unlabelled(
     root = _common_folder([path.parent, labels.parent])
     pair = Path(_relative(path, path.parent, root)), Path(_relative(labels, labels.parent, root))
     opened = _of_micrographs(root, of_pairs(root, [pair]), cut)
-    if not opened.tasks and not opened.rejected:
-        raise InputError(f"{labels}: marks no particle: the label mask is 0 everywhere")
+    if not opened.tasks:
+        reasons = [row.reason for row in opened.rejected] or [f"{labels}: marks no particle: it is 0 everywhere"]
+        raise InputError("; ".join(reasons))
     return opened
 
 

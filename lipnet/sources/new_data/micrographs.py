@@ -119,7 +119,8 @@ def mask_of(image: Path, masks: Path | None) -> Path:
     if masks is None:
         beside = masks_beside(image)
         if not beside:
-            raise InputError(f"{image}: {_lacking(image)}, or give it with --masks")
+            name = LABEL_MASKS[2].format(stem=image.stem)
+            raise InputError(f"{image}: give its label mask with --masks, or save the mask as {name} beside it")
         return beside[0]
     if masks.is_dir():
         same = [path for path in sorted(masks.glob("*")) if path.stem == image.stem and path != image]
