@@ -135,7 +135,7 @@ def open_unlabelled(
         raise InputError(f"{path}: give a folder of images, a .csv table, or {formats}")
     labels = mask_of(path, masks)
     root = _common_folder([path.parent, labels.parent])
-    pair = Path(_relative(path, path.parent, root)), Path(_relative(labels, labels.parent, root))
+    pair = path.name, Path(_relative(path, path.parent, root)), Path(_relative(labels, labels.parent, root))
     opened = _of_micrographs(root, of_pairs(root, [pair]), cut)
     if not opened.tasks:
         reasons = [row.reason for row in opened.rejected] or [f"{labels}: marks no particle: it is 0 everywhere"]

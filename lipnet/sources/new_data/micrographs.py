@@ -52,19 +52,19 @@ class FieldRow(ListedRow):
     height_px: OptionalSide = None
 
 
-def of_pairs(root: Path, pairs: Iterable[tuple[Path, Path]]) -> Listing:
+def of_pairs(root: Path, pairs: Iterable[tuple[str, Path, Path]]) -> Listing:
     """Every object of the label mask of each micrograph, page by page.
 
     Args:
         root: folder that contains all files.
-        pairs: micrograph and label mask, relative to ``root``.
+        pairs: name for ids, micrograph, and label mask; the files are relative to ``root``.
     """
     listing = Listing([], [], [])
-    for image, labels in pairs:
+    for name, image, labels in pairs:
         try:
-            targets = list(_objects(root, image, labels, ListedRow(micrograph=image.name), listing))
+            targets = list(_objects(root, image, labels, ListedRow(micrograph=name), listing))
         except InputError as error:
-            listing.rejected.append(Rejected(0, image.name, str(labels), "labels", str(error)))
+            listing.rejected.append(Rejected(0, name, str(labels), "labels", str(error)))
             continue
         if targets:
             listing.tasks.append(MicrographTask(str(image), targets))
@@ -79,13 +79,14 @@ def of_folder(folder: Path) -> Listing | None:
     if not used:
         return None
     images = [image for image in found.images if image not in used]
-    pairs = [(image.relative_to(folder), masks[image][0].relative_to(folder)) for image in images if masks[image]]
+    within = {image: image.relative_to(folder) for image in images}
+    pairs = [(within[one].as_posix(), within[one], masks[one][0].relative_to(folder)) for one in images if masks[one]]
     listing = of_pairs(folder, pairs)
     alone = [image for image in images if not masks[image]]
     of_none = [image for image in alone if _named_as_mask(image)]
     for image in alone:
         if image not in of_none:
-            name = image.relative_to(folder).as_posix()
+            name = within[image].as_posix()
             listing.rejected.append(Rejected(0, name, name, "labels", _lacking(image)))
     listing.left_out.extend(disk.left_out(of_none, folder, "a label mask without its micrograph"))
     listing.rejected.extend(disk.refuse([path for path in found.unread if path not in used], folder))
@@ -239,7 +240,7 @@ def _targets(folder: Path, file: str, line: int, row: FieldRow, listing: Listing
         raise RowFault("label", "", f"label is '{row.label}'; give the particle's number in the label mask, from 1")
     else:
         place = LabelPlace(str(_labels_of(folder, row)), number)
-    name = row.id or f"{shown}:{number or line}"
+    name = row.id or f"{shown}:{f'box{line}' if number is None else number}"
     return [Target(line, file, name, "", row.page, row.pixel_size_nm, place)]
 
 
