@@ -1,6 +1,7 @@
 """Particles of unknown class: folders of images, tables, and micrographs with their label masks."""
 
 import os
+from collections import Counter
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
@@ -155,8 +156,14 @@ def _without_masks(path: Path, masks: Path | None, of: Callable[[Path], Listing]
 
 
 def _of_micrographs(folder: Path, listing: Listing, settings: MicrographSettings) -> Opened:
-    read = partial(micrographs.read_task, folder=folder, settings=settings)
+    read = partial(_read_micrograph, folder=folder, settings=settings)
     return Opened(folder, listing.tasks, read, listing.rejected, listing.left_out)
+
+
+def _read_micrograph(task: MicrographTask, folder: Path, settings: MicrographSettings) -> list[Particle | Rejected]:
+    """Particles of a micrograph; objects of its label mask that a table does not list are left out without fault."""
+    items, reason = micrographs.read_task(task, folder, settings), "no row of the table names the object"
+    return [item if isinstance(item, Particle) or item.fault else replace(item, reason=reason) for item in items]
 
 
 def _of_table(path: Path, masks: Path | None, padding_px: int | None, given: Sequence[str]) -> Opened:
@@ -262,7 +269,8 @@ def left_out_in_words(rows: Iterable[Rejected], most: int = 3) -> list[str]:
     for row in rows:
         by_reason.setdefault(row.reason, []).append(row.file)
     texts = []
-    for reason, names in by_reason.items():
+    for reason, repeated in by_reason.items():
+        names = [f"{name} ({count} x)" if count > 1 else name for name, count in Counter(repeated).items()]
         more = f" and {len(names) - most} more" if len(names) > most else ""
         texts.append(f"left out: {', '.join(names[:most])}{more}: {reason}")
     return texts
