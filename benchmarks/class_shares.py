@@ -51,7 +51,7 @@ def main() -> None:
     write_results("class_shares", "Class shares of new samples", "class_shares . REAL", ["numpy", "tensorflow"], parts)
 
 
-def of_run(run: Path) -> Iterator[dict[str, Any]]:
+def of_run(run: Path) -> Iterator[dict[Any, Any]]:
     """A row for each problem of a run and each kind of sample: macro F1 by strength of the shift."""
     params = with_recipe(read_params(run / "params.yaml"))
     smoothing, floor = pick(params, "train_cnn", "label_smoothing"), pick(params, "decide", "floor")
@@ -69,8 +69,8 @@ def of_run(run: Path) -> Iterator[dict[str, Any]]:
                 predicted[one][test] = shift_prior(exact, given, shares, one).argmax(axis=1)
         for name, power in SAMPLES.items():
             weights = _shares(network.true, len(network.classes)) ** (power - 1)
-            scores = {one: _macro_f1(network.true, predicted[one], weights) for one in STRENGTHS}
-            yield {"problem": problem, "shares": name} | scores
+            scores: dict[Any, Any] = {one: _macro_f1(network.true, predicted[one], weights) for one in STRENGTHS}
+            yield scores | {"problem": problem, "shares": name}
 
 
 def _shares(labels: Labels, n_classes: int) -> Floats:

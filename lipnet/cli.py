@@ -361,8 +361,10 @@ def info(model: ModelPath, classifier: Classifier = None, as_json: AsJson = Fals
 
 
 def _page(name: str, description: "Description") -> str:
+    from lipnet.deployment.outliers import in_words
+
     inputs = [f"{key}: {item.kind} {item.tensor[1]}" for key, item in description.inputs.items()]
-    origin = description.provenance
+    origin, training = description.provenance, description.training
     return "\n".join(
         [
             f"{name}: {description.architecture}, fold {description.fold}, for {description.problem}",
@@ -370,6 +372,7 @@ def _page(name: str, description: "Description") -> str:
             f"  inputs          {'; '.join(inputs)}",
             f"  training prior  {_percent(description.training_prior)}",
             f"  natural prior   {_percent(description.natural_prior)}",
+            f"  trained on      {in_words(training) if training else 'unknown'}",
             f"  git revision    {origin.git_revision or 'unknown'}",
             f"  data MD5        {origin.data_md5 or 'unknown'}",
         ]

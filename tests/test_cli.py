@@ -383,7 +383,10 @@ def test_the_version_has_the_git_revision_of_a_checkout_only(lipnet: Command, tm
 def test_info_shows_the_description_of_a_model(lipnet: Command, models: Path) -> None:
     code, out, _ = lipnet("info", models)
     assert code == 0 and "cnn_fold1.onnx: by_hand, fold 1, for brightness" in out
-    assert "image: image [4, 4, 1]" in out and "50.00%, 50.00%" in out
+    assert "image: image [4, 4, 1]" in out and "50.00%, 50.00%" in out and "trained on      unknown" in out
+    _summarised(models)
+    words = r"trained on      100 particles; 98 % of them: grey_mean 0\.40\d* to 0\.\d+, area_px2 50\d\.?\d* to 59"
+    assert re.search(words, lipnet("info", models)[1])
     code, out, _ = lipnet("info", models, "--json")
     assert json.loads(out)["cnn_fold0.onnx"]["inputs"]["image"] == IMAGE
 

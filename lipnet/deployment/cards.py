@@ -89,8 +89,8 @@ def limits_of(run: PipelineRun) -> list[str]:
     sizes_nm = run.table["pixel_size_nm"].dropna()
     pixels = f"{nanometres(sizes_nm.min(), sizes_nm.max())} across" if len(sizes_nm) else "of unknown size"
     limits = [
-        "Every particle gets one of the classes above, even if it belongs to none of them. `lipnet predict` gives each an "
-        "outlier score, and says so if the particles are unlike the training particles.",
+        "Every particle gets one of the classes above, even if it belongs to none of them. `lipnet predict` gives each "
+        "an outlier score, and says so if the particles are unlike the training particles.",
         "The measures are of single models on particles that they were not trained on. `lipnet predict` uses the mean "
         "of the models of all folds, which was not measured.",
         "The standard deviation over folds is too small, because the models of the folds share most of their training "

@@ -211,6 +211,13 @@ def ranges_of(references: Sequence[Reference]) -> dict[str, Floats]:
     return found
 
 
+def in_words(reference: Reference) -> str:
+    """Number of training particles, and the range of 98 % of them in sizes and grey levels."""
+    usual = {name: quantiles[INSIDE] for name, quantiles in reference.ranges.items() if name in (*SIZES, *GREY)}
+    said = [f"{name} {low:.4g} to {high:.4g}" for name, (low, *_, high) in usual.items()]
+    return f"{reference.particles} particles; 98 % of them: {', '.join(said)}"
+
+
 def plain(names: Sequence[str]) -> list[str]:
     """Quantities that a person can picture, sizes and grey levels first; no bins of profiles and histograms."""
     first = [name for name in (*SIZES, *GREY) if name in names]
