@@ -3,11 +3,15 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from lipnet.core.settings import pick
-from lipnet.deployment.rules import Rules
+from lipnet.deployment.model_files import NETWORK
+from lipnet.deployment.rules import VIEWS, FoldRule, Rules
 from lipnet.deployment.runs import PipelineRun
 from lipnet.evaluation import measures
 from lipnet.evaluation.formatting import markdown_table, mean_with_sd, nanometres
+from lipnet.evaluation.posteriors import shift_prior
 
 SECTIONS = (
     "seed",
@@ -40,6 +44,7 @@ def card_of(run: PipelineRun, files: list[str], rules: Rules) -> dict[str, Any]:
         "architecture": architecture,
         "files": files,
         "recommended": {"classifier": rules.recommended, "reason": rules.reason},
+        "class_shares": assumed_shares(run, rules),
         "rules": list(rules.rules),
         "left_out": rules.left_out,
         "data": run.counts,
@@ -54,12 +59,38 @@ def card_of(run: PipelineRun, files: list[str], rules: Rules) -> dict[str, Any]:
     }
 
 
+def assumed_shares(run: PipelineRun, rules: Rules) -> str:
+    """For which class shares of a new sample the recommended classifier is right, in words.
+
+    A network that was trained on balanced classes is right for balanced samples. A rule shifts it towards other shares,
+    SVMs and trees have the shares of the training particles.
+    """
+    name = rules.recommended
+    plain = FoldRule(of=[name], shift=0.0, costs=(1 - np.eye(len(run.classes))).tolist())
+    of_folds = rules.rules.get(name, [plain] * len(run.folds))
+    shares = []
+    for rule, balanced, natural in zip(of_folds, run.training_priors, run.natural_priors, strict=True):
+        wanted = natural if rule.prior is None else np.array(rule.prior)
+        for one in rule.of:
+            given = balanced if one in (NETWORK, VIEWS) else natural
+            shares.append(shift_prior(given[None], given, wanted, rule.shift)[0])
+    rightly, training = (
+        ", ".join(f"{name} {share:.0%}" for name, share in zip(run.classes, np.mean(rows, axis=0), strict=True))
+        for rows in (shares, run.natural_priors)
+    )
+    return (
+        f"{name} is right for new samples with about these class shares: {rightly}. The training particles have "
+        f"{training}. If you expect other shares, use a classifier that shifts, and give them with --deployment-prior."
+    )
+
+
 def limits_of(run: PipelineRun) -> list[str]:
     """Limits of the models of a run, one sentence or two each."""
     sizes_nm = run.table["pixel_size_nm"].dropna()
     pixels = f"{nanometres(sizes_nm.min(), sizes_nm.max())} across" if len(sizes_nm) else "of unknown size"
     limits = [
-        "Every particle gets one of the classes above, even if it belongs to none of them.",
+        "Every particle gets one of the classes above, even if it belongs to none of them. `lipnet predict` gives each "
+        "an outlier score, and says so if the particles are unlike the training particles.",
         "The measures are of single models on particles that they were not trained on. `lipnet predict` uses the mean "
         "of the models of all folds, which was not measured.",
         "The standard deviation over folds is too small, because the models of the folds share most of their training "
@@ -92,6 +123,8 @@ def _heading(card: dict[str, Any]) -> list[str]:
         f"Classes: {', '.join(card['classes'])}. Use: `lipnet predict FOLDER INPUT --to out.csv`.",
         "",
         f"{card['recommended']['reason']} `lipnet predict` uses it unless `--classifier NAME` selects another one.",
+        "",
+        card["class_shares"],
         "",
         *(f"- not exported: {name}: {reason}" for name, reason in card["left_out"].items()),
         *([""] if card["left_out"] else []),

@@ -3,18 +3,23 @@
 from collections.abc import Iterator
 from typing import Any
 
+import pandas as pd
+
 from lipnet.classifiers import tree_files
 from lipnet.classifiers.networks.settings import NetworkSettings
 from lipnet.classifiers.svm_files import parse_model, read_card
+from lipnet.core import files
 from lipnet.core.settings import parse, pick
 from lipnet.deployment.graphs.networks import load_on_tensorflow, network
 from lipnet.deployment.graphs.svms import svm
 from lipnet.deployment.graphs.trees import trees
 from lipnet.deployment.model_files import NETWORK, SUFFIX, Description, FeatureInput, ImageInput
+from lipnet.deployment.outliers import Reference, quantities_of, summarise
 from lipnet.deployment.runs import PipelineRun, read_text
 from lipnet.evaluation.decisions import DecideSettings
+from lipnet.samples import particles
 from lipnet.samples.crops import CropSettings
-from lipnet.samples.feature_names import select_columns
+from lipnet.samples.feature_names import NOT_FEATURES, select_columns
 from lipnet.samples.features import FeatureSettings
 from lipnet.sources.micrographs import MicrographSettings
 
@@ -27,21 +32,41 @@ def export_run(run: PipelineRun) -> Iterator[tuple[str, bytes]]:
     Raises:
         InputError: a model is missing or damaged.
     """
-    folds = range(len(run.natural_priors))
+    folds, training = range(len(run.natural_priors)), [{"training": one} for one in references_of(run)]
     networks = run.models / NETWORK
     for fold in folds:
         model = load_on_tensorflow(networks / "architecture.json", networks / f"fold{fold}.weights.h5")
-        yield f"{NETWORK}_fold{fold}{SUFFIX}", network(model, describe_network(run, fold))
+        description = describe_network(run, fold).model_copy(update=training[fold])
+        yield f"{NETWORK}_fold{fold}{SUFFIX}", network(model, description)
     for name in pick(run.params, "train_svm", "features"):
         for fold in folds:
             path = run.models / f"svm/{name}/fold{fold}.svm"
             card = read_card(path.with_suffix(".json"))
-            description = describe_svm(run, name, fold, card.features)
+            description = describe_svm(run, name, fold, card.features).model_copy(update=training[fold])
             yield f"{name}_fold{fold}{SUFFIX}", svm(parse_model(read_text(path), path), card, description)
     for name in pick(run.params, "train_trees", "models"):
         for fold in folds:
             model = tree_files.read(run.models / f"trees/{name}/fold{fold}.npz")
-            yield f"{name}_fold{fold}{SUFFIX}", trees(model, describe_trees(run, name, fold, model.names.tolist()))
+            description = describe_trees(run, name, fold, model.names.tolist()).model_copy(update=training[fold])
+            yield f"{name}_fold{fold}{SUFFIX}", trees(model, description)
+
+
+def references_of(run: PipelineRun) -> list[Reference | None]:
+    """Summary of the training particles of each fold.
+
+    Raises:
+        InputError: the packed particles of the run are missing or damaged.
+    """
+    packed = run.root / f"data/particles/{run.problem}.npz"
+    table = run.table[[name for name in run.table if name not in NOT_FEATURES]]
+    parts, start = [], 0
+    for block in files.read_blocks(packed):
+        store = particles.from_arrays(block, str(packed))
+        parts.append(quantities_of(store, table.iloc[start : start + len(store)]))
+        start += len(store)
+    quantities = pd.concat(parts)
+    groups = run.table["group"].to_numpy()
+    return [summarise(quantities.iloc[fold.train], groups[fold.train]) for fold in run.folds]
 
 
 def describe_network(run: PipelineRun, fold: int) -> Description:

@@ -15,6 +15,7 @@ from pydantic import Field, ValidationError, model_validator
 from lipnet.core.errors import InputError
 from lipnet.core.problems import CLASS_NAME, PROBLEM_NAME
 from lipnet.core.settings import Settings
+from lipnet.deployment.outliers import Reference
 from lipnet.samples.crops import CHANNELS, CropSettings
 from lipnet.samples.features import FeatureSettings
 from lipnet.sources.micrographs import MicrographSettings
@@ -102,6 +103,7 @@ class Description(Settings):
         training_prior: class shares that the output probabilities are for, shape (K,); set by balancing in training.
         natural_prior: class shares among the training particles, shape (K,).
         provenance: origin of the model.
+        training: summary of the training particles of this model; None in files of earlier versions.
     """
 
     format: Literal[1] = 1
@@ -119,6 +121,7 @@ class Description(Settings):
     training_prior: list[Share]
     natural_prior: list[Share]
     provenance: Provenance
+    training: Reference | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -277,7 +280,7 @@ def _check_graph(path: Path, session: Any, description: Description) -> None:
 
 
 def _check_alike(models: Sequence[Model]) -> None:
-    may_differ = {"fold", "training_prior", "natural_prior", "pixel_size_nm", "provenance"}
+    may_differ = {"fold", "training_prior", "natural_prior", "pixel_size_nm", "provenance", "training"}
     descriptions = [model.description.model_dump(exclude=may_differ) for model in models]
     for model, description in zip(models, descriptions, strict=True):
         keys = [key for key, value in description.items() if value != descriptions[0][key]]
@@ -295,3 +298,10 @@ def priors(models: Iterable[Model]) -> tuple[NDArray[np.float64], NDArray[np.flo
     pairs = [(model.description.training_prior, model.description.natural_prior) for model in models]
     training, natural = zip(*pairs, strict=True)
     return np.array(training), np.array(natural)
+
+
+def references(models: Iterable[Model]) -> list[Reference]:
+    """Summaries of the training particles of the models, one for each fold; empty if a model has none."""
+    by_fold = {model.description.fold: model.description.training for model in models}
+    found = [reference for reference in by_fold.values() if reference is not None]
+    return found if len(found) == len(by_fold) else []

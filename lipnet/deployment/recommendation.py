@@ -11,7 +11,7 @@ from lipnet.core import files
 from lipnet.core.errors import InputError
 from lipnet.core.settings import parse, pick
 from lipnet.deployment.model_files import NETWORK
-from lipnet.deployment.rules import VIEWS, FoldRule, Rules
+from lipnet.deployment.rules import DEFAULT_SHIFT, VIEWS, FoldRule, Rules
 from lipnet.deployment.runs import PipelineRun
 from lipnet.evaluation import choices, inner_scores
 from lipnet.evaluation.choices import Selection
@@ -150,7 +150,9 @@ def recommend(run: PipelineRun, scores: pd.DataFrame) -> Recommendation:
 
     A simpler classifier (KINDS) is recommended if the ranking of stage compare shows no difference from the best, and
     if its mean lies in the corrected interval of the best. The second condition is needed because a few folds seldom
-    show any difference.
+    show any difference. In the same way, a rule that shifts the prior by at most DEFAULT_SHIFT is recommended before
+    one that shifts further, because test folds have the class shares of the training particles and a new sample may
+    not.
 
     Args:
         run: the finished run.
@@ -171,11 +173,18 @@ def recommend(run: PipelineRun, scores: pd.DataFrame) -> Recommendation:
         ranks = _ranks(scores[scores["classifier"].isin(candidates)], settings, candidates)
     best = ranks.iloc[0]
     close = ranks[ranks["joined"] & (ranks["mean"] >= best["low"]) & ranks["classifier"].isin(candidates)]
-    # Ranks are sorted, so the better one of two equally simple classifiers comes first.
-    name = min([str(best["classifier"]), *close["classifier"]], key=lambda one: kinds[one])
-    if kinds[name] == kinds[str(best["classifier"])]:
-        name = str(best["classifier"])
+    further = _relying_on_shares(run)
+    order = {one: (kinds[one], one in further) for one in candidates}
+    # The best comes first and ranks are sorted, so the better one of two equal classifiers is named.
+    name = min([str(best["classifier"]), *close["classifier"]], key=lambda one: order[one])
     return Recommendation(name, _reason(name, kinds, ranks, settings.confidence))
+
+
+def _relying_on_shares(run: PipelineRun) -> set[str]:
+    """Rules that shift the prior further than DEFAULT_SHIFT to the class shares of the training particles."""
+    rows = _decide(run).rules
+    own = {name for name, row in rows.items() if run.problem in (row.deployment_prior or {})}
+    return {name for name, row in rows.items() if row.shift > DEFAULT_SHIFT} - own
 
 
 def _ranks(scores: pd.DataFrame, settings: CompareSettings, candidates: Sequence[str]) -> pd.DataFrame:
@@ -197,7 +206,10 @@ def _reason(name: str, kinds: dict[str, int], ranks: pd.DataFrame, confidence: f
             f"{start}its macro F1 of {best['mean']:.3f} ({interval}) is the best. Every simpler classifier is shown "
             "to be worse, or its mean is outside this interval."
         )
+    why = "it is simpler than"
+    if kinds[name] == kinds[best["classifier"]]:
+        why = "it relies less on the class shares of the training particles than"
     return (
-        f"{start}it is simpler than the best by macro F1, {best['classifier']} with {best['mean']:.3f} ({interval}); "
+        f"{start}{why} the best by macro F1, {best['classifier']} with {best['mean']:.3f} ({interval}); "
         f"its macro F1 of {own['mean']:.3f} is inside this interval, and no difference is shown."
     )

@@ -5,6 +5,7 @@ Every page of a stack gets a set of files of its own.
 
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,14 +17,18 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from lipnet.core.errors import InputError
 from lipnet.core.problems import encode
+from lipnet.deployment.model_files import Description
 from lipnet.evaluation.predictions import PROBABILITY
 from lipnet.plots import annotated
 from lipnet.plots.annotated import Piece
 from lipnet.plots.colours import COLOURS, rgb
 from lipnet.samples.particles import Grey
 from lipnet.sources.images import read_label_pages, read_pages
-from lipnet.sources.micrograph_rows import LabelPlace, Target
+from lipnet.sources.micrograph_rows import LabelPlace, MicrographTask, Target
+from lipnet.sources.new_data.micrographs import by_mask
+from lipnet.sources.unlabelled import Opened
 
 
 class Classified(NamedTuple):
@@ -38,6 +43,41 @@ class Classified(NamedTuple):
     numbers: NDArray[np.int64]
     labels: NDArray[np.int64]
     table: pd.DataFrame
+
+
+def label_masks(opened: Sequence[Opened]) -> list[tuple[Path, Path, list[Target]]]:
+    """Micrograph, label mask and particles of each pair of files among some inputs; boxes have no label mask."""
+    return [
+        (one.folder / task.micrograph, one.folder / labels, targets)
+        for one in opened
+        for task in one.tasks
+        if isinstance(task, MicrographTask)
+        for labels, targets in by_mask(task.targets).items()
+    ]
+
+
+def files_of_all(opened: Sequence[Opened], table: pd.DataFrame, about: Description) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file for all micrographs with label masks; those of several keep their folders.
+
+    Args:
+        opened: the inputs.
+        table: as in ``files_of``.
+        about: of a model that predicted.
+
+    Raises:
+        InputError: two micrographs have files of the same name.
+    """
+    pairs = label_masks(opened)
+    root = Path(os.path.commonpath([image.resolve().parent for image, _, _ in pairs]))
+    written = set[str]()
+    for image, masks, targets in pairs:
+        within = image.resolve().parent.relative_to(root)
+        for name, content in files_of(image, masks, targets, table, about.classes, about.micrographs.clip_percent):
+            path = (within / name).as_posix()
+            if path in written:
+                raise InputError(f"{image}: another input also has a picture {path}; give them to --viewer one by one")
+            written.add(path)
+            yield path, content
 
 
 def files_of(

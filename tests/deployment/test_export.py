@@ -33,6 +33,7 @@ from lipnet.deployment import export
 from lipnet.deployment.graphs.networks import load_on_tensorflow, network
 from lipnet.deployment.graphs.svms import svm
 from lipnet.deployment.model_files import Model, read_models
+from lipnet.deployment.outliers import QUANTILES
 from lipnet.deployment.runs import read_run
 from lipnet.samples.crops import to_grey
 from tests.deployment.finished_run import CLASSES as CLASSES_OF_RUN
@@ -352,6 +353,11 @@ def test_every_model_of_a_run_is_exported_with_the_priors_of_its_fold(tmp_path: 
     trees = models[-1].description
     assert (trees.architecture, trees.inputs["features"].given) == ("boosted", ["density"])
     assert trees.training_prior == trees.natural_prior == cnn.natural_prior
+    assert cnn.training == svm.training == trees.training and cnn.training is not None
+    assert cnn.training.particles == 4 and list(cnn.training.ranges) == ["grey_mean", "grey_sd", "height_px"]
+    levels = [0, 10, 20, 60]  # fold 1 was tested on particles 3, 4, 5 and 7
+    assert cnn.training.ranges["grey_mean"] == pytest.approx(np.quantile(levels, QUANTILES) / 255)
+    assert cnn.training.ranges["height_px"] == [10] * len(QUANTILES)
 
 
 def test_a_damaged_card_of_an_svm_is_named(tmp_path: Path) -> None:

@@ -223,6 +223,7 @@ def test_the_summary_counts_every_class_and_names_what_was_rejected(tmp_path: Pa
         "particles": 2,
         "classes": {"Bright": 1, "Dark": 1},
         "abstained": 1,
+        "outliers": None,
         "rejected": [{"id": "bad", "file": "bad.png", "reason": "bad.png: damaged"}],
         "notes": ["mind"],
     }

@@ -295,6 +295,13 @@ def _recommended(folder: Path, **means: float) -> tuple[str, str]:
         ({"size_only": 0.99}, "cnn_shifted", "its macro F1 of 0.900 "),  # a check of the data is never recommended
         ({"head": 0.99, "svm": 0.899}, "svm", "cnn_shifted with 0.900"),  # not exported
         ({"cnn": 0.5, "mean": 0.9001}, "cnn_shifted", "simpler than the best by macro F1, mean"),
+        (
+            {"cnn": 0.5, "costly": 0.895},
+            "costly",
+            "it relies less on the class shares of the training particles than the",
+        ),
+        ({"cnn": 0.5, "costly": 0.7}, "cnn_shifted", "is the best"),  # half the shift, but clearly worse
+        ({"cnn": 0.5, "expected": 0.9001}, "expected", "is the best"),  # it states its own class shares
     ],
 )
 def test_the_best_classifier_is_recommended_or_a_simpler_one_that_is_as_good(
