@@ -154,7 +154,7 @@ def test_rows_name_one_object_or_one_box_or_one_page(tmp_path: Path) -> None:
         ("a.tif,9,,,,", "page", "a.tif: has no page 9, counted from 0"),
         ("gone.tif,,,,,", "labels", "gone.tif: has no label mask"),
         ("../a.tif,,,,,", "micrograph", "leaves the data folder"),
-        (",,,,,", "micrograph", "micrograph is ''"),
+        (",,3,,,", "micrograph", "micrograph is ''"),
         ("a.tif,,,1,2,-3", "width_px", "width_px is '-3'"),
     ],
 )
