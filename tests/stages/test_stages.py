@@ -45,6 +45,7 @@ def make_params(**changes: Any) -> dict[str, Any]:
     tiny = {
         "crop__sizes_px": [8],
         "split__folds": 2,
+        "train_cnn__epochs__choose": "fixed",
         "train_cnn__epochs__fixed": 1,
         "train_svm__calibration_folds": 2,
         "source__artificial__n_particles": 48,
