@@ -220,7 +220,7 @@ def text(curves: pd.DataFrame) -> list[str]:
         cells = cells[sorted(cells.columns)]
         header = ["set", "rows", *(f"{steps:,} steps" for steps in cells.columns)]
         rows = []
-        for (problem, size), values in cells.iterrows():
+        for (problem, size), values in zip(cells.index.tolist(), cells.to_numpy(), strict=True):
             n = curves[(curves["problem"] == problem) & (curves["rows"] == size)]["n"].mean()
             rows.append([problem, f"{n:.0f}", *("" if np.isnan(value) else f"{value:.3f}" for value in values)])
         parts += [f"## {title}", "", table(header, rows)]

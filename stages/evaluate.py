@@ -6,11 +6,12 @@ from typing import Any
 
 import pandas as pd
 
+from lipnet.classifiers.history import early_end
 from lipnet.core import files
 from lipnet.core.command import run
 from lipnet.core.errors import InputError
 from lipnet.core.settings import parse, pick
-from lipnet.evaluation import learning, metrics, prediction_files, score_tables
+from lipnet.evaluation import metrics, prediction_files, score_tables
 from lipnet.evaluation.measures import check_class_names
 from lipnet.plots import figure
 from lipnet.plots.learning import learning_curves
@@ -34,7 +35,7 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         for name, picture in pictures_of(problem, predictions, tables[-1]["folds"]).items():
             figure.save(picture, arguments.pictures / f"{problem}_{name}.png")
         history = files.read_table(arguments.history / f"{problem}.csv")
-        too_early = learning.early_end(history)
+        too_early = early_end(history)
         if too_early:
             print(f"{problem}: {too_early}", file=sys.stderr)
         curves = learning_curves(history, f"{problem}, {pick(params, 'model')}")

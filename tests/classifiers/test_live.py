@@ -6,6 +6,7 @@ import pytest
 
 from lipnet.classifiers import live
 from lipnet.classifiers.networks.task import Progress
+from stages import train_cnn
 
 
 def _read(folder: Path) -> list[tuple[int, str, float]]:
@@ -33,6 +34,15 @@ def test_every_epoch_of_every_network_in_training_is_written(tmp_path: Path, mon
     ]
     found = _read(tmp_path / "p" / "lipnet4" / "fold1_training")
     assert found == [(1, "loss", 0.5), (1, "accuracy", 0.7), (2, "loss", 0.25), (2, "accuracy", 0.7)]
+
+
+def test_the_stage_writes_them_beside_its_log(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv(live.VARIABLE, str(tmp_path))
+    train_cnn._report("p", "lipnet1", 5, Progress(3, "training", 2, 8, 0.5, 0.75))
+    assert "p lipnet1  fold 4/5  training" in capsys.readouterr().err
+    assert _read(tmp_path / "p" / "lipnet1" / "fold3_training") == [(2, "loss", 0.5), (2, "accuracy", 0.75)]
 
 
 @pytest.mark.parametrize("value", [None, ""])

@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 from numpy.typing import NDArray
 
-from lipnet.evaluation.learning import early_end, still_falls
+from lipnet.classifiers.history import early_end, still_falls
 
 EPOCHS = np.arange(30)
 NOISE = np.random.default_rng(0).normal(0, 0.01, 30)
