@@ -169,7 +169,7 @@ def test_every_epoch_is_recorded_and_reported() -> None:
     result = train_fold(_task(fold=7, training=training_settings(epochs__fixed=2), report=reports.append))
     assert [report[:4] for report in reports] == [(7, "training", 1, 2), (7, "training", 2, 2)]
     for record, (*_, loss, accuracy) in zip(result.history, reports, strict=True):
-        assert list(record) == ["fold", "phase", "epoch", "loss", "accuracy", "validation_loss"]
+        assert list(record) == ["fold", "phase", "epoch", "loss", "accuracy", "validation_loss", "precision_bits"]
         assert (record["fold"], record["phase"], record["validation_loss"]) == (7, "training", None)
         assert (record["loss"], record["accuracy"]) == pytest.approx((loss, accuracy), abs=1e-6)
     assert [record["epoch"] for record in result.history] == [1, 2]
