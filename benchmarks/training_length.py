@@ -63,6 +63,10 @@ MEASURES = {  # column -> title
     "log_loss_half": "Log loss after half the shift",
     "training_loss": "Training loss of the last epoch",
 }
+HOW = """\
+One long run for each row of a table, LipNet-4 with the settings of params.yaml, judged among the training rows of fold
+0, at the end of the first epoch that reached a number of steps. Sets of about 300 rows are judged on all other training
+rows; the larger ones on an inner validation part, which holds few particles of a rare class: their macro F1 is noisy."""
 SCRATCH = ROOT / "data" / "scratch" / "training_length"
 
 
@@ -95,18 +99,26 @@ def main() -> None:
     parser.add_argument("--tables", action="store_true", help="train nothing; write the tables of what was trained")
     parser.add_argument("--shared", type=Path, default=ROOT.parent / "shared" / "realdata")
     arguments = parser.parse_args()
-    params = set_values(read_params(ROOT / "params.yaml"), {"train_cnn.precision": arguments.precision})
-    problems = [name for name, changes in SETS.items() if not changes or (arguments.shared / name).is_dir()]
-    if problems != list(SETS):
-        print(f"{arguments.shared}: not all of the real sets are there", file=sys.stderr)
-    every = [run for name in problems for run in runs(name, params, arguments.shared / name, arguments.draws)]
-    every.sort(key=lambda run: (run.draw, run.problem not in REAL, run.size))  # in case the time runs out
-    todo = [run for run in every if not run.path.exists() and not arguments.tables]
-    list(tqdm(stream_as_done(partial(train, most=arguments.steps), todo), total=len(todo)))
-    found = [path for run in every for path in (run.path, unfinished(run)) if path.exists()]
+    if not arguments.tables:
+        train_all(arguments.shared, arguments.draws, arguments.steps, arguments.precision)
+    found = [path for problem in SETS for path in sorted(SCRATCH.glob(f"{problem}_*"))]
+    if not found:
+        sys.exit(f"{SCRATCH}: nothing was trained yet")
     curves = pd.concat(map(pd.read_csv, found), ignore_index=True)
     command = f"training_length --steps {arguments.steps} --draws {arguments.draws} --precision {arguments.precision}"
     write_results("training_length", "How many steps the network needs", command, ["tensorflow", "keras"], text(curves))
+
+
+def train_all(shared: Path, draws: int, steps: int, precision: str) -> None:
+    """Train all runs that are not there yet."""
+    params = set_values(read_params(ROOT / "params.yaml"), {"train_cnn.precision": precision})
+    problems = [name for name, changes in SETS.items() if not changes or (shared / name).is_dir()]
+    if problems != list(SETS):
+        print(f"{shared}: not all of the real sets are there", file=sys.stderr)
+    every = [run for name in problems for run in runs(name, params, shared / name, draws)]
+    every.sort(key=lambda run: (run.draw, run.problem not in REAL, run.size))  # in case the time runs out
+    todo = [run for run in every if not run.path.exists()]
+    list(tqdm(stream_as_done(partial(train, most=steps), todo), total=len(todo)))
 
 
 def runs(problem: str, params: dict[str, Any], folder: Path, draws: int) -> Iterator[Run]:
@@ -213,16 +225,17 @@ def judge(run: Run, probabilities: NDArray[np.float64]) -> dict[str, float]:
 
 
 def text(curves: pd.DataFrame) -> list[str]:
-    """A table for each measure: data sets by steps, means over the draws."""
-    parts = []
+    """How to read the tables, and one for each measure: data sets by steps, means over the runs."""
+    parts = [HOW, ""]
     for column, title in MEASURES.items():
         cells = curves.pivot_table(index=["problem", "rows"], columns="steps", values=column, sort=False)
         cells = cells[sorted(cells.columns)]
-        header = ["set", "rows", *(f"{steps:,} steps" for steps in cells.columns)]
+        header = ["set", "rows to train on", "runs", *(f"{steps:,} steps" for steps in cells.columns)]
         rows = []
         for (problem, size), values in zip(cells.index.tolist(), cells.to_numpy(), strict=True):
-            n = curves[(curves["problem"] == problem) & (curves["rows"] == size)]["n"].mean()
-            rows.append([problem, f"{n:.0f}", *("" if np.isnan(value) else f"{value:.3f}" for value in values)])
+            own = curves[(curves["problem"] == problem) & (curves["rows"] == size)]
+            shown = ("" if np.isnan(value) else f"{value:.3f}" for value in values)
+            rows.append([problem, f"{own['n'].mean():.0f}", f"{own['draw'].nunique()}", *shown])
         parts += [f"## {title}", "", table(header, rows)]
     return parts
 

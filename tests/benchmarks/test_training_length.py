@@ -40,5 +40,5 @@ def test_the_tables_hold_means_over_draws_and_blanks_where_a_run_was_shorter() -
     for column in training_length.MEASURES:
         curves[column] = curves["macro_f1"]
     text = "\n".join(training_length.text(curves))
-    assert "| set | rows | 216 steps | 900 steps |" in text
-    assert "| p | 300 | 0.600 |  |" in text and "| q | 300 | 0.400 | 0.300 |" in text
+    assert "| set | rows to train on | runs | 216 steps | 900 steps |" in text
+    assert "| p | 300 | 2 | 0.600 |  |" in text and "| q | 300 | 1 | 0.400 | 0.300 |" in text
