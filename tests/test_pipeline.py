@@ -23,6 +23,7 @@ SMALL = {
     "source.artificial.particles_per_micrograph": 3,
     "split.folds": 2,
     "train_svm.calibration_folds": 2,
+    "train_cnn.epochs.choose": "fixed",
     "train_cnn.epochs.fixed": 1,
     "model": "lipnet1",
 }

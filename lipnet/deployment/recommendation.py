@@ -83,7 +83,7 @@ def rules_of(run: PipelineRun, scores: pd.DataFrame) -> Rules:
 def _by_fold(run: PipelineRun, selection: Selection, name: str) -> list[FoldRule]:
     tables = {one: files.read_table(_scores(run, one)[0]) for one in selection.of} if selection.fitted else {}
     candidates = _chosen(run, name) if len(selection.candidates) > 1 else [name] * len(run.folds)
-    rules = []
+    floor, rules = _decide(run).floor, []
     for fold, chosen in zip(run.folds, candidates, strict=True):
         of, rule = selection.candidates[chosen]
         if rule is None:  # the classifier's most probable class
@@ -91,7 +91,7 @@ def _by_fold(run: PipelineRun, selection: Selection, name: str) -> list[FoldRule
             continue
         fitted = Fit()
         if rule.fitted:
-            inner = inner_scores.of_fold([tables[one] for one in of], fold.number, run.classes)
+            inner = inner_scores.of_fold([tables[one] for one in of], fold.number, run.classes, floor)
             fitted = rule.fit(_prior(run, of[0], fold.number), run.natural_priors[fold.number], inner)
         rules.append(
             FoldRule(

@@ -77,7 +77,7 @@ def _inner(seed: int) -> pd.DataFrame:
         rows = np.flatnonzero(outer != FOLDS)
         for part, own in enumerate(np.array_split(rows, 2)):
             p = rng.dirichlet([2, 1], len(own))
-            given = inner_scores.Posterior(p, np.array([0.5, 0.5]))
+            given = FoldOutput(p.argmax(axis=1), p, np.array([0.5, 0.5]))
             tables.append(inner_scores.to_table(outer, part, own, LABELS, given, CLASSES))
     return pd.concat(tables)
 
@@ -191,7 +191,7 @@ def _expected(folder: Path, outputs: Outputs, name: str) -> tuple[NDArray[np.flo
         tables = [
             files.read_table(folder / f"data/inner/{PROBLEM}/{of}.csv") for of in selection.of if selection.fitted
         ]
-        inner = inner_scores.of_fold(tables, fold, CLASSES) if tables else None
+        inner = inner_scores.of_fold(tables, fold, CLASSES, settings.floor) if tables else None
         results.append(choices.select(selection, given, read.natural_priors[fold], inner).output.probabilities)
         rule = selection.candidates[one].rule
         expected_cost = expected_cost + results[-1] @ (rule.costs if rule else 1 - np.eye(2))

@@ -272,8 +272,21 @@ def test_training_rows_of_a_single_group_are_split_by_rows() -> None:
 
 def test_a_class_with_fewer_rows_than_parts_is_absent_from_some_of_them_without_a_warning() -> None:
     labels = np.repeat([0, 1], [20, 2])
-    found = parts(labels, np.arange(22), 5, seed=0)
+    found = parts(labels, np.arange(22), 5, 0, "s")
     assert sorted(int(labels[held_out].sum()) for _, held_out in found) == [0, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(6, 5), (4, 4), (2, 2)])
+def test_there_are_no_more_parts_than_the_largest_class_has_rows(rows: int, expected: int) -> None:
+    labels = np.arange(2 * rows) % 2
+    found = parts(labels, np.arange(2 * rows), 5, 0, "s")
+    assert len(found) == expected
+    assert sorted(row for _, held_out in found for row in held_out) == list(range(2 * rows))
+
+
+def test_classes_of_one_row_each_cannot_be_split_and_the_setting_is_named() -> None:
+    with pytest.raises(InputError, match=r"^some\.setting: class 0, class 2 \(counted from 0, .* one training row"):
+        parts(np.array([2, 0]), np.arange(2), 5, 0, "some.setting")
 
 
 def test_two_groups_are_kept_apart() -> None:
@@ -286,7 +299,7 @@ def test_a_class_in_fewer_groups_than_inner_folds_is_refused() -> None:
     groups = np.where(INNER_LABELS == 1, INNER_GROUPS % 2, INNER_GROUPS)  # class 1 lies in two groups
     assert len(_inner(2, groups=groups)) == 2
     with _refused(
-        "a class lies in 2 groups of the training rows of a fold, fewer than the 3 inner folds; "
-        "lower inner.folds or use finer groups"
+        "inner.folds: class 1 (counted from 0, as in `classes`) lies in 2 groups of the training rows of a fold, fewer "
+        "than the 3 inner folds; lower inner.folds or use finer groups"
     ):
         _inner(3, groups=groups)

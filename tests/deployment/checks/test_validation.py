@@ -142,7 +142,7 @@ def test_the_stage_writes_what_the_recipe_changes(tmp_path: Path, monkeypatch: p
     check.main(changed(recipe="thesis"), Namespace(recipe=tmp_path))
     written = {path.stem: yaml.safe_load(path.read_text()) for path in tmp_path.iterdir()}
     assert written.pop("checked") == {}
-    assert written.pop("train_cnn") == {"train_cnn.mid_grey": 0.0}
+    assert written.pop("train_cnn") == {"train_cnn.mid_grey": 0.0, "train_cnn.epochs.choose": "fixed"}
     assert set(map(str, written.values())) == {"{}"}
     with pytest.raises(InputError, match="lipnet3"):
         check.main(changed(model="lipnet3"), Namespace(recipe=tmp_path / "other"))
