@@ -28,10 +28,7 @@ def export_run(run: PipelineRun) -> Iterator[tuple[str, bytes]]:
         InputError: a model is missing or damaged.
     """
     folds = range(len(run.natural_priors))
-    networks = run.models / NETWORK
-    for fold in folds:
-        model = load_on_tensorflow(networks / "architecture.json", networks / f"fold{fold}.weights.h5")
-        yield f"{NETWORK}_fold{fold}{SUFFIX}", network(model, describe_network(run, fold))
+    yield from export_networks(run)
     for name in pick(run.params, "train_svm", "features"):
         for fold in folds:
             path = run.models / f"svm/{name}/fold{fold}.svm"
@@ -42,6 +39,18 @@ def export_run(run: PipelineRun) -> Iterator[tuple[str, bytes]]:
         for fold in folds:
             model = tree_files.read(run.models / f"trees/{name}/fold{fold}.npz")
             yield f"{name}_fold{fold}{SUFFIX}", trees(model, describe_trees(run, name, fold, model.names.tolist()))
+
+
+def export_networks(run: PipelineRun) -> Iterator[tuple[str, bytes]]:
+    """Yield file name and content of the network of every fold.
+
+    Raises:
+        InputError: a network is missing or damaged.
+    """
+    networks = run.models / NETWORK
+    for fold in range(len(run.natural_priors)):
+        model = load_on_tensorflow(networks / "architecture.json", networks / f"fold{fold}.weights.h5")
+        yield f"{NETWORK}_fold{fold}{SUFFIX}", network(model, describe_network(run, fold))
 
 
 def describe_network(run: PipelineRun, fold: int) -> Description:

@@ -1,0 +1,221 @@
+"""A page for those without Python: one HTML file that classifies crops in a browser, without a network.
+
+The page holds the networks, ONNX Runtime as WebAssembly, and the scripts in ``templates/page``, which do in JavaScript
+what ``predict`` does. Its Content-Security-Policy stops it from loading anything and from running other scripts. A page
+measures no features, so it can use networks and decision rules on them, but neither SVMs nor trees.
+"""
+
+import base64
+import gzip
+import math
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import numpy as np
+from jinja2 import Environment, PackageLoader, StrictUndefined
+from markupsafe import Markup
+
+from lipnet.core import files
+from lipnet.core.errors import InputError
+from lipnet.core.settings import pick
+from lipnet.deployment.cards import limits_of, mean_and_sd
+from lipnet.deployment.export import describe_network
+from lipnet.deployment.model_files import NETWORK, Description, ImageInput
+from lipnet.deployment.rules import VIEWS, Rules
+from lipnet.deployment.runs import PipelineRun
+from lipnet.samples import crops
+
+LIBRARIES = Path("build/page")  # `make page-libraries` writes there
+STYLES = ("report.css", "page/page.css")
+SCRIPTS = tuple(f"page/{name}.js" for name in ("images", "crops", "predictions", "particles", "results", "page"))
+ON_MASKS = {
+    "surrounding": "The models see the whole crop. Masks are only used to find unusual sizes.",
+    "cropped": "The models see the box around the particle. Without masks, it is the whole crop less its surrounding.",
+    "masked": "The models see only what the mask marks. Without masks, an ellipse that fills the crop less its "
+    "surrounding takes their place, and the classes are less reliable.",
+}
+ON_MASKS["both"] = ON_MASKS["masked"]
+
+
+class Libraries(NamedTuple):
+    """What a page contains of other projects.
+
+    Attributes:
+        script: ONNX Runtime's web build, and decoders of PNG and TIFF; it defines ``libraries``.
+        runtime: WebAssembly of ONNX Runtime.
+        licences: their licences.
+    """
+
+    script: str
+    runtime: bytes
+    licences: str
+
+
+def prepare(run: PipelineRun, rules: Rules, wanted: str | None, libraries: Path) -> Callable[[Sequence[bytes]], str]:
+    """Check all that a page needs besides the networks, whose export takes longer.
+
+    Args:
+        run: the finished run.
+        rules: content of rules.json.
+        wanted: as for ``classifier_of``.
+        libraries: folder of the libraries.
+
+    Returns:
+        A function that makes the page from the ONNX file of the network of each fold.
+
+    Raises:
+        InputError: as for ``classifier_of`` and ``read_libraries``.
+    """
+    name = classifier_of(run, rules, wanted)
+    return partial(make_page, run, rules, name, read_libraries(libraries))
+
+
+def read_libraries(folder: Path) -> Libraries:
+    """Read what ``make page-libraries`` made.
+
+    Raises:
+        InputError: a file is missing.
+    """
+    try:
+        script, licences = ((folder / name).read_text(encoding="utf-8") for name in ("libraries.js", "licences.txt"))
+        return Libraries(script, (folder / "runtime.wasm").read_bytes(), licences)
+    except FileNotFoundError as error:
+        raise InputError(f"{error.filename}: no such file; `make page-libraries` makes it (it needs Node)") from None
+
+
+def classifier_of(run: PipelineRun, rules: Rules, wanted: str | None) -> str:
+    """The classifier of the page.
+
+    Args:
+        run: the finished run.
+        rules: content of rules.json.
+        wanted: name of a classifier or rule; None: the recommended one.
+
+    Raises:
+        InputError: it needs features, is unknown or was left out; the message names those that a page can use.
+    """
+    name = wanted or rules.recommended
+    of_rules = [rule for rule, folds in rules.rules.items() if all(set(fold.of) <= {NETWORK, VIEWS} for fold in folds)]
+    usable = [NETWORK, *([VIEWS] if rules.views else []), *of_rules]
+    if pick(run.params, "train_cnn", "join", "features"):
+        raise InputError(
+            f"--page: the network of '{run.problem}' has joined features (train_cnn.join.features), and a page measures "
+            "none; use `lipnet predict`"
+        )
+    if name in usable:
+        return name
+    reason = rules.left_out.get(
+        name, "a page measures no features and cannot use it, or the run has no such classifier"
+    )
+    said = "" if wanted else " is recommended, but"
+    raise InputError(f"--page: '{name}'{said}: {reason}; choose one with --classifier: {', '.join(usable)}")
+
+
+def make_page(run: PipelineRun, rules: Rules, name: str, libraries: Libraries, networks: Sequence[bytes]) -> str:
+    """The page.
+
+    Args:
+        run: the finished run.
+        rules: content of rules.json.
+        name: classifier of the page, see ``classifier_of``.
+        libraries: see ``read_libraries``.
+        networks: ONNX file of the network of each fold.
+
+    Raises:
+        InputError: the crops of the run are missing or damaged.
+    """
+    origin = run.provenance
+    return _render(
+        {
+            "about": _about(run, rules, name),
+            "reason": _reason(run, rules, name),
+            "on_masks": ON_MASKS[pick(run.params, "crop", "mode")],
+            "limits": limits_of(run),
+            "changed": run.changed,
+            "artificial": pick(run.params, "source", "kind") == "artificial",
+            "data_md5": origin.data_md5 or "unknown",
+            "revision": origin.git_revision or "unknown",
+            "versions": ", ".join(f"{library} {number}" for library, number in origin.versions.items()),
+            "licences": libraries.licences,
+            "runtime": _packed(libraries.runtime),
+            "models": [_packed(network) for network in networks],
+        },
+        libraries.script,
+    )
+
+
+def _about(run: PipelineRun, rules: Rules, name: str) -> dict[str, Any]:
+    """What the scripts of the page need to know, ready for JSON."""
+    described = [describe_network(run, fold) for fold in range(len(run.natural_priors))]
+    keys = {"label_smoothing", "floor", "training_prior", "natural_prior"}
+    said = described[0]
+    return {
+        "problem": run.problem,
+        "classes": run.classes,
+        "classifier": name,
+        "views": VIEWS,
+        "input": {"name": next(iter(said.inputs)), **_image(said).model_dump()},
+        "padding_px": said.micrographs.padding_px,
+        "models": [item.model_dump(include=keys) for item in described],
+        "rules": [rule.model_dump() for rule in rules.rules.get(name, [])],
+        "training_range": training_range(run, _image(said).size_px),
+    }
+
+
+def _image(described: Description) -> ImageInput:
+    [item] = described.inputs.values()
+    assert isinstance(item, ImageInput)  # classifier_of refuses networks with features
+    return item
+
+
+def training_range(run: PipelineRun, size_px: int) -> dict[str, tuple[float, float]]:
+    """Smallest and largest value among all particles of the run, by name of the measure.
+
+    The measures are height and width of the particle in px, and mean and standard deviation of the grey levels, 0 to
+    255, that a network of input ``size_px`` sees.
+
+    Raises:
+        InputError: the crops of the run are missing or damaged.
+    """
+    made = files.read_arrays(run.root / f"data/crops/{run.problem}.npz")
+    levels = crops.first_channel(crops.of_size(made, size_px)).astype(np.float64)
+    values = {
+        "height_px": run.table["height_px"],
+        "width_px": run.table["width_px"],
+        "mean_grey": levels.mean(axis=(1, 2)),
+        "grey_spread": levels.std(axis=(1, 2)),
+    }
+    # Outwards to 0.1, so that rounding flags no training particle.
+    return {key: (math.floor(of.min() * 10) / 10, math.ceil(of.max() * 10) / 10) for key, of in values.items()}
+
+
+def _reason(run: PipelineRun, rules: Rules, name: str) -> str:
+    if name == rules.recommended:
+        return rules.reason
+    scores = run.metrics.get(name)
+    measured = f" Its macro F1 in cross-validation is {mean_and_sd(scores['macro_f1'])}." if scores else ""
+    return f"This page uses {name}.{measured} {rules.reason}"
+
+
+def _packed(content: bytes) -> str:
+    """Text for a block of the page: gzip in base64; equal content gives equal text."""
+    return base64.b64encode(gzip.compress(content, mtime=0)).decode()
+
+
+def _render(content: Mapping[str, Any], libraries: str) -> str:
+    loader = PackageLoader("lipnet.deployment")
+    environment = Environment(loader=loader, autoescape=True, undefined=StrictUndefined, trim_blocks=True)
+    scripts = [libraries, *(loader.get_source(environment, name)[0] for name in SCRIPTS)]
+    styles = [loader.get_source(environment, name)[0] for name in STYLES]
+    return environment.get_template("page/page.html.j2").render(
+        **content, scripts=[_inline(text) for text in scripts], styles=[_inline(text) for text in styles]
+    )
+
+
+def _inline(text: str) -> dict[str, Markup]:
+    """A script or style of ours for the page, not escaped, and its hash for the Content-Security-Policy."""
+    digest = base64.b64encode(sha256(text.encode()).digest()).decode()
+    return {"text": Markup(text), "hash": Markup(f"'sha256-{digest}'")}
