@@ -235,9 +235,7 @@ def export(
     page: Annotated[
         Path | None, typer.Option(help="HTML file to write, which classifies crops in a browser; needs no network")
     ] = None,
-    classifier: Annotated[
-        str | None, typer.Option(help="classifier or decision rule of the page; default: the recommended one")
-    ] = None,
+    classifier: Annotated[str | None, typer.Option(help="of the page; default: the recommended one")] = None,
     run: RunPath = Path(),
     stale: Stale = False,
     as_json: AsJson = False,
@@ -247,11 +245,9 @@ def export(
 
     from lipnet.core import files
     from lipnet.deployment import page as pages
-    from lipnet.deployment.cards import card_of, to_markdown
-    from lipnet.deployment.export import export_networks, export_run
+    from lipnet.deployment.export import export_networks, export_run, write_card
     from lipnet.deployment.model_files import NETWORK
     from lipnet.deployment.recommendation import rules_of
-    from lipnet.deployment.rules import FILE
     from lipnet.deployment.runs import read_run, read_scores
 
     if to is None and page is None:
@@ -272,10 +268,7 @@ def export(
             networks.append(content)
     said = list[str]()
     if to is not None:
-        files.write_json(to / FILE, rules.model_dump(mode="json"))
-        card = card_of(read, names, rules)
-        files.write_json(to / "card.json", card)
-        files.write_text(to / "card.md", to_markdown(card))
+        write_card(to, read, rules, names)
         said.append(f"{to}: {len(names)} models, card.md. {rules.reason}")
     if page is not None and make_page is not None:
         files.write_text(page, make_page(networks))

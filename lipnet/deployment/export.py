@@ -1,16 +1,21 @@
 """Export the models of a run as ONNX files that contain their own description (``model_files.Description``)."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 from lipnet.classifiers import tree_files
 from lipnet.classifiers.networks.settings import NetworkSettings
 from lipnet.classifiers.svm_files import parse_model, read_card
+from lipnet.core import files
 from lipnet.core.settings import parse, pick
+from lipnet.deployment.cards import card_of, to_markdown
 from lipnet.deployment.graphs.networks import load_on_tensorflow, network
 from lipnet.deployment.graphs.svms import svm
 from lipnet.deployment.graphs.trees import trees
 from lipnet.deployment.model_files import NETWORK, SUFFIX, Description, FeatureInput, ImageInput
+from lipnet.deployment.rules import FILE as RULES
+from lipnet.deployment.rules import Rules
 from lipnet.deployment.runs import PipelineRun, read_text
 from lipnet.evaluation.decisions import DecideSettings
 from lipnet.samples.crops import CropSettings
@@ -51,6 +56,21 @@ def export_networks(run: PipelineRun) -> Iterator[tuple[str, bytes]]:
     for fold in range(len(run.natural_priors)):
         model = load_on_tensorflow(networks / "architecture.json", networks / f"fold{fold}.weights.h5")
         yield f"{NETWORK}_fold{fold}{SUFFIX}", network(model, describe_network(run, fold))
+
+
+def write_card(folder: Path, run: PipelineRun, rules: Rules, names: list[str]) -> None:
+    """Write rules.json, card.json and card.md beside the exported models.
+
+    Args:
+        folder: of the models.
+        run: the exported run.
+        rules: content of rules.json.
+        names: names of the model files.
+    """
+    card = card_of(run, names, rules)
+    files.write_json(folder / RULES, rules.model_dump(mode="json"))
+    files.write_json(folder / "card.json", card)
+    files.write_text(folder / "card.md", to_markdown(card))
 
 
 def describe_network(run: PipelineRun, fold: int) -> Description:

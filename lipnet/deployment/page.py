@@ -102,16 +102,17 @@ def classifier_of(run: PipelineRun, rules: Rules, wanted: str | None) -> str:
     usable = [NETWORK, *([VIEWS] if rules.views else []), *of_rules]
     if pick(run.params, "train_cnn", "join", "features"):
         raise InputError(
-            f"--page: the network of '{run.problem}' has joined features (train_cnn.join.features), and a page measures "
-            "none; use `lipnet predict`"
+            f"--page: the network of '{run.problem}' has joined features (train_cnn.join.features), and a page "
+            "measures none; use `lipnet predict`"
         )
     if name in usable:
         return name
-    reason = rules.left_out.get(
-        name, "a page measures no features and cannot use it, or the run has no such classifier"
+    known = name in run.metrics or name in rules.rules
+    reason = "it needs measured features, and a page measures none" if known else "the run has no such classifier"
+    raise InputError(
+        f"--page: '{name}' cannot be used: {rules.left_out.get(name, reason)}; choose one with --classifier: "
+        f"{', '.join(usable)}"
     )
-    said = "" if wanted else " is recommended, but"
-    raise InputError(f"--page: '{name}'{said}: {reason}; choose one with --classifier: {', '.join(usable)}")
 
 
 def make_page(run: PipelineRun, rules: Rules, name: str, libraries: Libraries, networks: Sequence[bytes]) -> str:

@@ -75,11 +75,22 @@ function resizeLines(grey, n, source, target, [ofLine, ofStep], [toLine, toStep]
   return resized;
 }
 
-// Levels 0 to 255 of an image resized by Pillow's BILINEAR, which filters rows first.
-function resize({ height, width, grey }, toHeight, toWidth) {
-  const rows = resizeLines(grey, height, width, toWidth, [width, 1], [toWidth, 1]);
-  const both = resizeLines(rows, toWidth, height, toHeight, [1, toWidth], [1, toWidth]);
-  return Uint8Array.from(both, (level) => roundHalfEven(Math.fround(Math.min(Math.max(level, 0), 1) * 255)));
+function resizeWidth({ height, width, grey }, to) {
+  return { height, width: to, grey: resizeLines(grey, height, width, to, [width, 1], [to, 1]) };
+}
+
+function resizeHeight({ height, width, grey }, to) {
+  return { height: to, width, grey: resizeLines(grey, width, height, to, [1, width], [1, width]) };
+}
+
+// Levels 0 to 255 of an image resized by Pillow's BILINEAR. Since version 13, Pillow starts with the height if it shrinks by
+// more than twice as many pixels as the width; the order changes the last bit of a sum, and so a level now and then.
+function resize(part, toHeight, toWidth) {
+  const heightFirst = part.height - toHeight > 2 * Math.max(part.width - toWidth, 0);
+  const { grey } = heightFirst
+    ? resizeWidth(resizeHeight(part, toHeight), toWidth)
+    : resizeHeight(resizeWidth(part, toWidth), toHeight);
+  return Uint8Array.from(grey, (level) => roundHalfEven(Math.fround(Math.min(Math.max(level, 0), 1) * 255)));
 }
 
 // Levels of a square of size_px; at constant scale, the particle is centred on black.

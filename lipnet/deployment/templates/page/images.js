@@ -5,6 +5,10 @@
 const MOST_PIXELS = 2 ** 24; // of one crop
 const LUMINANCE = [0.2125, 0.7154, 0.0721]; // weights of red, green and blue, ITU-R BT.709
 const SUFFIXES = [".png", ".tif", ".tiff"];
+const TAGS = { bits: 258, compression: 259, meaning: 262, planar: 284 }; // of TIFF
+const [WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE] = [0, 1, 2, 3]; // meaning of the numbers
+const [UNSIGNED, FLOAT] = [1, 3]; // format of the numbers
+const LOSSLESS = [1, 5, 8, 32773, 32946]; // none, LZW, Deflate, PackBits, Deflate
 const AS_GREY = "save it as a grey PNG of 8 or 16 bits";
 
 // What is wrong with one file, in words for the user, with the cure.
@@ -17,12 +21,12 @@ function suffixOf(name) {
 }
 
 // Content of an image file: {height, width, channels, values, white}; white is undefined for levels without a white.
-function decode(bytes, name) {
+async function decode(bytes, name) {
   const suffix = suffixOf(name);
   if (!SUFFIXES.includes(suffix)) throw new Fault(`format '${suffix}' is not read here; save it as PNG or TIFF`);
   const [kind, read] = suffix === ".png" ? ["PNG", decodePng] : ["TIFF", decodeTiff];
   try {
-    return withoutAlpha(read(bytes));
+    return withoutAlpha(await read(bytes));
   } catch (error) {
     if (error instanceof Fault) throw error;
     throw new Fault(`damaged, or a kind of ${kind} that is not read here (${error.message}); ${AS_GREY}`);
@@ -74,26 +78,33 @@ function coloured(indices, palette) {
   return values;
 }
 
-function decodeTiff(bytes) {
-  if (libraries.hasSeveralPages(bytes)) throw new Fault("has several images; save one particle in each file");
-  const [page] = libraries.decodeTiff(bytes, { ignoreImageData: true, pages: [0] });
-  checkSize(page.height, page.width);
-  const unread = reasonAgainst(page);
+async function decodeTiff(bytes) {
+  const tiff = await libraries.openTiff(bytes.buffer);
+  const page = await tiff.getImage(0);
+  const [height, width, channels] = [page.getHeight(), page.getWidth(), page.getSamplesPerPixel()];
+  checkSize(height, width);
+  if (page.fileDirectory.nextIFDByteOffset) throw new Fault("has several images; save one particle in each file");
+  const fields = page.fileDirectory.actualizedFields;
+  if (!fields.has(TAGS.bits)) fields.set(TAGS.bits, [1]); // by the standard, if the file does not say it
+  const [bits, format] = [page.getBitsPerSample(), page.getSampleFormat()];
+  const unread = reasonAgainst(fields, channels, bits, format);
   if (unread) throw new Fault(`${unread}; ${AS_GREY}`);
-  const [{ height, width, data: values }] = libraries.decodeTiff(bytes, { pages: [0] });
-  const bits = page.bitsPerSample;
-  const full = bits === 1 ? values.map((value) => value * 255) : values;
-  return { height, width, channels: page.samplesPerPixel, values: full, white: bits <= 8 ? 255 : undefined };
+  const values = await page.readRasters({ interleave: true });
+  const white = format === UNSIGNED && bits <= 8 ? 255 : undefined;
+  if (bits === 1) return { height, width, channels, values: values.map((value) => value * 255), white };
+  const inverted = fields.get(TAGS.meaning) === WHITE_IS_ZERO && format === UNSIGNED;
+  return { height, width, channels, values: inverted ? values.map((value) => 2 ** bits - 1 - value) : values, white };
 }
 
-// Why a page of a TIFF file is not read; "" if it is. The library would read some of these kinds wrongly.
-function reasonAgainst(page) {
-  const { type, bitsPerSample: bits, sampleFormat: format, samplesPerPixel: samples } = page;
-  if (type > 2 || (type === 2) !== (samples === 3)) return "is neither plain grey nor plain RGB";
-  if (type === 2 && (bits !== 8 || page.planarConfiguration !== 1 || page.tiled)) return "is an unusual kind of RGB";
-  if (format !== (bits >= 32 ? 3 : 1)) return "has negative or very large whole numbers";
-  if (type === 0 && bits !== 8 && bits !== 16) return "has white as its smallest number";
-  return "";
+// Why a TIFF file is not read; "" if it is. `lipnet predict` reads some of these kinds.
+function reasonAgainst(fields, channels, bits, format) {
+  const [meaning, compression] = [fields.get(TAGS.meaning), fields.get(TAGS.compression) ?? 1];
+  if (meaning === PALETTE) return "has a colour table";
+  if (![WHITE_IS_ZERO, BLACK_IS_ZERO, RGB].includes(meaning)) return "is neither grey nor RGB";
+  if (meaning !== RGB && channels !== 1) return "has more than one channel";
+  if (meaning === RGB && (bits !== 8 || channels < 3 || fields.get(TAGS.planar) === 2)) return "is RGB, but not of 8 bits a colour";
+  if (!(format === FLOAT ? [32, 64] : [1, 8, 16, 32]).includes(bits)) return `has ${bits} bits`;
+  return LOSSLESS.includes(compression) ? "" : `has compression ${compression}`;
 }
 
 function withoutAlpha({ height, width, channels, values, white }) {
@@ -111,10 +122,11 @@ function toGrey({ height, width, channels, values, white }) {
   return { height, width, grey: stretched(values) };
 }
 
+// Where the luminance is half a level, scikit-image may round to the other side: one pixel in 100,000.
 function luminance(values) {
   const levels = new Uint8Array(values.length / 3);
   for (let at = 0; at < levels.length; at++) {
-    const share = LUMINANCE.reduce((sum, weight, channel) => sum + (weight * values[at * 3 + channel]) / 255, 0);
+    const share = LUMINANCE.reduce((sum, weight, channel) => sum + values[at * 3 + channel] * (1 / 255) * weight, 0);
     levels[at] = roundHalfEven(share * 255);
   }
   return levels;

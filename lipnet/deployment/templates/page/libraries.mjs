@@ -1,4 +1,4 @@
 // What the page uses of other projects; build.mjs makes one script of it that defines `libraries`.
 export * as ort from "onnxruntime-web/wasm";
 export { decode as decodePng } from "fast-png";
-export { decode as decodeTiff, isMultiPage as hasSeveralPages } from "tiff";
+export { fromArrayBuffer as openTiff } from "geotiff";

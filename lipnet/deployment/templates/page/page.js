@@ -84,7 +84,7 @@ function showResults(rows, faults, padding) {
   showFaults(faults);
   at("#results").hidden = false;
   at("#classified").hidden = rows.length === 0;
-  say(`Done: ${rows.length} particles classified, ${faults.length} files not used.`);
+  say(`Done: ${counted(rows.length, "particle")} classified, ${counted(faults.length, "file")} not used.`);
   if (!rows.length) return;
   showCounts(rows, about.classes);
   at("#notes").replaceChildren(...asItems(notesOn(rows, padding, about)));
@@ -114,7 +114,7 @@ async function whileBusy(work) {
 function showFiles() {
   for (const kind of ["crops", "masks"]) {
     const n = state[kind].size;
-    at(`#n-${kind}`).textContent = n ? `${n} ${n === 1 ? "file" : "files"}` : "none yet";
+    at(`#n-${kind}`).textContent = n ? counted(n, "file") : "none yet";
   }
   at("#classify").disabled = state.crops.size === 0;
   showFaults(state.refused);

@@ -66,7 +66,7 @@ function maskFileOf(id, masks) {
 async function maskOf(id, masks, image) {
   const [name, file] = maskFileOf(id, masks);
   try {
-    const { height, width, mask } = toMask(decode(await bytesOf(file), name));
+    const { height, width, mask } = toMask(await decode(await bytesOf(file), name));
     if (height !== image.height || width !== image.width) {
       throw new Fault(`${height} x ${width} px, but the crop is ${image.height} x ${image.width} px; give masks of its size`);
     }
@@ -78,7 +78,7 @@ async function maskOf(id, masks, image) {
 
 // One particle, ready for the networks: {id, levels, estimated, note}.
 async function readParticle(id, crops, masks, padding, about) {
-  const image = toGrey(decode(await bytesOf(crops.get(id)), id));
+  const image = toGrey(await decode(await bytesOf(crops.get(id)), id));
   if (2 * padding >= Math.min(image.height, image.width)) {
     throw new Fault(`a surrounding of ${padding} px leaves nothing of ${image.height} x ${image.width} px; correct its width`);
   }
@@ -99,20 +99,14 @@ function measure(levels, box, input) {
   return { height_px: box.height, width_px: box.width, mean_grey: level, grey_spread: spread };
 }
 
-const WORDS = {
-  height_px: ["lower", "higher", "px"],
-  width_px: ["narrower", "wider", "px"],
-  mean_grey: ["darker", "brighter", "of 255"],
-  grey_spread: ["less contrast", "more contrast", "of 255"],
-};
+const MEASURES = { height_px: "height in px", width_px: "width in px", mean_grey: "mean grey level", grey_spread: "contrast" };
 
-// How a particle differs from all training particles; "" if it does not.
+// What lies outside the range of the training particles; "" if nothing does.
 function noteOn(measured, range) {
-  const notes = Object.entries(range).flatMap(([name, [low, high]]) => {
-    const [less, more, unit] = WORDS[name];
-    const value = measured[name];
-    if (value >= low && value <= high) return [];
-    return [`${value < low ? less : more} than all training particles: ${Number(value.toFixed(1))}, not ${low} to ${high} ${unit}`];
+  const outside = Object.keys(MEASURES).filter((name) => measured[name] < range[name][0] || measured[name] > range[name][1]);
+  const notes = outside.map((name) => {
+    const [low, high] = range[name];
+    return `${MEASURES[name]} ${Number(measured[name].toFixed(1))} (training: ${low} to ${high})`;
   });
   return notes.join("; ");
 }

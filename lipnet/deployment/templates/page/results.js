@@ -86,7 +86,7 @@ function notesOn(rows, padding, about) {
   const needsMasks = CHANNELS[about.input.mode].includes("masked");
   return [
     ...(estimated && needsMasks
-      ? [`${estimated} particles have no mask, which the model needs; an ellipse was used instead.`]
+      ? [`${counted(estimated, "particle")} without a mask, which the model needs; an ellipse was used instead.`]
       : []),
     ...(about.padding_px && !padding
       ? [
@@ -95,18 +95,20 @@ function notesOn(rows, padding, about) {
         ]
       : []),
     ...(noted
-      ? [`${noted} particles differ from all training particles in size, brightness or contrast. Do not trust their classes.`]
+      ? [`${counted(noted, "particle")} outside the range of the training particles (see note). Do not trust the class there.`]
       : []),
   ];
 }
 
 const asItems = (texts) => texts.map((text) => element("li", text));
 
+const counted = (n, name) => `${n} ${name}${n === 1 ? "" : "s"}`;
+
 function showFaults(faults) {
   const list = document.querySelector("#faults");
   list.replaceChildren(...asItems(faults.map(({ id, reason }) => `${id}: ${reason}`)));
   document.querySelector("#faulty").hidden = faults.length === 0;
-  document.querySelector("#n-faults").textContent = `${faults.length} ${faults.length === 1 ? "file" : "files"} not used`;
+  document.querySelector("#n-faults").textContent = `${counted(faults.length, "file")} not used`;
 }
 
 function save(name, text) {
