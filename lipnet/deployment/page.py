@@ -26,7 +26,7 @@ from lipnet.deployment.export import describe_network
 from lipnet.deployment.model_files import NETWORK, Description, ImageInput
 from lipnet.deployment.rules import VIEWS, Rules
 from lipnet.deployment.runs import PipelineRun
-from lipnet.samples import crops
+from lipnet.samples import particles
 
 LIBRARIES = Path("build/page")  # `make page-libraries` writes there
 STYLES = ("report.css", "page/page.css")
@@ -126,7 +126,7 @@ def make_page(run: PipelineRun, rules: Rules, name: str, libraries: Libraries, n
         networks: ONNX file of the network of each fold.
 
     Raises:
-        InputError: the crops of the run are missing or damaged.
+        InputError: the packed particles of the run are missing or damaged.
     """
     origin = run.provenance
     return _render(
@@ -162,7 +162,7 @@ def _about(run: PipelineRun, rules: Rules, name: str) -> dict[str, Any]:
         "padding_px": said.micrographs.padding_px,
         "models": [item.model_dump(include=keys) for item in described],
         "rules": [rule.model_dump() for rule in rules.rules.get(name, [])],
-        "training_range": training_range(run, _image(said).size_px),
+        "training_range": training_range(run),
     }
 
 
@@ -172,25 +172,28 @@ def _image(described: Description) -> ImageInput:
     return item
 
 
-def training_range(run: PipelineRun, size_px: int) -> dict[str, tuple[float, float]]:
-    """Smallest and largest value among all particles of the run, by name of the measure.
+def training_range(run: PipelineRun) -> list[tuple[str, float, float]]:
+    """What a page compares new particles with: quantity, smallest and largest value among all particles of the run.
 
-    The measures are height and width of the particle in px, and mean and standard deviation of the grey levels, 0 to
-    255, that a network of input ``size_px`` sees.
+    The quantities are ``height_px`` and ``width_px`` of the bounding box, and ``grey_mean`` and ``grey_sd``, mean and
+    standard deviation of the grey levels inside the mask, from 0 to 1.
 
     Raises:
-        InputError: the crops of the run are missing or damaged.
+        InputError: the packed particles of the run are missing or damaged.
     """
-    made = files.read_arrays(run.root / f"data/crops/{run.problem}.npz")
-    levels = crops.first_channel(crops.of_size(made, size_px)).astype(np.float64)
+    path = run.root / f"data/particles/{run.problem}.npz"
+    stores = (particles.from_arrays(block, str(path)) for block in files.read_blocks(path))
+    inside = [store.image(at)[store.mask(at)] / store.white for store in stores for at in range(len(store))]
     values = {
-        "height_px": run.table["height_px"],
-        "width_px": run.table["width_px"],
-        "mean_grey": levels.mean(axis=(1, 2)),
-        "grey_spread": levels.std(axis=(1, 2)),
+        "height_px": run.table["height_px"].to_numpy(),
+        "width_px": run.table["width_px"].to_numpy(),
+        "grey_mean": np.array([levels.mean() for levels in inside]),
+        "grey_sd": np.array([levels.std() for levels in inside]),
     }
-    # Outwards to 0.1, so that rounding flags no training particle.
-    return {key: (math.floor(of.min() * 10) / 10, math.ceil(of.max() * 10) / 10) for key, of in values.items()}
+    # Outwards to 0.001, so that no training particle is outside because of rounding.
+    return [
+        (name, math.floor(of.min() * 1000) / 1000, math.ceil(of.max() * 1000) / 1000) for name, of in values.items()
+    ]
 
 
 def _reason(run: PipelineRun, rules: Rules, name: str) -> str:

@@ -16,7 +16,8 @@ from lipnet.deployment.export import describe_network
 from lipnet.deployment.graphs.files import finish
 from lipnet.deployment.rules import FoldRule, Rules
 from lipnet.deployment.runs import PipelineRun, read_run
-from lipnet.samples.crops import CHANNELS
+from lipnet.samples import particles
+from lipnet.samples.particles import Particle
 from tests.deployment.finished_run import PROBLEM, make_run, particle_table
 
 SIZE_PX, N_FOLDS = 28, 2
@@ -44,10 +45,19 @@ def page_run(folder: Path, mode: str, scale: str) -> PipelineRun:
     row = {"size_px": SIZE_PX, "blocks": [[6], [6]], "halve": "pool", "top": "dense", "dense_units": 3}
     make_run(folder, crop=crop, networks={"tiny": row})
     files.write_table(folder / f"data/particles/{PROBLEM}.csv", particle_table().assign(width_px=range(30, 110, 10)))
-    levels = np.full((8, SIZE_PX, SIZE_PX, len(CHANNELS[mode])), 100, np.uint8)
-    levels[:, :, ::2] = np.arange(20, 180, 20)[:, None, None, None]
-    files.write_arrays(folder / f"data/crops/{PROBLEM}.npz", {f"px{SIZE_PX}": levels.squeeze()})
+    write_particles(folder, [np.full((6, 6), level, np.uint8) for level in range(50, 210, 20)])
     return read_run(folder, PROBLEM)
+
+
+def write_particles(folder: Path, images: list[NDArray[Any]]) -> None:
+    """Write the packed particles of a run; their masks are the images less a border of one pixel."""
+    packed = []
+    for number, image in enumerate(images):
+        mask = np.zeros(image.shape, bool)
+        mask[1:-1, 1:-1] = True
+        packed.append(Particle(f"p{number}", "Dense", "g", image, mask))
+    blocks = [particles.to_arrays(particles.pack(packed))]
+    files.write_blocks(folder / f"data/particles/{PROBLEM}.npz", blocks)
 
 
 def networks(run: PipelineRun, examples: NDArray[np.float32]) -> list[bytes]:

@@ -13,10 +13,12 @@ import tifffile
 from numpy.testing import assert_allclose, assert_array_equal
 from PIL import Image
 from typer import BadParameter
+from typer.testing import CliRunner
 
-from lipnet.cli import export, predict
+from lipnet.cli import app, export
 from lipnet.core import files
 from lipnet.core.errors import InputError
+from lipnet.deployment.export import describe_network
 from lipnet.deployment.model_files import ImageInput
 from lipnet.deployment.page import Libraries, classifier_of, make_page, read_libraries, training_range
 from lipnet.deployment.rules import FILE
@@ -24,7 +26,16 @@ from lipnet.deployment.runs import PipelineRun
 from lipnet.samples import crops, particles
 from lipnet.sources.unlabelled import open_unlabelled
 from tests.deployment.browser import chromium, make_libraries
-from tests.deployment.page_run import COLOURED, N_FOLDS, RULES, SIZE_PX, networks, page_run, write_crops
+from tests.deployment.page_run import (
+    COLOURED,
+    N_FOLDS,
+    RULES,
+    SIZE_PX,
+    networks,
+    page_run,
+    write_crops,
+    write_particles,
+)
 
 N = 200
 EMPTY = Libraries("var libraries = {};", b"", "")
@@ -86,7 +97,7 @@ def _saved(tab: Any, to: Path) -> pd.DataFrame:
 def _seen(run: PipelineRun, images: Path, masks: Path | None, padding_px: int) -> tuple[list[str], Any]:
     """Ids and crops of all particles as `lipnet predict` makes them."""
     row = {"size_px": SIZE_PX, **{key: run.params["crop"][key] for key in ("mode", "scale", "field_px")}}
-    opened = open_unlabelled(images, masks, padding_px, [], None)  # type: ignore[arg-type]
+    opened = open_unlabelled(images, masks, padding_px, [], describe_network(run, 0).micrographs)
     found = [item for task in opened.tasks for item in opened.read(task)]
     store, ids = particles.pack(found), [item.id for item in found]  # type: ignore[misc, union-attr]
     return ids, crops.crop_all(store, ImageInput(**row).crop, ids)[SIZE_PX]
@@ -111,8 +122,10 @@ def test_the_page_predicts_what_lipnet_predict_predicts(
     for fold, content in enumerate(models):
         files.write_bytes(tmp_path / f"models/cnn_fold{fold}.onnx", content)
     files.write_json(tmp_path / "models" / FILE, {**RULES.model_dump(), "rules": _without_svm()})
-    predict(tmp_path / "models", images / "crops", tmp_path / "expected.csv", masks, padding_px,
-            classifier=classifier, abstain_below=0.6, features=False)  # fmt: skip
+    words = ["--to", tmp_path / "expected.csv", "--classifier", classifier, "--abstain-below", 0.6, "--no-features"]
+    words += ["--padding-px", padding_px, *(["--masks", masks] if masks else [])]
+    done = CliRunner().invoke(app, list(map(str, ["predict", tmp_path / "models", images / "crops", *words])))
+    assert done.exit_code == 0, done.output
     expected = pd.read_csv(tmp_path / "expected.csv")
     assert len(expected) == N and expected["class"].value_counts().min() > N / 20
 
@@ -126,7 +139,7 @@ def test_the_page_predicts_what_lipnet_predict_predicts(
     assert _classify(tab) == f"Done: {N} particles classified, 0 files not used."
     table = _saved(tab, tmp_path / "page.csv")
     assert messages == [] and requests == [(tmp_path / "page.html").as_uri()]
-    assert list(table) == [*expected, "note"]
+    assert list(table) == [*expected, "outside"]
     assert table["id"].tolist() == expected["id"].tolist() == ids
     assert table["class"].tolist() == expected["class"].tolist()
     seen = np.array(tab.evaluate("state.rows.map((row) => [...row.levels])"), np.int64)
@@ -228,7 +241,9 @@ def test_dropped_files_get_a_note_if_they_are_unlike_the_training_particles(
     assert "=1.png: there is another file of this name" in tab.text_content("#faults")
     table = _saved(tab, tmp_path / "out.csv")
     assert table["id"].tolist() == ["=1.png", "x, y.png"]
-    assert table["note"][0].startswith("width in px 120 (training: 30 to 100); mean grey level ")
+    assert table["outside"].tolist() == ["width_px; grey_mean"] * 2
+    words = "width_px 120 (training: 30 to 100); grey_mean 0.98 (training: 0.196 to 0.746)"
+    assert tab.locator("#table td.note").all_text_contents() == [words] * 2
     notes = tab.locator("#notes li").all_text_contents()
     assert notes[0] == "2 particles without a mask, which the model needs; an ellipse was used instead."
     assert notes[1].startswith("No surrounding was given, but the training particles had one of 5 px.")
@@ -280,13 +295,16 @@ def test_a_network_with_joined_features_is_refused(run: PipelineRun) -> None:
         classifier_of(run, RULES, "cnn")
 
 
-def test_the_training_range_covers_all_particles(run: PipelineRun) -> None:
-    levels = np.full((3, SIZE_PX, SIZE_PX), 10, np.uint8)
-    levels[1] = 20
-    levels[2, :14] = 90
-    files.write_arrays(run.root / f"data/crops/{run.problem}.npz", {f"px{SIZE_PX}": levels})
-    found = training_range(run, SIZE_PX)
-    assert found == {"height_px": (10, 10), "width_px": (30, 100), "mean_grey": (10, 50), "grey_spread": (0, 40)}
+def test_the_training_range_is_of_the_boxes_and_of_the_grey_levels_inside_the_masks(run: PipelineRun) -> None:
+    striped = np.tile(np.array([9, 102, 51, 102, 51, 255], np.uint8), (6, 1))  # inside the mask half 0.4, half 0.2
+    write_particles(run.root, [np.full((4, 4), 51, np.uint8), striped])
+    low, high = 0.2, 0.301  # rounded outwards
+    assert training_range(run) == [
+        ("height_px", 10, 10),
+        ("width_px", 30, 100),
+        ("grey_mean", pytest.approx(low, abs=1e-3), pytest.approx(high, abs=1e-3)),
+        ("grey_sd", 0, pytest.approx(0.1, abs=1.1e-3)),
+    ]
 
 
 def test_missing_libraries_are_named_with_the_command_that_makes_them(tmp_path: Path) -> None:

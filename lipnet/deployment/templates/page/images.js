@@ -102,7 +102,8 @@ function reasonAgainst(fields, channels, bits, format) {
   if (meaning === PALETTE) return "has a colour table";
   if (![WHITE_IS_ZERO, BLACK_IS_ZERO, RGB].includes(meaning)) return "is neither grey nor RGB";
   if (meaning !== RGB && channels !== 1) return "has more than one channel";
-  if (meaning === RGB && (bits !== 8 || channels < 3 || fields.get(TAGS.planar) === 2)) return "is RGB, but not of 8 bits a colour";
+  const plain = bits === 8 && channels >= 3 && fields.get(TAGS.planar) !== 2;
+  if (meaning === RGB && !plain) return "has colours, but not of 8 bits each, pixel by pixel";
   if (!(format === FLOAT ? [32, 64] : [1, 8, 16, 32]).includes(bits)) return `has ${bits} bits`;
   return LOSSLESS.includes(compression) ? "" : `has compression ${compression}`;
 }

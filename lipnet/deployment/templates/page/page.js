@@ -94,7 +94,7 @@ function showResults(rows, faults, padding) {
 
 // A fault of the page or of the browser, not of a file.
 function failed(error) {
-  say(`Something went wrong: ${error.message}. Reload the page; if it happens again, use a newer browser or lipnet predict.`);
+  say(`Something went wrong: ${error.message}. Reload the page; if that does not help, use a newer browser.`);
 }
 
 async function whileBusy(work) {
@@ -156,7 +156,9 @@ function listenTo(kind) {
 for (const type of ["dragover", "drop"]) document.addEventListener(type, (event) => event.preventDefault());
 listenTo("crops");
 listenTo("masks");
-at("#classify").addEventListener("click", () => whileBusy(classifyAll));
+at("#classify").addEventListener("click", () => {
+  if (at("#padding").reportValidity() && at("#abstain").reportValidity()) whileBusy(classifyAll);
+});
 at("#clear").addEventListener("click", clear);
 at("#order").addEventListener("change", () => showTable(state.rows, at("#order").value, about));
 at("#save").addEventListener("click", () => save(`${about.problem}_predictions.csv`, toCsv(state.rows, about.classes)));

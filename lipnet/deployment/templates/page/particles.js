@@ -18,14 +18,14 @@ const isHidden = (id) => /(^|\/)(\.[^/]*|Thumbs\.db)$/i.test(id); // systems put
 function add(files, found) {
   const faults = [];
   for (const { id, file } of found.filter((one) => !isHidden(one.id))) {
-    if (files.has(id)) faults.push({ id, reason: "there is another file of this name, which is used; rename one of them" });
-    else files.set(id, file);
+    if (!files.has(id)) files.set(id, file);
+    else faults.push({ id, reason: "there is another file of this name, which is used; rename one of them" });
   }
   return faults;
 }
 
 function fromInput(input) {
-  return [...input.files].map((file) => ({ id: file.webkitRelativePath ? idOf(file.webkitRelativePath) : file.name, file }));
+  return [...input.files].map((file) => ({ id: idOf(file.webkitRelativePath || file.name), file }));
 }
 
 // Files of a drop, folders included. The list of items must be read before the first await.
@@ -68,7 +68,8 @@ async function maskOf(id, masks, image) {
   try {
     const { height, width, mask } = toMask(await decode(await bytesOf(file), name));
     if (height !== image.height || width !== image.width) {
-      throw new Fault(`${height} x ${width} px, but the crop is ${image.height} x ${image.width} px; give masks of its size`);
+      const shapes = `${height} x ${width} px, but the crop is ${image.height} x ${image.width} px`;
+      throw new Fault(`${shapes}; give masks of its size`);
     }
     return mask;
   } catch (error) {
@@ -76,37 +77,35 @@ async function maskOf(id, masks, image) {
   }
 }
 
-// One particle, ready for the networks: {id, levels, estimated, note}.
+// One particle, ready for the networks: {id, levels, estimated, outside}.
 async function readParticle(id, crops, masks, padding, about) {
   const image = toGrey(await decode(await bytesOf(crops.get(id)), id));
+  const shape = `${image.height} x ${image.width} px`;
   if (2 * padding >= Math.min(image.height, image.width)) {
-    throw new Fault(`a surrounding of ${padding} px leaves nothing of ${image.height} x ${image.width} px; correct its width`);
+    throw new Fault(`a surrounding of ${padding} px leaves nothing of ${shape}; correct its width`);
   }
   const estimated = masks.size === 0;
   const mask = estimated ? ellipse(image.height, image.width, padding) : await maskOf(id, masks, image);
   const box = boundingBox(mask, image.height, image.width);
   if (!box) throw new Fault("its mask is empty; mark the particle with numbers above 0");
   const levels = cropOf(image, mask, box, about.input);
-  return { id, levels, estimated, note: noteOn(measure(levels, box, about.input), about.training_range) };
+  return { id, levels, estimated, outside: outsideOf(measure(image, mask, box), about.training_range) };
 }
 
-// What is compared with the training particles: sides of the box, mean and spread of the levels that the network sees.
-function measure(levels, box, input) {
-  const channels = CHANNELS[input.mode].length;
-  const first = Array.from(levels.filter((_, at) => at % channels === 0));
-  const level = mean(first);
-  const spread = Math.sqrt(mean(first.map((value) => (value - level) ** 2)));
-  return { height_px: box.height, width_px: box.width, mean_grey: level, grey_spread: spread };
+// What is compared with the training particles: the box, and mean and spread of the grey levels inside the mask.
+function measure({ grey }, mask, box) {
+  const inside = Array.from(grey.filter((_, at) => mask[at]));
+  const level = mean(inside);
+  const spread = Math.sqrt(mean(inside.map((value) => (value - level) ** 2)));
+  return { height_px: box.height, width_px: box.width, grey_mean: level, grey_sd: spread };
 }
 
-const MEASURES = { height_px: "height in px", width_px: "width in px", mean_grey: "mean grey level", grey_spread: "contrast" };
+// What lies outside the range of the training particles, in the order of the ranges: [{name, value, low, high}].
+function outsideOf(measured, ranges) {
+  const compared = ranges.map(([name, low, high]) => ({ name, value: measured[name], low, high }));
+  return compared.filter(({ value, low, high }) => value < low || value > high);
+}
 
-// What lies outside the range of the training particles; "" if nothing does.
-function noteOn(measured, range) {
-  const outside = Object.keys(MEASURES).filter((name) => measured[name] < range[name][0] || measured[name] > range[name][1]);
-  const notes = outside.map((name) => {
-    const [low, high] = range[name];
-    return `${MEASURES[name]} ${Number(measured[name].toFixed(1))} (training: ${low} to ${high})`;
-  });
-  return notes.join("; ");
+function inWords({ name, value, low, high }) {
+  return `${name} ${Number(value.toFixed(3))} (training: ${low} to ${high})`;
 }

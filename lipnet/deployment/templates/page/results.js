@@ -5,15 +5,15 @@ const MOST_ROWS = 300; // on the page; the CSV has all
 const ORDERS = {
   id: () => 0,
   uncertain: (one, other) => one.probability - other.probability,
-  noted: (one, other) => (other.note !== "") - (one.note !== ""),
+  outside: (one, other) => other.outside.length - one.outside.length,
 };
 
 // As pandas writes it; the first columns are those of `lipnet predict --no-features`.
 function toCsv(rows, classes) {
-  const header = ["id", "class", ...classes.map((name) => `p_${name}`), "entropy", "disagreement", "abstain", "note"];
+  const header = ["id", "class", ...classes.map((name) => `p_${name}`), "entropy", "disagreement", "abstain", "outside"];
   const lines = rows.map((row) => [
     ...[row.id, row.class, ...row.probabilities],
-    ...[row.entropy, row.disagreement, row.abstain, row.note],
+    ...[row.entropy, row.disagreement, row.abstain, row.outside.map(({ name }) => name).join("; ")],
   ]);
   return [header, ...lines].map((cells) => `${cells.map(quoted).join(",")}\n`).join("");
 }
@@ -55,7 +55,7 @@ function tableRow(row, input) {
   id.scope = "row";
   const said = element("td", row.abstain ? `${row.class} (below the limit)` : row.class);
   const numbers = row.probabilities.map((p) => element("td", p.toFixed(3), "number"));
-  line.append(crop, id, said, ...numbers, element("td", row.note, "note"));
+  line.append(crop, id, said, ...numbers, element("td", row.outside.map(inWords).join("; "), "note"));
   return line;
 }
 
@@ -82,7 +82,7 @@ function showCounts(rows, classes) {
 // What the user should know about all results; as the notes of `lipnet predict`.
 function notesOn(rows, padding, about) {
   const estimated = rows.filter((row) => row.estimated).length;
-  const noted = rows.filter((row) => row.note).length;
+  const unlike = rows.filter((row) => row.outside.length).length;
   const needsMasks = CHANNELS[about.input.mode].includes("masked");
   return [
     ...(estimated && needsMasks
@@ -90,12 +90,15 @@ function notesOn(rows, padding, about) {
       : []),
     ...(about.padding_px && !padding
       ? [
-          `No surrounding was given, but the training particles had one of ${about.padding_px} px. If your crops show one, ` +
-            "give its width above and classify them again.",
+          `No surrounding was given, but the training particles had one of ${about.padding_px} px. ` +
+            "If your crops show one, give its width above and classify them again.",
         ]
       : []),
-    ...(noted
-      ? [`${counted(noted, "particle")} outside the range of the training particles (see note). Do not trust the class there.`]
+    ...(unlike
+      ? [
+          `${counted(unlike, "particle")} outside the range of the training particles in size, brightness or contrast. ` +
+            "Do not trust the class there.",
+        ]
       : []),
   ];
 }
