@@ -175,6 +175,7 @@ def test_every_file_that_cannot_be_used_is_named_with_reason_and_cure(browser: A
             Image.fromarray(mask).save(masks / f"{name}.png")
     whole = (images / "damaged.png").read_bytes()
     (images / "damaged.png").write_bytes(whole[:-30])
+    (images / "flipped.png").write_bytes(whole[:-13] + bytes([whole[-13] ^ 1]) + whole[-12:])  # a checksum
     (images / "huge.png").write_bytes(whole[:16] + bytes([0, 1, 0, 0, 0, 1, 0, 0]) + whole[24:])
     (images / "cut.tif").write_bytes(b"II*\0\x08\0\0\0")
     tifffile.imwrite(images / "stack.tif", np.stack([grey, grey]), photometric="minisblack")
@@ -184,13 +185,14 @@ def test_every_file_that_cannot_be_used_is_named_with_reason_and_cure(browser: A
     tab = _open(browser, page).tab
     tab.locator("#drop-crops input").first.set_input_files(sorted(images.iterdir()))
     tab.locator("#drop-masks input").first.set_input_files(sorted(masks.iterdir()))
-    assert _classify(tab) == "Done: 1 particle classified, 11 files not used."
+    assert _classify(tab) == "Done: 1 particle classified, 12 files not used."
     said = dict(text.split(": ", 1) for text in tab.locator("#faults li").all_text_contents())
     assert _saved(tab, tmp_path / "out.csv")["id"].tolist() == ["good.png"]
     expected = {
         "cut.tif": "damaged, or a kind of TIFF that is not read here (",
         "damaged.png": "damaged, or a kind of PNG that is not read here (",
         "empty_mask.png": "its mask is empty; mark the particle with numbers above 0",
+        "flipped.png": "damaged, or a kind of PNG that is not read here (",
         "huge.png": "65536 x 65536 px is more than a single particle; cut out the particles first",
         "jpeg.tif": "has compression 7; save it as a grey PNG of 8 or 16 bits",
         "nan.tif": "has values that are no finite numbers; save it again without them",
@@ -202,6 +204,16 @@ def test_every_file_that_cannot_be_used_is_named_with_reason_and_cure(browser: A
     }
     assert said.keys() == expected.keys()
     assert [said[name] for name in expected if not said[name].startswith(expected[name])] == []
+
+
+def test_masks_are_estimated_and_rows_are_ordered_as_in_python(browser: Any, page: Path) -> None:
+    tab = _open(browser, page).tab
+    for height, width, padding_px in ((3, 90, 0), (90, 4, 1), (20, 21, 3), (1, 1, 0)):
+        expected = particles.inscribed_ellipse((height, width), padding_px).astype(int).ravel().tolist()
+        assert tab.evaluate("([h, w, p]) => [...ellipse(h, w, p)]", [height, width, padding_px]) == expected
+    names = ["b.png", "a/b.png", "a b/c.png", "a/b/c.png", "a.png", "Z.png", "a/é.png", "a/b.pn"]
+    in_python = [path.as_posix() for path in sorted(map(Path, names))]
+    assert tab.evaluate("(names) => names.sort(byPath)", names) == in_python
 
 
 def test_a_surrounding_that_leaves_nothing_is_refused(browser: Any, page: Path, tmp_path: Path) -> None:
@@ -222,7 +234,7 @@ DROP = """({ zone, names, bytes }) => {
   const transfer = new DataTransfer();
   for (const name of names) transfer.items.add(new File([new Uint8Array(bytes)], name, { type: "image/png" }));
   const drop = new DragEvent("drop", { dataTransfer: transfer, bubbles: true, cancelable: true });
-  document.querySelector(zone).dispatchEvent(drop);
+  return document.querySelector(zone).dispatchEvent(drop);
 }"""
 
 
@@ -235,7 +247,8 @@ def test_dropped_files_get_a_note_if_they_are_unlike_the_training_particles(
     content["bytes"] = list((tmp_path / "bright.png").read_bytes())
     tab.evaluate(DROP, content)
     tab.evaluate(DROP, content | {"names": ["=1.png"]})
-    tab.evaluate(DROP, content | {"zone": "body", "names": ["beside.png"]})
+    goes_on = tab.evaluate(DROP, content | {"zone": "body", "names": ["beside.png"]})
+    assert not goes_on  # the browser would show the file instead of the page
     tab.locator("#n-crops", has_text="2 files").wait_for()
     assert _classify(tab) == "Done: 2 particles classified, 1 file not used."
     assert "=1.png: there is another file of this name" in tab.text_content("#faults")
