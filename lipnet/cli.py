@@ -232,36 +232,50 @@ def suggest(
 @app.command()
 def export(
     problem: Annotated[str, typer.Argument(help="problem of params.yaml")],
-    to: Annotated[Path, typer.Option(help="folder to write")],
+    to: Annotated[Path | None, typer.Option(help="folder to write")] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="HTML file to write, which classifies crops in a browser; needs no network")
+    ] = None,
+    classifier: Annotated[str | None, typer.Option(help="of the page; default: the recommended one")] = None,
     run: RunPath = Path(),
     stale: Stale = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the trained classifiers of a problem as ONNX files, with their decision rules and a card."""
+    """Write the trained classifiers of a problem as ONNX files, with their decision rules and a card, or as a page."""
     from tqdm import tqdm
 
     from lipnet.core import files
-    from lipnet.deployment.cards import card_of, to_markdown
-    from lipnet.deployment.export import export_run
+    from lipnet.deployment import page as pages
+    from lipnet.deployment.export import export_networks, export_run, references_of, write_card
+    from lipnet.deployment.model_files import NETWORK
     from lipnet.deployment.recommendation import rules_of
-    from lipnet.deployment.rules import FILE
     from lipnet.deployment.runs import read_run, read_scores
 
+    if to is None and page is None:
+        raise typer.BadParameter("give a folder, or --page FILE", param_hint="--to")
+    if classifier is not None and page is None:
+        raise typer.BadParameter("is for --page only; a folder holds all classifiers", param_hint="--classifier")
     read = read_run(run, problem, stale)
     rules = rules_of(read, read_scores(read))
-    names = []
-    for name, content in tqdm(export_run(read), "lipnet export", delay=1, file=sys.stderr):
-        files.write_bytes(to / name, content)
-        names.append(name)
-    card = card_of(read, names, rules)
-    files.write_json(to / FILE, rules.model_dump(mode="json"))
-    files.write_json(to / "card.json", card)
-    files.write_text(to / "card.md", to_markdown(card))
-    print(
-        json.dumps({"folder": str(to), "files": names}, indent=2)
-        if as_json
-        else f"{to}: {len(names)} models, card.md. {rules.reason}"
-    )
+    # Before the export, because what can be wrong with a page is known at once.
+    make_page = None if page is None else pages.prepare(read, rules, classifier, run / pages.LIBRARIES)
+    names, networks = list[str](), list[bytes]()
+    exported = export_networks(read, references_of(read)) if to is None else export_run(read)
+    for name, content in tqdm(exported, "lipnet export", delay=1, file=sys.stderr):
+        if to is not None:
+            files.write_bytes(to / name, content)
+            names.append(name)
+        if page is not None and name.startswith(f"{NETWORK}_fold"):
+            networks.append(content)
+    said = list[str]()
+    if to is not None:
+        write_card(to, read, rules, names)
+        said.append(f"{to}: {len(names)} models, card.md. {rules.reason}")
+    if page is not None and make_page is not None:
+        files.write_text(page, make_page(networks))
+        said.append(f"{page}: the page, {page.stat().st_size / 1e6:.0f} MB; open it in a browser")
+    summary = {"folder": None if to is None else str(to), "files": names, "page": None if page is None else str(page)}
+    print(json.dumps(summary, indent=2) if as_json else "\n".join(said))
 
 
 @app.command()

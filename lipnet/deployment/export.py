@@ -1,6 +1,7 @@
 """Export the models of a run as ONNX files that contain their own description (``model_files.Description``)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,11 +11,14 @@ from lipnet.classifiers.networks.settings import NetworkSettings
 from lipnet.classifiers.svm_files import parse_model, read_card
 from lipnet.core import files
 from lipnet.core.settings import parse, pick
+from lipnet.deployment.cards import card_of, to_markdown
 from lipnet.deployment.graphs.networks import load_on_tensorflow, network
 from lipnet.deployment.graphs.svms import svm
 from lipnet.deployment.graphs.trees import trees
 from lipnet.deployment.model_files import NETWORK, SUFFIX, Description, FeatureInput, ImageInput
 from lipnet.deployment.outliers import Reference, quantities_of, summarise
+from lipnet.deployment.rules import FILE as RULES
+from lipnet.deployment.rules import Rules
 from lipnet.deployment.runs import PipelineRun, read_text
 from lipnet.evaluation.decisions import DecideSettings
 from lipnet.samples import particles
@@ -32,12 +36,9 @@ def export_run(run: PipelineRun) -> Iterator[tuple[str, bytes]]:
     Raises:
         InputError: a model is missing or damaged.
     """
-    folds, training = range(len(run.natural_priors)), [{"training": one} for one in references_of(run)]
-    networks = run.models / NETWORK
-    for fold in folds:
-        model = load_on_tensorflow(networks / "architecture.json", networks / f"fold{fold}.weights.h5")
-        description = describe_network(run, fold).model_copy(update=training[fold])
-        yield f"{NETWORK}_fold{fold}{SUFFIX}", network(model, description)
+    folds, references = range(len(run.natural_priors)), references_of(run)
+    training = [{"training": one} for one in references]
+    yield from export_networks(run, references)
     for name in pick(run.params, "train_svm", "features"):
         for fold in folds:
             path = run.models / f"svm/{name}/fold{fold}.svm"
@@ -67,6 +68,38 @@ def references_of(run: PipelineRun) -> list[Reference | None]:
     quantities = pd.concat(parts)
     groups = run.table["group"].to_numpy()
     return [summarise(quantities.iloc[fold.train], groups[fold.train]) for fold in run.folds]
+
+
+def export_networks(run: PipelineRun, references: Sequence[Reference | None]) -> Iterator[tuple[str, bytes]]:
+    """Yield file name and content of the network of every fold.
+
+    Args:
+        run: the finished run.
+        references: of ``references_of``.
+
+    Raises:
+        InputError: a network is missing or damaged.
+    """
+    networks = run.models / NETWORK
+    for fold, reference in enumerate(references):
+        model = load_on_tensorflow(networks / "architecture.json", networks / f"fold{fold}.weights.h5")
+        description = describe_network(run, fold).model_copy(update={"training": reference})
+        yield f"{NETWORK}_fold{fold}{SUFFIX}", network(model, description)
+
+
+def write_card(folder: Path, run: PipelineRun, rules: Rules, names: list[str]) -> None:
+    """Write rules.json, card.json and card.md beside the exported models.
+
+    Args:
+        folder: of the models.
+        run: the exported run.
+        rules: content of rules.json.
+        names: names of the model files.
+    """
+    card = card_of(run, names, rules)
+    files.write_json(folder / RULES, rules.model_dump(mode="json"))
+    files.write_json(folder / "card.json", card)
+    files.write_text(folder / "card.md", to_markdown(card))
 
 
 def describe_network(run: PipelineRun, fold: int) -> Description:

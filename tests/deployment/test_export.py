@@ -179,10 +179,11 @@ def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs Keras on TensorFlow")
 def test_the_choice_of_the_backend_does_not_outlast_the_import(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    for name in ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL"):
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(InputError, match="no such file"):
         load_on_tensorflow(tmp_path / "architecture.json", tmp_path / "fold0.weights.h5")
-    assert "KERAS_BACKEND" not in os.environ
+    assert "KERAS_BACKEND" not in os.environ and "TF_CPP_MIN_LOG_LEVEL" not in os.environ
 
 
 def test_export_starts_keras_on_tensorflow_whatever_the_environment_says() -> None:
@@ -192,6 +193,29 @@ def test_export_starts_keras_on_tensorflow_whatever_the_environment_says() -> No
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert "InputError" in done.stderr and "on TensorFlow" not in done.stderr
+
+
+QUIET = """
+from pathlib import Path
+from lipnet.deployment.graphs.networks import load_on_tensorflow, network
+from lipnet.deployment.model_files import Description
+said = Description.model_validate_json(Path("said.json").read_text())
+print(len(network(load_on_tensorflow(Path("architecture.json"), Path("fold0.weights.h5")), said)))
+"""
+
+
+def test_tensorflow_writes_no_lines_about_gpus_while_networks_are_exported(tmp_path: Path) -> None:
+    """In a process of its own: TensorFlow reads the level of its messages when it is imported."""
+    model = _built({"size_px": 8, "blocks": [[4]], "halve": "pool", "top": "dense", "dense_units": 5})
+    model.save_weights(tmp_path / "fold0.weights.h5")
+    write(tmp_path / "architecture.json", model.to_json())
+    write(tmp_path / "said.json", _of_network(8).model_dump_json())
+    given = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    environment = {**given, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-c", QUIET]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and int(done.stdout) > 1000
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("changes", [{"size_px": 12}, {"n_classes": 4}])
