@@ -315,7 +315,7 @@ def to_html(comparison: RunComparison, pictures: tuple[Mapping[str, bytes], Mapp
         comparison: of the two runs.
         pictures: of both runs, by path.
     """
-    from lipnet.deployment.report import data_uri, render  # imports Matplotlib, which the text does not need
+    from lipnet.deployment.reports.page import data_uri, render  # imports Jinja, which the text does not need
 
     first, second = pictures
     pairs = [

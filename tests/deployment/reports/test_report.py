@@ -13,7 +13,7 @@ import pandas as pd
 import pytest
 
 from lipnet.core import files
-from lipnet.deployment.report import make_report
+from lipnet.deployment.reports.report import make_report
 from lipnet.deployment.runs import read_evidence, read_run
 from lipnet.samples import particles
 from lipnet.samples.particles import Particle
