@@ -25,9 +25,11 @@ from lipnet.plots.figure import STYLE
 SYMBOLS = ("o", "s", "^", "D", "v", "P", "X", "p")  # one more than the colours, so pairs repeat late
 SIDES_IN = (3.1, 2.7)
 INK = {"light": "#1b2733", "dark": "#e6edf3"}  # as in report.css
+INKED: Any = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
 FEWEST = 5  # particles in a bin of the reliability; bins with fewer are left out
 OF_CLASS = ("tpr", "ppv", "f1", "average_precision")  # measures that are drawn
-QUIET = {"svg.hashsalt": "lipnet", "path.simplify_threshold": 0.5}  # without a salt, ids in the file are drawn at random
+# Without a salt, ids in the file are drawn at random. Lines lose points that differ by less than the threshold, in px.
+FILE: Any = {"svg.hashsalt": "lipnet", "path.simplify_threshold": 0.5}
 Curve = tuple[NDArray[np.float64], NDArray[np.float64]]
 
 
@@ -37,6 +39,13 @@ class Chart(NamedTuple):
     light: str
     dark: str
     text: str
+
+
+class Point(NamedTuple):
+    """Recall and precision of the predicted classes, each with the ends of its interval; NaN is not drawn."""
+
+    recall: tuple[float, float, float]
+    precision: tuple[float, float, float]
 
 
 class Key(NamedTuple):
@@ -52,9 +61,7 @@ def keys_of(names: Sequence[str]) -> list[Key]:
     return [Key(name, _colour(number), _symbol_path(_marker(number))) for number, name in enumerate(names)]
 
 
-def precision_recall(
-    curves: Mapping[str, Curve], points: Mapping[str, pd.DataFrame], share: float, label: str
-) -> Chart:
+def precision_recall(curves: Mapping[str, Curve], points: Mapping[str, Point], share: float, label: str) -> Chart:
     """Precision (y) against recall (x) of one class: a line for each classifier, and a symbol for what it predicts.
 
     Thin lines through a symbol are the intervals of both. The dotted line is the precision of a classifier that calls
@@ -62,29 +69,24 @@ def precision_recall(
 
     Args:
         curves: classifier -> recall and precision.
-        points: classifier -> rows tpr and ppv with columns value, low, high; NaN is not drawn.
+        points: by classifier.
         share: of the class among the particles.
         label: name of the class.
     """
-    lowest = min([share, *(table.loc["ppv", "low"] for table in points.values() if table.loc["ppv"].notna().all())])
+    bottom = np.floor(10 * np.nanmin([share, *(point.precision[1] for point in points.values())])) / 10
 
     def draw(ax: Axes) -> None:
         ax.axhline(share, linestyle=":", color=matplotlib.rcParams["text.color"], linewidth=0.9)
         for number, curve in enumerate(curves.values()):
             ax.plot(*curve, color=_colour(number), linewidth=1.1, alpha=0.85)
-        for number, table in enumerate(points.values()):
-            (recall, left, right), (precision, low, high) = table.loc[["tpr", "ppv"], ["value", "low", "high"]].to_numpy()
+        for number, ((recall, left, right), (precision, low, high)) in enumerate(points.values()):
             ax.plot([left, right], [precision] * 2, color=_colour(number), linewidth=0.8, alpha=0.7)
             ax.plot([recall] * 2, [low, high], color=_colour(number), linewidth=0.8, alpha=0.7)
             ax.plot(recall, precision, _marker(number), **_face(number), markersize=6.5, zorder=3, clip_on=False)
-        bottom = np.floor(10 * lowest) / 10
         ax.yaxis.set_major_locator(MaxNLocator(5))
         ax.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(bottom, 1 + 0.02 * (1 - bottom)))
 
-    said = [
-        f"{name} recall {table.loc['tpr', 'value']:.2f}, precision {table.loc['ppv', 'value']:.2f}"
-        for name, table in points.items()
-    ]
+    said = [f"{name} recall {one.recall[0]:.2f}, precision {one.precision[0]:.2f}" for name, one in points.items()]
     return _chart(draw, f"Precision against recall of {label}. Predicted classes: {'; '.join(said)}.")
 
 
@@ -131,7 +133,7 @@ def reliability(bins: Mapping[str, NDArray[np.float64]], label: str) -> Chart:
             counts, stated, observed = of_bins[:, of_bins[0] >= FEWEST]
             ax.plot(stated / counts, observed / counts, color=_colour(number), linewidth=1, alpha=0.85)
             sizes = 5 * np.log2(1 + counts)
-            ax.scatter(stated / counts, observed / counts, sizes, _colour(number), _marker(number), linewidths=0)
+            ax.scatter(stated / counts, observed / counts, sizes, _colour(number), marker=_marker(number), linewidths=0)
         ax.set(xlabel="predicted probability", ylabel="observed share", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
 
     return _chart(draw, f"Observed share of {label} against the predicted probability for each classifier.")
@@ -169,8 +171,7 @@ def learning(history: pd.DataFrame) -> list[Chart]:
 def _chart(draw: Callable[[Axes], None], text: str) -> Chart:
     uris = {}
     for scheme, ink in INK.items():
-        keys = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
-        with matplotlib.rc_context({**STYLE, **QUIET, **dict.fromkeys(keys, ink)}):
+        with matplotlib.rc_context({**STYLE, **FILE, **dict.fromkeys(INKED, ink)}):
             figure, stream = Figure(figsize=SIDES_IN, layout="constrained"), io.BytesIO()
             draw(figure.subplots())
             figure.savefig(stream, format="svg", transparent=True, metadata={"Date": None})

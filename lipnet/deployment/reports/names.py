@@ -59,7 +59,7 @@ def _meaning(run: PipelineRun, decide: DecideSettings, name: str) -> str:
     return _choice(run, decide.choices[name], name) if name in decide.choices else UNKNOWN
 
 
-def _network(params: Mapping[str, Any]) -> str:
+def _network(params: dict[str, Any]) -> str:
     name, training = pick(params, "model"), pick(params, "train_cnn")
     side, method = pick(params, "networks", name)["size_px"], pick(params, "balance", "method")
     joined, averaged = training["join"]["features"], training["average_epochs"]
@@ -137,12 +137,12 @@ def _costs(row: RuleSettings, problem: str, classes: Sequence[str]) -> str:
 
 def _choice(run: PipelineRun, row: ChoiceSettings, name: str) -> str:
     path = run.root / f"metrics/choices/{run.problem}.csv"
-    table = files.read_table(path) if path.exists() else None
-    chosen = [] if table is None else table.loc[(table["choice"] == name) & (table["chosen"] == 1), "candidate"].tolist()
+    table = files.read_table(path)
+    chosen = table.loc[(table["choice"] == name) & (table["chosen"] == 1), "candidate"].tolist()
     counts = [f"{one} in {chosen.count(one)} of {len(chosen)} folds" for one in row.of if one in chosen]
     found = f" Chosen: {listed(counts)}." if counts else ""
     best = "lowest" if row.by in LOWER_IS_BETTER else "best"
     return (
-        f"In every fold the one of {listed(row.of)} with the {best} {plain_words(row.by)} on inner folds of the training "
-        f"particles.{found}"
+        f"In every fold the one of {listed(row.of)} with the {best} {plain_words(row.by)} on inner folds of the "
+        f"training particles.{found}"
     )

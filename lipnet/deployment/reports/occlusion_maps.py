@@ -108,6 +108,7 @@ def _maps(run: PipelineRun, evidence: Evidence) -> Maps:
 
     def explained(row: int) -> Explained:
         name, predicted = str(predictions.ids[row]), int(predictions.predicted[row])
+        text = f"Particle {name} with the outline of its mask"
         model = network(number_of[int(predictions.repeat[row]), int(predictions.fold[row])])
         at = row_of[name]
         values = occlusion(model, images[at], predicted, reach_px, step_px=_step(size_px))
@@ -118,7 +119,7 @@ def _maps(run: PipelineRun, evidence: Evidence) -> Maps:
             label=predictions.classes[predictions.true[row]],
             predicted=predictions.classes[predicted],
             probability=f"{predictions.probabilities[row, predicted]:.2f}",
-            particle=picture_of(evidence.images[at], evidence.masks[at], f"Particle {name} with the outline of its mask"),
+            particle=picture_of(evidence.images[at], evidence.masks[at], text),
             map=ParticlePicture(uri, size_px, size_px, outline, f"Occlusion map of particle {name}"),
             drop=f"{max(values.max(), 0):.2f}",
             rise=f"{max(-values.min(), 0):.2f}",

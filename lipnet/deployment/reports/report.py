@@ -3,7 +3,6 @@
 All tables and pictures are computed from the out-of-fold predictions, so the page always agrees with the run.
 """
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -81,13 +80,13 @@ def _charts(run: PipelineRun, evidence: Evidence, folds: pd.DataFrame) -> dict[s
         "precision_recall": {
             label: charts.precision_recall(
                 {name: of_classes[number] for name, of_classes in curves.items()},
-                {name: _of_class(table, label) for name, table in points.items()},
+                {name: _point(table, label) for name, table in points.items()},
                 float(shares[number]),
                 label,
             )
             for number, label in enumerate(run.classes)
         },
-        "points": _points(run, points),
+        "points": tables.of_points(run.classes, points),
         "measures_of_class": {label: charts.class_measures(folds, list(predictions), label) for label in run.classes},
         "reliability": {
             label: charts.reliability({name: of_bins[:, number] for name, of_bins in bins.items()}, label)
@@ -98,29 +97,11 @@ def _charts(run: PipelineRun, evidence: Evidence, folds: pd.DataFrame) -> dict[s
     }
 
 
+def _point(table: pd.DataFrame, label: str) -> charts.Point:
+    own = table[table["class"] == label].set_index("measure")[["value", "low", "high"]].to_dict("index")
+    recall, precision = ((own[name]["value"], own[name]["low"], own[name]["high"]) for name in ("tpr", "ppv"))
+    return charts.Point(recall, precision)
+
+
 def _shares(predictions: Predictions) -> Any:
     return np.bincount(predictions.true, minlength=len(predictions.classes)) / len(predictions.true)
-
-
-def _of_class(table: pd.DataFrame, label: str) -> pd.DataFrame:
-    return table[table["class"] == label].set_index("measure")
-
-
-def _points(run: PipelineRun, points: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
-    """Operating points as a table: recall and precision of each class with counts and intervals."""
-    rows = []
-    for label in run.classes:
-        for name, table in points.items():
-            of_class = _of_class(table, label)
-            rows.append({"class": label, "classifier": name, "ratios": [_ratio(of_class.loc[m]) for m in ("tpr", "ppv")]})
-    return rows
-
-
-def _ratio(row: pd.Series) -> dict[str, str]:
-    if not np.isfinite(row["value"]):
-        return {"value": "undefined", "interval": "", "counts": ""}
-    return {
-        "value": f"{row['value']:.2f}",
-        "interval": f"{row['low']:.2f} to {row['high']:.2f}",
-        "counts": f"{row['numerator']:g} of {row['denominator']:g}",
-    }

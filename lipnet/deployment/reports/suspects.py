@@ -83,11 +83,14 @@ def shown(errors: pd.DataFrame, evidence: Evidence, row_of: Mapping[str, int]) -
     """The most suspect labels, with pictures; arguments as for ``galleries``."""
     return [
         {
-            **item,
-            **{name: f"{item[name]:.3f}" for name in ("p_label", "p_suggested")},
-            "picture": _picture(item["id"], evidence, row_of),
+            "id": name,
+            "label": label,
+            "suggested": suggested,
+            "p_label": f"{p_label:.3f}",
+            "p_suggested": f"{p_suggested:.3f}",
+            "picture": _picture(name, evidence, row_of),
         }
-        for item in errors.head(MOST_ERRORS).to_dict("records")
+        for name, label, suggested, p_label, p_suggested in errors.head(MOST_ERRORS).itertuples(index=False)
     ]
 
 

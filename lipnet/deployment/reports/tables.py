@@ -4,10 +4,12 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
+import pandas as pd
 
 from lipnet.deployment.cards import NONE_OF_CLASS, mean_and_sd
 from lipnet.deployment.runs import PipelineRun
 from lipnet.evaluation import measures, metrics
+from lipnet.evaluation.formatting import UNDEFINED
 from lipnet.evaluation.predictions import Predictions
 
 SPREAD = "Mean ± standard deviation over folds. Click a heading to sort by it."
@@ -76,6 +78,31 @@ def matrix(name: str, predictions: Predictions) -> dict[str, Any]:
             {"name": label, "cells": [_shaded(*pair) for pair in zip(counts[row], shares[row], strict=True)]}
             for row, label in enumerate(predictions.classes)
         ],
+    }
+
+
+def of_points(classes: Sequence[str], points: Mapping[str, pd.DataFrame]) -> list[dict[str, Any]]:
+    """Recall and precision of what each classifier predicts, with intervals and counts.
+
+    Args:
+        classes: their names.
+        points: classifier -> ``metrics.class_table``.
+    """
+    return [
+        {"class": label, "classifier": name, "ratios": [_ratio(table, label, measure) for measure in ("tpr", "ppv")]}
+        for label in classes
+        for name, table in points.items()
+    ]
+
+
+def _ratio(table: pd.DataFrame, label: str, measure: str) -> dict[str, str]:
+    row = table[(table["class"] == label) & (table["measure"] == measure)].iloc[0]
+    if not np.isfinite(row["value"]):
+        return {"value": UNDEFINED, "interval": "", "counts": ""}
+    return {
+        "value": f"{row['value']:.2f}",
+        "interval": f"{row['low']:.2f} to {row['high']:.2f}",
+        "counts": f"{row['numerator']:g} of {row['denominator']:g}",
     }
 
 

@@ -5,7 +5,7 @@ metrics/comparison.csv and metrics/bootstrap.csv, and cannot be older than the r
 """
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -131,22 +131,20 @@ def _tests(table: pd.DataFrame, ranks: pd.DataFrame, pooled: pd.DataFrame, setti
 def _pooled(run: PipelineRun, predictions: Mapping[str, Predictions], settings: CompareSettings) -> pd.DataFrame:
     groups = bootstrap.groups_of(next(iter(predictions.values())), run.table, f"data/particles/{run.problem}.csv")
     rng = generator("group bootstrap", seed_of(run.params))
-    found = bootstrap.differences(
-        predictions, groups, settings.reference, settings.confidence, settings.bootstrap, rng
-    )
+    found = bootstrap.differences(predictions, groups, settings.reference, settings.confidence, settings.bootstrap, rng)
     return found.set_index(["classifier", "measure"])
 
 
 def _line(row: pd.Series, pooled: pd.DataFrame, widest: float, settings: CompareSettings) -> Line:
     key = (row["classifier"], row["measure"])
     verdict = verdict_of(row, settings)
-    ends = [float(row[name]) for name in ENDS]
+    difference, low, high = (float(row[name]) for name in ENDS)
     return Line(
         row["classifier"],
         mean_with_sd(row["mean"], row["sd"]),
-        NOTHING if verdict == "reference" else _change(*ends),
+        NOTHING if verdict == "reference" else _change(difference, low, high),
         _change(*pooled.loc[key, list(ENDS)]) if not row["class"] and key in pooled.index else NOTHING,
-        _bar(*ends, widest) if np.isfinite(ends).all() else None,
+        _bar(difference, low, high, widest) if np.isfinite(low) else None,
         verdict,
         SIGNS[verdict],
     )
