@@ -5,7 +5,7 @@ the colours and symbols of ``keys_of``, which the page explains once.
 """
 
 import io
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import matplotlib
@@ -18,6 +18,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from lipnet.deployment.reports.page import data_uri
+from lipnet.evaluation.formatting import UNDEFINED
 from lipnet.evaluation.measures import plain_words
 from lipnet.plots.colours import COLOURS
 from lipnet.plots.figure import STYLE
@@ -73,7 +74,7 @@ def precision_recall(curves: Mapping[str, Curve], points: Mapping[str, Point], s
         share: of the class among the particles.
         label: name of the class.
     """
-    bottom = np.floor(10 * np.nanmin([share, *(point.precision[1] for point in points.values())])) / 10
+    bottom = lowest(points.values(), share)
 
     def draw(ax: Axes) -> None:
         ax.axhline(share, linestyle=":", color=matplotlib.rcParams["text.color"], linewidth=0.9)
@@ -86,8 +87,17 @@ def precision_recall(curves: Mapping[str, Curve], points: Mapping[str, Point], s
         ax.yaxis.set_major_locator(MaxNLocator(5))
         ax.set(xlabel="recall", ylabel="precision", xlim=(0, 1.02), ylim=(bottom, 1 + 0.02 * (1 - bottom)))
 
-    said = [f"{name} recall {one.recall[0]:.2f}, precision {one.precision[0]:.2f}" for name, one in points.items()]
+    said = [f"{name} recall {_said(one.recall)}, precision {_said(one.precision)}" for name, one in points.items()]
     return _chart(draw, f"Precision against recall of {label}. Predicted classes: {'; '.join(said)}.")
+
+
+def lowest(points: Iterable[Point], share: float) -> float:
+    """Where the axis of precision starts: the tenth below the share of the class and all intervals."""
+    return float(np.floor(10 * np.nanmin([share, *(point.precision[1] for point in points)])) / 10)
+
+
+def _said(interval: tuple[float, float, float]) -> str:
+    return f"{interval[0]:.2f}" if np.isfinite(interval[0]) else UNDEFINED
 
 
 def class_measures(folds: pd.DataFrame, names: Sequence[str], label: str) -> Chart:
