@@ -16,9 +16,9 @@ from lipnet.deployment.reports.page import data_uri
 from lipnet.plots.annotated import outlines
 from lipnet.samples.particles import Grey, Mask, bounding_box
 
-SIDE_PX = 144  # longer side of a picture; larger ones are reduced, and browsers enlarge smaller ones
+SIDE_PX = 144
 MARGIN = 0.4  # surrounding that is shown around a particle, as a share of its longer side
-QUALITY = 88  # of JPEG
+QUALITY = 80  # of JPEG
 
 
 class ParticlePicture(NamedTuple):
@@ -39,16 +39,17 @@ class ParticlePicture(NamedTuple):
     text: str
 
 
-def picture_of(image: Grey, mask: Mask, text: str) -> ParticlePicture:
+def picture_of(image: Grey, mask: Mask, text: str, side_px: int = SIDE_PX) -> ParticlePicture:
     """A picture of a particle.
 
     Args:
         image: shape (height_px, width_px).
         mask: same shape.
         text: what a reader sees who sees no pictures.
+        side_px: longer side of the picture; larger ones are reduced, and browsers enlarge smaller ones.
     """
     window = _window(mask)
-    part, scale = _eight_bit(image[window]), min(SIDE_PX / max(mask[window].shape), 1.0)
+    part, scale = _eight_bit(image[window]), min(side_px / max(mask[window].shape), 1.0)
     height, width = (max(1, round(side * scale)) for side in part.shape)
     grey = Image.fromarray(part).resize((width, height), Image.Resampling.BOX)
     return ParticlePicture(jpeg_uri(grey), width, height, outline_path(mask[window], scale), text)
@@ -65,7 +66,7 @@ def _window(mask: Mask) -> tuple[slice, slice]:
 
 def outline_path(mask: Mask, scale: float) -> str:
     """Outline of a mask as the path of an SVG; ``scale``: px of the page per px of the mask."""
-    rings = [approximate_polygon(ring * scale, 0.2) for piece in outlines(mask) for ring in piece]
+    rings = [approximate_polygon(ring * scale, 0.3) for piece in outlines(mask) for ring in piece]
     return "".join(f"M{'L'.join(f'{x:.1f} {y:.1f}' for x, y in ring[:-1].tolist())}Z" for ring in rings)
 
 

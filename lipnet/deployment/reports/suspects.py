@@ -8,11 +8,12 @@ import pandas as pd
 
 from lipnet.deployment.predict import entropy
 from lipnet.deployment.reports import label_errors
-from lipnet.deployment.reports.particle_pictures import picture_of
+from lipnet.deployment.reports.particle_pictures import SIDE_PX, ParticlePicture, picture_of
 from lipnet.deployment.runs import Evidence, PipelineRun
 from lipnet.evaluation.predictions import Predictions
 
 GALLERY = 24  # particles in a gallery
+SIDE_IN_TABLE_PX = 104
 MOST_ERRORS = 100  # likely label errors on the page; the table beside the page has all
 ERROR_COLUMNS = ["id", "label", "suggested", "p_label", "p_suggested", "note", "reviewer"]
 
@@ -88,12 +89,12 @@ def shown(errors: pd.DataFrame, evidence: Evidence, row_of: Mapping[str, int]) -
             "suggested": suggested,
             "p_label": f"{p_label:.3f}",
             "p_suggested": f"{p_suggested:.3f}",
-            "picture": _picture(name, evidence, row_of),
+            "picture": _picture(name, evidence, row_of, SIDE_IN_TABLE_PX),
         }
         for name, label, suggested, p_label, p_suggested in errors.head(MOST_ERRORS).itertuples(index=False)
     ]
 
 
-def _picture(name: str, evidence: Evidence, row_of: Mapping[str, int]) -> Any:
-    row = row_of[name]
-    return picture_of(evidence.images[row], evidence.masks[row], f"Particle {name} with the outline of its mask")
+def _picture(name: str, evidence: Evidence, row_of: Mapping[str, int], side_px: int = SIDE_PX) -> ParticlePicture:
+    row, text = row_of[name], f"Particle {name} with the outline of its mask"
+    return picture_of(evidence.images[row], evidence.masks[row], text, side_px)
