@@ -36,6 +36,7 @@ ACROSS = 16  # largest number of squares along a side
 SQUARE = 14  # the side of a crop is at least this many times the reach of a square
 FOR, AGAINST = 1, 0  # numbers of the colours where covering lowers the probability, and where it raises it
 OPACITY = 0.75  # of the strongest place of a map
+LEAST = 0.05  # a map whose largest change is smaller is paler
 LEFT_OUT = "left out on request (--no-maps)"
 
 
@@ -87,13 +88,13 @@ def without(reason: str) -> Maps:
 
 
 def maps_of(run: PipelineRun, evidence: Evidence) -> Maps:
-    """Occlusion maps of a run; the reason if its network cannot be loaded or takes more than images."""
+    """Occlusion maps of a run, or the reason why there are none: no network, or one that takes more than images."""
     if NETWORK not in evidence.predictions:
         return without(f"the run has no predictions of {NETWORK}")
     try:
         return _maps(run, evidence)
-    except ImportError:
-        return without("TensorFlow is not installed")
+    except ImportError as error:
+        return without(f"TensorFlow cannot be imported ({error})")
     except InputError as error:
         return without(str(error))
 
@@ -171,7 +172,7 @@ def _mask_of_crop(mask: Mask, size_px: int, settings: crops.CropSettings) -> Mas
 
 
 def overlaid(crop: NDArray[np.uint8], values: NDArray[np.floating[Any]]) -> NDArray[np.uint8]:
-    """A crop with its map on top, in colour: the larger the change, the less transparent.
+    """A crop with its map on top, in colour: the larger the change, relative to the largest one, the less transparent.
 
     Args:
         crop: shape (size_px, size_px).
@@ -182,7 +183,7 @@ def overlaid(crop: NDArray[np.uint8], values: NDArray[np.floating[Any]]) -> NDAr
     """
     step = -(-len(crop) // len(values))
     enlarged = values.repeat(step, axis=0).repeat(step, axis=1)[: len(crop), : len(crop)]
-    opacity = OPACITY * np.abs(enlarged) / (np.abs(values).max() or 1.0)
+    opacity = OPACITY * np.abs(enlarged) / max(float(np.abs(values).max()), LEAST)
     colours = np.where(enlarged[..., None] > 0, rgb(FOR), rgb(AGAINST))
     mixed = (1 - opacity[..., None]) * crop[..., None] + opacity[..., None] * colours
     return np.round(mixed).astype(np.uint8)

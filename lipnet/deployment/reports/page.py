@@ -37,8 +37,8 @@ def prose(text: str) -> Markup:
 
 
 def name(text: str) -> Markup:
-    """A name for a page: escaped; lines may break after an underscore and a slash."""
-    return Markup(re.sub(r"([_/])", r"\1<wbr>", str(escape(text))))
+    """A name for a page: escaped; lines may break after an underscore, a slash and a full stop."""
+    return Markup(re.sub(r"([_/.])", r"\1<wbr>", str(escape(text))))
 
 
 def data_uri(kind: str, content: bytes) -> str:

@@ -53,6 +53,7 @@ def make_report(run: PipelineRun, evidence: Evidence, maps: bool = True) -> tupl
         "matrices": [tables.matrix(name, item) for name, item in predictions.items()],
         **_charts(run, evidence, folds),
         "maps": occlusion_maps.maps_of(run, evidence) if maps else occlusion_maps.without(occlusion_maps.LEFT_OUT),
+        "least": occlusion_maps.LEAST,
         "mistakes": mistakes,
         "uncertain": uncertain,
         "best": best,

@@ -105,7 +105,7 @@ def test_without_tensorflow_there_are_no_maps(run: PipelineRun, monkeypatch: pyt
         raise ImportError("No module named 'tensorflow'")
 
     monkeypatch.setattr(weights, "load", missing)
-    assert maps_of(run, _evidence()).reason == "TensorFlow is not installed"
+    assert maps_of(run, _evidence()).reason == "TensorFlow cannot be imported (No module named 'tensorflow')"
 
 
 def test_the_number_of_maps_is_limited_whatever_the_number_of_classes() -> None:
@@ -140,3 +140,5 @@ def test_colours_show_the_sign_and_the_strength_of_a_change() -> None:
     assert (shown[0, 0] == np.round(0.25 * 100 + 0.75 * np.array(rgb(FOR)))).all()
     assert (shown[2, 1] == np.round(0.625 * 100 + 0.375 * np.array(rgb(AGAINST)))).all()
     assert (overlaid(crop, np.zeros((2, 2))) == 100).all()
+    weak = overlaid(crop, values / 1000)  # noise must not look like evidence
+    assert np.abs(weak.astype(int) - 100).max() < 3

@@ -33,8 +33,8 @@ def test_sentences_show_code_and_keep_numbers_and_units_together(text: str, show
     assert prose(text) == shown
 
 
-def test_names_are_escaped_and_may_break_after_an_underscore_and_a_slash() -> None:
-    assert name("plots/cnn_<b>") == "plots/<wbr>cnn_<wbr>&lt;b&gt;"
+def test_names_are_escaped_and_may_break_where_words_end() -> None:
+    assert name("plots/cnn_<b>.png") == "plots/<wbr>cnn_<wbr>&lt;b&gt;.<wbr>png"
 
 
 @pytest.fixture
