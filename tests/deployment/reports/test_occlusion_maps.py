@@ -15,10 +15,12 @@ from lipnet.classifiers.networks.settings import NetworkSettings, Regularisation
 from lipnet.core import files
 from lipnet.deployment.explanations.explain import occlusion
 from lipnet.deployment.reports.occlusion_maps import AGAINST, FOR, MOST, maps_of, overlaid, selected
+from lipnet.deployment.reports.report import make_report
 from lipnet.deployment.runs import Evidence, PipelineRun, read_run
 from lipnet.evaluation.predictions import Predictions
 from lipnet.plots.colours import rgb
-from tests.deployment.finished_run import CLASSES, FOLDS, LABELS, PROBLEM, make_run
+from tests.deployment.finished_run import CLASSES, FOLDS, LABELS, PROBLEM, history, make_run
+from tests.deployment.reports.looks import check
 
 # Keras writes weights through a deprecated interface of NumPy.
 pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")
@@ -86,6 +88,20 @@ def test_typical_and_mistaken_particles_of_each_class_are_explained_by_the_netwo
         values = occlusion(models[FOLDS[row]], crops[row], CLASSES.index(one.predicted), reach_px=1)
         assert one.drop == f"{max(values.max(), 0):.2f}" and one.rise == f"{max(-values.min(), 0):.2f}"
         assert one.map.outline.startswith("M") and one.particle.outline.startswith("M")
+
+
+def test_the_page_shows_particles_beside_their_maps(run: PipelineRun, browser: Any) -> None:
+    _write_networks(run)
+    predictions = dict.fromkeys(["cnn", "cnn_shifted", "svm"], _predictions())
+    no_corrections = pd.DataFrame({"id": [], "before": [], "label": []}, dtype=str)
+    evidence = replace(_evidence(), predictions=predictions, history=history(), corrected=no_corrections)
+    page = run.root / "report.html"
+    files.write_text(page, make_report(run, evidence)[0])
+    tab = check(browser, page, 390, "dark")
+    shown = tab.locator("#occlusion .pairs li")
+    assert shown.count() == 5 and tab.locator("#occlusion svg.crop").count() == 10
+    assert shown.first.inner_text().startswith("p5, label Dense\npredicted Dense, 0.85\nlargest fall 0.")
+    assert "There are no occlusion maps" in make_report(run, evidence, maps=False)[0]
 
 
 def test_a_report_without_maps_has_the_reason(run: PipelineRun) -> None:
