@@ -327,13 +327,14 @@ def report(
     to: Annotated[Path, typer.Option(help="HTML file to write; label_errors.csv is written into the same folder")],
     run: RunPath = Path(),
     stale: Stale = False,
+    maps: Annotated[bool, typer.Option(help="draw occlusion maps of the network, which starts TensorFlow")] = True,
 ) -> None:
     """Write a page with the measures of all classifiers of a problem, and a table of likely label errors."""
     from lipnet.core import files
-    from lipnet.deployment.report import make_report
+    from lipnet.deployment.reports.report import make_report
     from lipnet.deployment.runs import read_evidence, read_run
 
-    page, errors = make_report(read_run(run, problem, stale), read_evidence(run, problem))
+    page, errors = make_report(read_run(run, problem, stale), read_evidence(run, problem), maps)
     beside = to.with_name("label_errors.csv")
     files.write_text(to, page)
     files.write_table(beside, errors)

@@ -195,7 +195,7 @@ def test_settings_are_checked_before_anything_runs(project):
     ("path", "stale"),
     [
         ("lipnet/plots/figure.py", {"ingest", "crop", "balance", "evaluate", "compare"}),
-        ("lipnet/deployment/report.py", set()),
+        ("lipnet/deployment/reports/report.py", set()),
         ("lipnet/studies/verdicts.py", set()),
         ("lipnet/cli.py", set()),
         ("lipnet/evaluation/metrics.py", {"check", "decide", "evaluate", "compare"}),

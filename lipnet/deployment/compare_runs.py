@@ -6,6 +6,7 @@ A few measures are compared, which do not depend on the results. Each difference
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -315,7 +316,7 @@ def to_html(comparison: RunComparison, pictures: tuple[Mapping[str, bytes], Mapp
         comparison: of the two runs.
         pictures: of both runs, by path.
     """
-    from lipnet.deployment.report import data_uri, render  # imports Matplotlib, which the text does not need
+    from lipnet.deployment.reports.page import data_uri, render  # imports Jinja, which the text does not need
 
     first, second = pictures
     pairs = [
@@ -325,7 +326,9 @@ def to_html(comparison: RunComparison, pictures: tuple[Mapping[str, bytes], Mapp
     content = {
         "comparison": comparison,
         "columns": comparison.header(),
-        "rows": [row.cells() for row in comparison.rows],
+        "tables": {
+            name: [row.cells() for row in rows] for name, rows in groupby(comparison.rows, lambda row: row.problem)
+        },
         "legend": LEGEND,
         "pairs": pairs,
     }

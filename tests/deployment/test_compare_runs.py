@@ -21,6 +21,7 @@ from lipnet.deployment.compare_runs import (
     to_markdown,
     to_text,
 )
+from lipnet.deployment.reports.page import prose
 from lipnet.deployment.revisions import Revision, RunResults, find_revision, read_results
 from lipnet.evaluation.comparison import corrected_t_test
 from tests.deployment.two_runs import BASE, NOISE, results, write
@@ -155,7 +156,7 @@ def test_the_page_holds_both_pictures_and_escapes_names() -> None:
     found = replace(compared({F1: BASE + 0.05 + NOISE}), names=("<b>main", "here"))
     page = to_html(found, ({"plots/a.png": b"1"}, {"plots/a.png": b"2", "plots/b.png": b"3"}))
     assert page.count("data:image/png;base64,") == 3 and "No such picture." in page
-    assert "&lt;b&gt;main" in page and "<b>main" not in page and found.verdict in page
+    assert "&lt;b&gt;main" in page and "<b>main" not in page and prose(found.verdict) in page
     assert not re.search(r"""(src|href)=["']?(https?:|//)""", page) and "<script" not in page
 
 
