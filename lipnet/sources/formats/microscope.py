@@ -21,9 +21,8 @@ _READERS = {".dm3": "digitalmicrograph", ".dm4": "digitalmicrograph", ".ser": "t
 _NANOMETRES = {
     **dict.fromkeys(("a", "å", "ångström", "angstrom", "angstroms"), 0.1),
     **dict.fromkeys(("nm", "nanometer", "nanometers", "nanometre"), 1.0),
-    **dict.fromkeys(
-        ("um", "µm", "μm", "micron", "microns", "micrometer", "micrometers"), 1e3
-    ),  # two letters look alike
+    **dict.fromkeys(("um", "\u00b5m", "\u03bcm"), 1e3),  # the micro sign, and the Greek letter that looks like it
+    **dict.fromkeys(("micron", "microns", "micrometer", "micrometers"), 1e3),
     "pm": 1e-3,
     "mm": 1e6,
     **dict.fromkeys(("m", "meter", "meters"), 1e9),

@@ -63,7 +63,6 @@ def _frames_of_any(image: Image.Image) -> int:
 def _raw(path: Path, image: Image.Image, animated: bool) -> RawImage:
     orientation = image.getexif().get(ORIENTATION, 1)
     bits = _png_depth(path) if image.format == "PNG" else 8
-    image.load()
     lossy = image.format not in ("PNG", "BMP", "GIF")  # JPEG and its relatives
     if bits == 16:  # Pillow would reduce colours, and grey with opacity, to 8 bits without a word
         pixels: NDArray[Any] = imagecodecs.png_decode(path.read_bytes())

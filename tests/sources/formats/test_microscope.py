@@ -90,6 +90,15 @@ def test_colours_become_luminance(tmp_path: Path) -> None:
             ),
             r"a\.dm3: holds a spectrum and no image",
         ),
+        (
+            lambda folder: write_dm(
+                folder / "a.dm3",
+                np.stack([GREY] * 2).astype("f4"),
+                axes=(SECONDS, *NM),
+                tags={"Meta Data": {"Format": "Spectrum image"}},
+            ),
+            r"a\.dm3: holds a spectrum and no image",
+        ),
         (lambda folder: write_ser(folder / "a.ser", GREY[0].astype("f4"), spectrum=True), r"a\.ser: holds a spectrum"),
         (
             lambda folder: write_dm(folder / "a.dm4", GREY.astype("f4"), axes=((0.1, "1/nm"),) * 2),

@@ -123,10 +123,11 @@ def test_a_colour_table_gives_colours_to_images_and_indices_to_masks(tmp_path: P
         ({"photometric": "separated"}, "its colours are CMYK, which is not read; save grey levels, or red, green and"),
         ({"photometric": "minisblack", "planarconfig": "contig"}, "has 4 samples a pixel, which are not named"),
         ({"photometric": "rgb", "extrasamples": ["unassalpha", "unspecified"]}, "has 5 samples a pixel"),
+        ({"photometric": "minisblack", "extrasamples": ["unspecified"]}, "has 2 samples a pixel, which are not named"),
     ],
 )
 def test_samples_that_are_no_colours_are_refused_by_name(tmp_path: Path, options: Any, message: str) -> None:
-    n = 5 if "extrasamples" in options else 4
+    n = {"separated": 4, "rgb": 5, "minisblack": 2 if "extrasamples" in options else 4}[options["photometric"]]
     path = _write(tmp_path / "a.tif", np.dstack([RAMP] * n), **options)
     for read in (read_grey, read_mask, lambda path: next(read_label_pages(path))):
         with pytest.raises(InputError, match=rf"a\.tif: {message}"):
@@ -184,6 +185,16 @@ def test_all_images_behind_one_header_are_pages(tmp_path: Path, description: str
         np.testing.assert_array_equal(page, RAMP // number)
     with pytest.raises(InputError, match=r"a\.tif: expected one grey or colour image, found 3"):
         read_grey(path)
+
+
+def test_images_behind_one_header_have_the_byte_order_of_the_file(tmp_path: Path) -> None:
+    for order in ("<", ">"):
+        path = _write(
+            tmp_path / "a.tif", np.full((16, 32), 258, np.uint16), byteorder=order, description="ImageJ=\nimages=2\n"
+        )
+        for name, value in (("ImageLength", 8), ("RowsPerStrip", 8), ("StripByteCounts", 512)):
+            _set(path, name, value)
+        assert [np.unique(labels).tolist() for labels in read_label_pages(path)] == [[258], [258]]
 
 
 @pytest.mark.parametrize("description", ["ImageJ=1.54f\nimages=5\nslices=5\n", '{"shape": [5, 8, 32]}'])
