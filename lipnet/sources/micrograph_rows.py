@@ -6,6 +6,7 @@ A row of particles.csv names an object of a label mask, or gives a box in px. No
 import io
 import re
 from collections.abc import Iterator, Sequence
+from functools import cache, partial
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -154,15 +155,17 @@ def _from_table(folder: Path, classes: Sequence[str], class_column: str) -> Iter
             f"{folder / TABLE_NAME}: give each particle a label (its number in the label mask), or a box in the "
             f"columns {', '.join(sorted(BOX_COLUMNS))}{clash}"
         )
+    named, mask_of = cache(partial(_in_folder, folder)), cache(partial(_label_mask, folder))  # many rows name one image
     for (line, cells), where in zip(rows, places, strict=True):
         try:
             row = checked(LabelRow, where) if labelled else checked(BoxRow, where)
             label = check_class(cells[class_column], classes, class_column)
             # One name for one file, however rows spell it: it is the group of its particles.
-            image = str(inside(folder, row.micrograph, "micrograph").relative_to(folder))
+            image = named(row.micrograph, "micrograph")
             place: LabelPlace | BoxPlace
             if isinstance(row, LabelRow):
-                place, key = LabelPlace(_label_file(folder, image, row.labels), row.label), row.label
+                file = mask_of(image) if row.labels is None else named(row.labels, "labels")
+                place, key = LabelPlace(file, row.label), row.label
             else:
                 place, key = BoxPlace(row.x_px, row.y_px, row.width_px, row.height_px, relative=False), line
             page = "" if row.page is None else f"#{row.page}"
@@ -180,9 +183,16 @@ def _names_labels(places: Sequence[Cells]) -> bool:
     return not boxes or any(re.fullmatch(r"\d+(\.0*)?", cells["label"]) for cells in places)
 
 
-def _label_file(folder: Path, micrograph: str, given: str | None) -> str:
-    if given is not None:
-        return str(inside(folder, given, "labels").relative_to(folder))
+def _in_folder(folder: Path, name: str, column: str) -> str:
+    return str(inside(folder, name, column).relative_to(folder))
+
+
+def _label_mask(folder: Path, micrograph: str) -> str:
+    """Name of the label mask of a micrograph, in the folder of the micrograph or one below.
+
+    Raises:
+        RowFault: there is none.
+    """
     image = Path(micrograph)
     for name in LABEL_MASKS:
         path = inside(folder, str(image.parent / name.format(stem=image.stem)), "labels")
@@ -291,4 +301,5 @@ def _images_of(folder: Path, boxes: Path) -> list[Path]:
     if "labels" in parts:
         places.append(folder.joinpath(*("images" if part == "labels" else part for part in parts)))
     keys = [file_key(f"{boxes.stem}{suffix}") for suffix in sorted(IMAGE_SUFFIXES)]
-    return [place / name for place in dict.fromkeys(places) for key in keys for name in entries(place).get(key, [])]
+    listed = {place: entries(place) for place in places}
+    return [place / name for place, names in listed.items() for key in keys for name in names.get(key, [])]

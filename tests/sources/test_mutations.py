@@ -228,12 +228,18 @@ def _records(draw: st.DrawFn) -> list[Any]:
     return records
 
 
+def _is_blank(record: Any) -> bool:
+    """Whether a record has keys but no value, like an empty row of a spreadsheet; such records are passed over."""
+    values = list(record.values()) if isinstance(record, dict) else [0]
+    return bool(values) and all(value is None or (isinstance(value, str) and not tidy(value)) for value in values)
+
+
 @given(_records())
 def test_every_mutated_record_is_ingested_or_rejected(folder: Path, records: list[Any]) -> None:
     (folder / "particles.json").write_text(json.dumps(records), encoding="utf-8")
     found = ingested(folder, "particles")
     assert found is not None
-    assert sum(found) == len(records)
+    assert sum(found) == sum(not _is_blank(record) for record in records)
 
 
 JSON = json.dumps([RECORD, RECORD | {"Id": 2}]).encode()

@@ -156,7 +156,7 @@ def _classes(params: dict[str, Any], problem: str, listed: pd.DataFrame) -> Iter
     inner = parse(InnerSettings, pick(params, "inner"), "inner")
     calibration = pick(params, "train_svm", "calibration_folds")
     groups, classes = pd.factorize(listed["group"])[0], classes_of(params, problem)
-    labels = np.array(pd.Categorical(listed["label"], categories=classes).codes, dtype=np.int64)
+    labels = np.array([classes.index(name) if name in classes else -1 for name in listed["label"]], dtype=np.int64)
     short = too_few(labels, groups, classes, split)
     for name in classes:
         members = (listed["label"] == name).to_numpy()
