@@ -315,7 +315,8 @@ def classify(
     listed = [row for one in opened for row in (*one.rejected, *one.left_out)]
     rejected = [*listed, *(row for batch in batches for row in batch.rejected if not isinstance(row, Remark))]
     if not any(len(batch.known) for batch in batches):
-        raise InputError(f"{opened[0].folder}: no particle can be used\n{reasons_in_words(rejected)}")
+        places = ", ".join(dict.fromkeys(str(one.folder) for one in opened))
+        raise InputError(f"{places}: no particle can be used\n{reasons_in_words(rejected)}")
     return batches, rejected
 
 

@@ -12,7 +12,7 @@ UNREAD_SUFFIXES = {  # images of microscopes, electron tomography and common pro
     *(".bmp", ".gif", ".webp", ".jp2", ".j2k", ".jxl", ".heic", ".pgm", ".ppm", ".pbm", ".exr", ".psd", ".svg"),
     *(".npy", ".npz", ".mrcs", ".st", ".rec", ".ali", ".map", ".spi", ".img", ".hed", ".hdf", ".h5", ".hdf5", ".mat"),
     *(".dm3", ".dm4", ".ser", ".emd", ".emi", ".eer", ".bcf", ".blo", ".mib"),
-    *(".czi", ".nd2", ".lif", ".lsm", ".oib", ".oif", ".vsi", ".svs", ".ims", ".zarr", ".dv", ".stk", ".zvi"),
+    *(".czi", ".nd2", ".lif", ".lsm", ".oib", ".oif", ".vsi", ".svs", ".ims", ".dv", ".stk", ".zvi"),
 } - IMAGE_SUFFIXES
 
 
