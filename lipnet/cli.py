@@ -146,7 +146,7 @@ def predict(
     prior = None if shares is None else prior_of(shares, description.classes)
     # A prior that the user gives has an effect only if the probabilities are shifted to it.
     strength = shift if shift is not None else (chosen.shift if prior is None else 1.0)
-    opened = open_unlabelled(source, masks, padding_px, chosen.given, description.micrographs)
+    opened = open_unlabelled(source, masks, padding_px, chosen.given, description.micrographs, description.grey)
     if viewer is not None and not any(isinstance(task, MicrographTask) for task in opened.tasks):
         raise InputError(f"{source}: --viewer needs a micrograph with a label mask")
     batches, rejected = classify(source, opened, models, pixel_size_nm, features, _bar)
@@ -174,8 +174,7 @@ def _write_viewer(
     from lipnet.deployment.viewer import files_of
     from lipnet.sources.unlabelled import label_mask_of
 
-    clip_percent = about.micrographs.clip_percent
-    for name, content in files_of(image, label_mask_of(image, masks), targets, table, about.classes, clip_percent):
+    for name, content in files_of(image, label_mask_of(image, masks), targets, table, about.classes, about.grey):
         files.write_bytes(folder / name, content)
 
 
@@ -214,7 +213,8 @@ def suggest(
     from lipnet.sources.unlabelled import only, open_unlabelled, rows_of
 
     models = read_classifier(model, classifier)
-    opened = open_unlabelled(source, masks, padding_px, models.given, models.description.micrographs)
+    about = models.description
+    opened = open_unlabelled(source, masks, padding_px, models.given, about.micrographs, about.grey)
     batches, rejected = classify(source, opened, models.models, pixel_size_nm, True, _bar)
     table = suggest(batches, models.models, n, seed)
     chosen = only(opened, set(table["id"]))
@@ -360,6 +360,8 @@ def info(model: ModelPath, classifier: Classifier = None, as_json: AsJson = Fals
 
 
 def _page(name: str, description: "Description") -> str:
+    from lipnet.sources.formats.grey_levels import in_words
+
     inputs = [f"{key}: {item.kind} {item.tensor[1]}" for key, item in description.inputs.items()]
     origin = description.provenance
     return "\n".join(
@@ -367,6 +369,7 @@ def _page(name: str, description: "Description") -> str:
             f"{name}: {description.architecture}, fold {description.fold}, for {description.problem}",
             f"  classes         {', '.join(description.classes)}",
             f"  inputs          {'; '.join(inputs)}",
+            f"  grey levels     {in_words(description.grey)}",
             f"  training prior  {_percent(description.training_prior)}",
             f"  natural prior   {_percent(description.natural_prior)}",
             f"  git revision    {origin.git_revision or 'unknown'}",

@@ -33,7 +33,7 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     work = partial(ingest.read_batch, read=source.read, measures=measures, labels=labels)
     parts, examples = list[ingest.IngestedBatch](), {name: list[Any]() for name in classes}
     streamed = bar(stream(work, source.tasks), f"{problem}: reading and measuring", len(source.tasks))
-    files.write_blocks(arguments.store, reading.keep(streamed, parts, examples))
+    files.write_blocks(arguments.store, reading.keep(streamed, parts, examples, settings.made_by))
     rejected = [*source.rejected, *(row for part in parts for row in part.rejected)]
     files.write_table(arguments.rejected, ingest.rejected_table(rejected))
     reading.check_accepted(parts, rejected, limits, arguments.folder, arguments.rejected)
@@ -48,9 +48,10 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     for name, picture in data.pictures_of(table, classes, examples).items():
         figure.save(picture, arguments.pictures / name)
     files.write_table(arguments.pictures / "corrected_labels.csv", corrected)  # keeps the labels before correction
-    report = data_report.text(problem, counts, reasons(rejected), data.CAPTIONS)
+    notes = ingest.faint(parts, settings.grey)
+    report = data_report.text(problem, counts, reasons(rejected), data.CAPTIONS, notes)
     files.write_text(arguments.pictures / "report.md", report)
-    print(reading.headline(problem, counts))
+    print("\n".join([reading.headline(problem, counts), *(f"{problem}: {note}" for note in notes)]))
 
 
 if __name__ == "__main__":

@@ -3,11 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lipnet.core.settings import pick
+from lipnet.core.settings import parse, pick
 from lipnet.deployment.rules import Rules
 from lipnet.deployment.runs import PipelineRun
 from lipnet.evaluation import measures
 from lipnet.evaluation.formatting import markdown_table, mean_with_sd, nanometres
+from lipnet.sources.formats.grey_levels import GreySettings, in_words
 
 SECTIONS = (
     "seed",
@@ -43,6 +44,7 @@ def card_of(run: PipelineRun, files: list[str], rules: Rules) -> dict[str, Any]:
         "rules": list(rules.rules),
         "left_out": rules.left_out,
         "data": run.counts,
+        "grey_levels": in_words(parse(GreySettings, pick(run.params, "source", "grey"), "source.grey")),
         "settings": {
             "network": pick(run.params, "networks", architecture),
             **{name: run.params[name] for name in SECTIONS if name in run.params},
@@ -105,7 +107,7 @@ def _data(card: dict[str, Any]) -> list[str]:
     return [
         "## Data",
         "",
-        f"{counts['particles']} particles in {counts['groups']} groups.",
+        f"{counts['particles']} particles in {counts['groups']} groups. {card['grey_levels']}",
         "",
         *markdown_table(["class", "particles", "groups"], rows),
         "",

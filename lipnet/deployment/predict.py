@@ -22,6 +22,7 @@ from lipnet.evaluation.posteriors import shift_prior, unsmooth
 from lipnet.evaluation.predictions import PROBABILITY
 from lipnet.samples import crops, features, particles
 from lipnet.samples.particles import Particle, ParticleStore
+from lipnet.sources.formats import grey_levels
 from lipnet.sources.rows import Rejected, Source
 from lipnet.sources.rows import summarise as reasons_in_words
 
@@ -33,7 +34,7 @@ class PredictedBatch(NamedTuple):
     """Result of one task: a batch of n particles.
 
     Attributes:
-        known: properties of each particle other than its pixels (see ``particles.describe``).
+        known: properties of each particle other than its pixels (see ``particles.describe``), and ``brightest``.
         features: measured and given features, in nm if all pixel sizes of the batch are known; None if not wanted.
         probabilities: output of each model, shape (n_models, n, K).
         rejected: rows that could not be used.
@@ -72,6 +73,7 @@ def predict_batch(
         nothing = np.empty((len(models), 0, len(description.classes)))
         return PredictedBatch(pd.DataFrame(), pd.DataFrame() if with_features else None, nothing, rejected)
     store, known = particles.pack(accepted), particles.describe(accepted)
+    known["brightest"] = [grey_levels.brightest(item.image) for item in accepted]
     if pixel_size_nm is not None:
         known["pixel_size_nm"] = known["pixel_size_nm"].fillna(pixel_size_nm)
     table = None
@@ -218,10 +220,10 @@ def join(
 
 
 def notes(batches: Sequence[PredictedBatch], description: Description) -> list[str]:
-    """Warnings about the input: estimated masks, pixel sizes other than those of the training particles."""
+    """Warnings about the input: faint images, estimated masks, other pixel sizes than in training."""
     known = pd.concat([batch.known for batch in batches], ignore_index=True)
     images = [item for item in description.inputs.values() if isinstance(item, ImageInput)]
-    found = []
+    found = list(grey_levels.faint(known["brightest"].tolist(), known["id"].tolist(), description.grey))
     estimated = int(known["mask_estimated"].sum())
     if estimated and any(item.mode == "masked" for item in images):
         found.append(f"{estimated} particles have no mask, which the model needs; an ellipse was used instead")

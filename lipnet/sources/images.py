@@ -19,6 +19,7 @@ from skimage.color import rgb2gray
 from lipnet.core.errors import InputError
 from lipnet.core.files import unchanged
 from lipnet.samples.particles import Grey, Mask
+from lipnet.sources.formats.grey_levels import GreySettings, Levels, Samples, levels_of, to_grey, white_of
 
 MAX_PIXELS = 2**28  # of one image: 16,384 x 16,384
 MAX_PIXELS_PER_BYTE = 40_000  # of a compressed file; zstd compresses blank areas most, to 32,768 pixels a byte
@@ -33,19 +34,30 @@ SMALLEST_TIFF_PAGE = 18  # bytes: a count, one tag and the offset of the next pa
 IMAGE_SUFFIXES = _PILLOW_SUFFIXES | _TIFF_SUFFIXES | _MRC_SUFFIXES
 
 
-def read_grey(path: Path) -> Grey:
+def read_grey(path: Path, settings: GreySettings, levels: Levels | None = None) -> Grey:
     """Read one image as grey levels of shape (height_px, width_px).
 
-    8-bit images keep their levels (uint8). 16-bit and float images have no conventional white level, so each is
-    stretched from its own minimum and maximum to the whole range of uint16. Colour becomes luminance (ITU-R BT.709
-    weights).
+    Args:
+        path: the image; colour becomes luminance (ITU-R BT.709 weights).
+        settings: how samples become grey levels.
+        levels: black and white, if the image shares them with others.
+
+    Raises:
+        InputError: as for ``read_samples`` and ``grey_levels.levels_of``.
+    """
+    samples = read_samples(path)
+    return to_grey(samples, levels or levels_of([samples], settings, path.name))
+
+
+def read_samples(path: Path) -> Samples:
+    """Read the samples of one image as they are stored; colour becomes luminance.
 
     Raises:
         InputError: the file is missing, damaged, of an unknown format, not a single 2-D image, or has NaN values.
     """
     with _decoding(path):
         raw = _read_raw(path)
-    return _to_grey(raw, path, clip_percent=0)
+    return _to_samples(raw, path)
 
 
 def read_mask(path: Path) -> Mask:
@@ -77,18 +89,15 @@ def count_pages(path: Path) -> int:
         return 1
 
 
-def read_pages(path: Path, clip_percent: float) -> Iterator[Grey]:
-    """Yield every image of a file as grey levels of shape (height_px, width_px), one in memory at a time.
-
-    8-bit images keep their levels. Each 16-bit or float image is stretched from its percentiles ``clip_percent`` and
-    100 - ``clip_percent`` to the range of uint16. Without clipping, a few hot pixels would flatten all others.
+def read_pages(path: Path) -> Iterator[Samples]:
+    """Yield the samples of every image of a file, one in memory at a time.
 
     Raises:
-        InputError: as for ``read_grey``.
+        InputError: as for ``read_samples``.
     """
     with _decoding(path):
         for raw in _raw_pages(path):
-            yield _to_grey(raw, path, clip_percent)
+            yield _to_samples(raw, path)
 
 
 def read_label_pages(path: Path) -> Iterator[NDArray[np.int64]]:
@@ -278,11 +287,13 @@ def _white_is_high(raw: NDArray[Any], meaning: int) -> NDArray[Any]:
     return raw
 
 
-def _to_grey(raw: NDArray[Any], path: Path, clip_percent: float) -> Grey:
+def _to_samples(raw: NDArray[Any], path: Path) -> Samples:
     if raw.size == 0:
         raise InputError(f"{path.name}: the image has no pixels")
-    grey = _as_grey(raw, path)
-    return grey if grey.dtype == np.uint8 else _stretch(grey, path, clip_percent)
+    grey, white = _as_grey(raw, path), white_of(raw.dtype)
+    if not np.isfinite(grey).all():
+        raise InputError(f"{path.name}: has NaN or infinite values")
+    return Samples(grey, 255 if grey.dtype == np.uint8 else white)
 
 
 def _to_labels(raw: NDArray[Any], path: Path) -> NDArray[np.int64]:
@@ -298,8 +309,9 @@ def _to_labels(raw: NDArray[Any], path: Path) -> NDArray[np.int64]:
 def _as_grey(raw: NDArray[Any], path: Path) -> NDArray[Any]:
     raw = _one_image(raw, path)
     if raw.ndim == 3:
-        luminance = rgb2gray(raw)
-        return np.round(luminance * 255).astype(np.uint8) if raw.dtype == np.uint8 else luminance
+        if raw.dtype == np.uint8:
+            return np.round(rgb2gray(raw) * 255).astype(np.uint8)
+        return np.asarray(rgb2gray(raw.astype(np.float64)))  # of floats, so that it keeps the unit of the samples
     return raw.astype(np.uint8) * 255 if raw.dtype == np.bool_ else raw
 
 
@@ -314,16 +326,3 @@ def _one_image(raw: NDArray[Any], path: Path) -> NDArray[Any]:
     if raw.ndim != 2:
         raise InputError(f"{path.name}: expected one grey or colour image, found an array of shape {raw.shape}")
     return raw
-
-
-def _stretch(raw: NDArray[Any], path: Path, clip_percent: float) -> Grey:
-    if not np.isfinite(raw).all():
-        raise InputError(f"{path.name}: has NaN or infinite values")
-    low, high = np.percentile(raw.astype(np.float64), [clip_percent, 100 - clip_percent], overwrite_input=True)
-    stretched = np.zeros(raw.shape, np.uint16)
-    if high == low:
-        return stretched
-    with np.errstate(over="ignore"):  # the range of a float64 image may be infinite
-        for row, levels in enumerate(raw):  # row by row, because a large micrograph in float64 would fill the memory
-            stretched[row] = np.round(np.clip((levels.astype(np.float64) - low) / (high - low), 0, 1) * 65535)
-    return stretched

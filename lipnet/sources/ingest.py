@@ -11,6 +11,8 @@ from lipnet.samples import features, particles
 from lipnet.samples.features import FeatureSettings
 from lipnet.samples.particles import Particle
 from lipnet.sources import duplicates
+from lipnet.sources.formats import grey_levels
+from lipnet.sources.formats.grey_levels import GreySettings
 from lipnet.sources.rows import Rejected
 
 
@@ -19,8 +21,8 @@ class IngestedBatch(NamedTuple):
 
     Attributes:
         arrays: packed images and masks of its n particles (see particles.to_arrays); empty where n is 0.
-        known: table of ``particles.describe``, n rows, with two more columns: fingerprint (of the image) and
-            label_before (the class before corrections).
+        known: table of ``particles.describe``, n rows, with three more columns: fingerprint (of the image), brightest
+            (``grey_levels.brightest``) and label_before (the class before corrections).
         given: features that came with the particles, n rows.
         measured: features measured here, in px, n rows.
         rejected: rows that could not be used.
@@ -56,7 +58,8 @@ def read_batch(
     accepted = [replace(item, label=labels.get(item.id, item.label)) for item in accepted]
     store = particles.pack(accepted)
     fingerprints = [duplicates.fingerprint(item.image) for item in accepted]
-    known = particles.describe(accepted).assign(fingerprint=fingerprints, label_before=before)
+    brightest = [grey_levels.brightest(item.image) for item in accepted]
+    known = particles.describe(accepted).assign(fingerprint=fingerprints, brightest=brightest, label_before=before)
     given = pd.DataFrame([item.features for item in accepted])
     return IngestedBatch(particles.to_arrays(store), known, given, features.measure_all(store, measures), rejected)
 
@@ -77,7 +80,7 @@ def join(batches: Sequence[IngestedBatch]) -> tuple[pd.DataFrame, pd.DataFrame]:
     given = pd.concat([batch.given for batch in filled], ignore_index=True)
     measured = pd.concat([batch.measured for batch in filled], ignore_index=True)
     fingerprints = known.pop("fingerprint")
-    known = known.drop(columns="label_before")
+    known = known.drop(columns=["brightest", "label_before"])
     clash = [name for name in given if name in known]
     if clash:
         raise InputError(f"params.yaml: source.feature_columns: ingest itself writes a column {clash[0]}; rename yours")
@@ -91,6 +94,12 @@ def corrected_table(batches: Sequence[IngestedBatch]) -> pd.DataFrame:
     known = pd.concat([batch.known for batch in batches if len(batch.known)], ignore_index=True)
     changed = known.loc[known["label_before"] != known["label"], ["id", "label_before", "label"]]
     return changed.rename(columns={"label_before": "before"}).reset_index(drop=True)
+
+
+def faint(batches: Sequence[IngestedBatch], settings: GreySettings) -> list[str]:
+    """Notes on images that use a small part of the grey levels (``grey_levels.faint``)."""
+    known = pd.concat([batch.known for batch in batches if len(batch.known)], ignore_index=True)
+    return list(grey_levels.faint(known["brightest"].tolist(), known["id"].tolist(), settings))
 
 
 def rejected_table(rejected: Sequence[Rejected]) -> pd.DataFrame:

@@ -1,9 +1,10 @@
 """Section ``source`` of params.yaml: where particles come from."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from lipnet.core.settings import Settings
 from lipnet.sources.artificial.settings import ArtificialSettings
+from lipnet.sources.formats.grey_levels import GreySettings, record
 from lipnet.sources.micrographs import MicrographSettings
 
 
@@ -32,6 +33,12 @@ class SourceSettings(Settings):
     folder: str
     class_column: str
     feature_columns: list[str]
+    grey: GreySettings
     particles: ParticlesSettings
     micrographs: MicrographSettings
     artificial: ArtificialSettings
+
+    @property
+    def made_by(self) -> dict[str, Any]:
+        """What the particle store records: the rule of grey levels, or nothing of artificial particles."""
+        return {} if self.kind == "artificial" else record(self.grey)

@@ -36,18 +36,31 @@ def open_source(
         drawn = restrict(settings.artificial, problem, classes)
         plans = plan_micrographs(problem, drawn, seed)
         return Source(plans, partial(render_micrograph, settings=drawn), [])
+    grey = settings.grey
     listed: tuple[Sequence[Any], list[Rejected]]
     read: Callable[[Any], Sequence[Particle | Rejected]]
     if settings.kind == "table":
         features = settings.feature_columns
-        listed = table.list_tasks(folder, column, features)
-        read = partial(table.read_task, folder=folder, classes=classes, class_column=column, feature_columns=features)
-    elif settings.kind == "particles":
-        listed = particles.list_tasks(folder, settings.particles)
+        listed = table.list_tasks(folder, column, features, grey)
         read = partial(
-            particles.read_task, folder=folder, classes=classes, settings=settings.particles, measures=measures
+            table.read_task,
+            folder=folder,
+            classes=classes,
+            class_column=column,
+            feature_columns=features,
+            grey=grey,
+        )
+    elif settings.kind == "particles":
+        listed = particles.list_tasks(folder, settings.particles, grey)
+        read = partial(
+            particles.read_task,
+            folder=folder,
+            classes=classes,
+            settings=settings.particles,
+            measures=measures,
+            grey=grey,
         )
     else:
         listed = micrograph_rows.list_tasks(folder, classes, column)
-        read = partial(micrographs.read_task, folder=folder, settings=settings.micrographs)
+        read = partial(micrographs.read_task, folder=folder, settings=settings.micrographs, levels=grey)
     return Source(listed[0], read, listed[1])

@@ -1,7 +1,8 @@
 """Source ``table``: particles.csv lists one image (and mask) file for each particle."""
 
 import math
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -11,6 +12,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from lipnet.core.errors import InputError
 from lipnet.core.files import unchanged
 from lipnet.samples.particles import Grey, Mask, Particle, inscribed_ellipse
+from lipnet.sources.formats.grey_levels import GreySettings, Levels
 from lipnet.sources.images import read_grey, read_mask
 from lipnet.sources.rows import (
     OptionalPadding,
@@ -21,9 +23,11 @@ from lipnet.sources.rows import (
     RowFault,
     Text,
     check_class,
+    check_group,
     checked,
     in_tasks,
     read_file,
+    shared_levels,
 )
 
 TABLE_NAME = "particles.csv"
@@ -52,7 +56,7 @@ _number = TypeAdapter(Annotated[float, Field(allow_inf_nan=False)])
 
 
 def list_tasks(
-    folder: Path, class_column: str, feature_columns: Iterable[str]
+    folder: Path, class_column: str, feature_columns: Iterable[str], grey: GreySettings
 ) -> tuple[list[TableTask], list[Rejected]]:
     """Read ``folder/particles.csv`` but no image.
 
@@ -66,11 +70,22 @@ def list_tasks(
     """
     rows = read_csv(folder / TABLE_NAME, ("id", "image", class_column, *feature_columns))
     unique, rejected = split_duplicates(rows, TABLE_NAME)
-    return [TableTask(some) for some in in_tasks(unique)], rejected
+    return tasks_of(unique, grey), rejected
+
+
+def tasks_of(rows: Sequence[tuple[int, Cells]], grey: GreySettings) -> list[TableTask]:
+    """The rows in tasks; where the crops of a group share black and white, a group is in one task."""
+    group_of = (lambda row: row[1].get("group", "")) if grey.pooled else None
+    return [TableTask(some) for some in in_tasks(rows, group_of)]
 
 
 def read_task(
-    task: TableTask, folder: Path, classes: Sequence[str], class_column: str | None, feature_columns: Sequence[str]
+    task: TableTask,
+    folder: Path,
+    classes: Sequence[str],
+    class_column: str | None,
+    feature_columns: Sequence[str],
+    grey: GreySettings,
 ) -> list[Particle | Rejected]:
     """Read the particles of some rows, one result a row, in the order of the rows.
 
@@ -83,14 +98,16 @@ def read_task(
         classes: names of the classes of the problem.
         class_column: the column of the class; None if the classes are unknown, and the labels stay empty.
         feature_columns: columns whose numbers become features of the particle.
+        grey: how samples become grey levels.
     """
+    shared = shared_levels(((cells.get("group", ""), cells["image"]) for _, cells in task.rows), folder, grey)
     results: list[Particle | Rejected] = []
     for line, cells in task.rows:
         try:
             row = checked(TableRow, cells)
             label = "" if class_column is None else check_class(cells[class_column], classes, class_column)
             features = {name: _feature(cells, name) for name in feature_columns}
-            image, mask = _read_images(folder, row)
+            image, mask = _read_images(folder, row, grey, shared)
             results.append(
                 Particle(
                     id=row.id,
@@ -160,8 +177,10 @@ def _feature(cells: Cells, name: str) -> float:
         raise RowFault(name, "", f"{name} is '{cells[name]}', not a finite number") from None
 
 
-def _read_images(folder: Path, row: TableRow) -> tuple[Grey, Mask]:
-    image = read_file(read_grey, folder, row.image, "image")
+def _read_images(folder: Path, row: TableRow, grey: GreySettings, shared: Mapping[str, Levels]) -> tuple[Grey, Mask]:
+    check_group(row.group, grey, "group")
+    read = partial(read_grey, settings=grey, levels=shared.get(row.group or ""))
+    image = read_file(read, folder, row.image, "image")
     padding_px = row.padding_px or 0
     if 2 * padding_px >= min(image.shape):
         raise RowFault("padding_px", "", f"padding_px is {padding_px}, which leaves nothing of {image.shape} px")

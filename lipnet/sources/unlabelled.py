@@ -11,15 +11,21 @@ import pandas as pd
 
 from lipnet.core.errors import InputError
 from lipnet.sources import micrographs, table
+from lipnet.sources.formats.grey_levels import GreySettings
 from lipnet.sources.images import IMAGE_SUFFIXES, read_label_pages
 from lipnet.sources.micrograph_rows import LABEL_MASKS, LabelPlace, MicrographTask, Target
 from lipnet.sources.micrographs import MicrographSettings
-from lipnet.sources.rows import Rejected, Source, in_tasks
+from lipnet.sources.rows import Rejected, Source
 from lipnet.sources.table import TABLE_NAME, Cells, TableRow, TableTask
 
 
 def open_unlabelled(
-    path: Path, masks: Path | None, padding_px: int | None, given: Sequence[str], settings: MicrographSettings
+    path: Path,
+    masks: Path | None,
+    padding_px: int | None,
+    given: Sequence[str],
+    settings: MicrographSettings,
+    grey: GreySettings,
 ) -> Source:
     """List the particles of an input; the tasks read the images and return particles with an empty label.
 
@@ -32,6 +38,7 @@ def open_unlabelled(
             to cut from a micrograph (None: the value in ``settings``).
         given: columns of a table whose numbers are features.
         settings: how to cut from a micrograph.
+        grey: how samples become grey levels.
 
     Raises:
         InputError: the input does not exist, holds no particles, or is of another kind.
@@ -40,34 +47,47 @@ def open_unlabelled(
         raise InputError(f"{path}: no such file or folder")
     listed = path / TABLE_NAME if path.is_dir() else path
     if listed.suffix.lower() == ".csv" and listed.exists():
-        return _of_table(listed, masks, padding_px, given)
+        return _of_table(listed, masks, padding_px, given, grey)
     if given:
         raise InputError(f"{path}: the model needs the columns {', '.join(given)}; give a table that has them")
     if path.is_dir():
-        return _of_folder(path, masks, padding_px or 0)
+        return _of_folder(path, masks, padding_px or 0, grey)
     if path.suffix.lower() in IMAGE_SUFFIXES:
         changes = {} if padding_px is None else {"padding_px": padding_px}
-        return _of_micrograph(path, masks, settings.model_copy(update=changes))
+        return _of_micrograph(path, masks, settings.model_copy(update=changes), grey)
     raise InputError(f"{path}: give a folder of images, a .csv table, or a micrograph as PNG, JPEG, TIFF or MRC")
 
 
-def _of_table(path: Path, masks: Path | None, padding_px: int | None, given: Sequence[str]) -> Source:
+def _of_table(
+    path: Path, masks: Path | None, padding_px: int | None, given: Sequence[str], grey: GreySettings
+) -> Source:
     if masks is not None or padding_px is not None:
         raise InputError(f"{path}: a table gives masks and padding itself, in the columns mask and padding_px")
     rows = table.read_csv(path, ("id", "image", *given))
-    return _of_rows(path.parent, *table.split_duplicates(rows, path.name), given)
+    return _of_rows(path.parent, *table.split_duplicates(rows, path.name), given, grey)
 
 
-def _of_rows(folder: Path, rows: Sequence[tuple[int, Cells]], rejected: list[Rejected], given: Sequence[str]) -> Source:
-    tasks = [TableTask(some) for some in in_tasks(rows)]
-    read = partial(table.read_task, folder=folder, classes=(), class_column=None, feature_columns=given)
+def _of_rows(
+    folder: Path,
+    rows: Sequence[tuple[int, Cells]],
+    rejected: list[Rejected],
+    given: Sequence[str],
+    grey: GreySettings,
+) -> Source:
+    tasks = table.tasks_of(rows, grey)
+    read = partial(table.read_task, folder=folder, classes=(), class_column=None, feature_columns=given, grey=grey)
     return Source(tasks, read, rejected)
 
 
-def _of_folder(folder: Path, masks: Path | None, padding_px: int) -> Source:
+def _of_folder(folder: Path, masks: Path | None, padding_px: int, grey: GreySettings) -> Source:
     """Treat the folder as a table with one row for each image."""
     if masks is not None and not masks.is_dir():
         raise InputError(f"{masks}: no such folder of masks")
+    if grey.pooled:
+        raise InputError(
+            f"{folder}: the model takes black and white from all crops of a micrograph, which a folder of images does "
+            "not name; give the micrograph with its label mask, or a table with the column group"
+        )
     root = _common_folder([folder, masks or folder])
     rows: list[tuple[int, Cells]] = []
     for number, image in enumerate(_images(folder, masks), start=1):
@@ -78,7 +98,7 @@ def _of_folder(folder: Path, masks: Path | None, padding_px: int) -> Source:
         rows.append((number, cells))
     if not rows:
         raise InputError(f"{folder}: holds no {TABLE_NAME} and no PNG, JPEG, TIFF or MRC image")
-    return _of_rows(root, rows, [], ())
+    return _of_rows(root, rows, [], (), grey)
 
 
 def _images(folder: Path, masks: Path | None) -> Iterator[Path]:
@@ -103,7 +123,7 @@ def _relative(path: Path, folder: Path, root: Path) -> str:
     return str(folder.resolve().relative_to(root) / path.relative_to(folder))
 
 
-def _of_micrograph(path: Path, masks: Path | None, settings: MicrographSettings) -> Source:
+def _of_micrograph(path: Path, masks: Path | None, settings: MicrographSettings, grey: GreySettings) -> Source:
     labels = label_mask_of(path, masks)
     root = _common_folder([path.parent, labels.parent])
     pages = list(enumerate(map(np.unique, read_label_pages(labels))))
@@ -116,7 +136,7 @@ def _of_micrograph(path: Path, masks: Path | None, settings: MicrographSettings)
     if not targets:
         raise InputError(f"{labels}: marks no particle: the label mask is 0 everywhere")
     task = MicrographTask(_relative(path, path.parent, root), targets)
-    return Source([task], partial(micrographs.read_task, folder=root, settings=settings), [])
+    return Source([task], partial(micrographs.read_task, folder=root, settings=settings, levels=grey), [])
 
 
 def label_mask_of(path: Path, masks: Path | None) -> Path:
