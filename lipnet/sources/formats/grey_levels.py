@@ -193,7 +193,7 @@ def brightest(grey: Grey) -> float:
 
 
 def faint(shares: Sequence[float], ids: Sequence[str], settings: GreySettings) -> Iterator[str]:
-    """A note if images use a small part of the grey levels, as 12 bits saved as 16 do; none if all are stretched or black.
+    """A note if images use a small part of the grey levels, as 12 bits saved as 16 do; stretched and black ones do not.
 
     Args:
         shares: ``brightest`` of each image.
