@@ -14,8 +14,8 @@ from lipnet.plots import data, figure
 from lipnet.samples.features import FeatureSettings
 from lipnet.sources import data_report, ingest, reading
 from lipnet.sources.corrections import check_known, read_corrections
-from lipnet.sources.rows import reasons
-from lipnet.sources.settings import SourceSettings
+from lipnet.sources.rows import Rejected, reasons
+from lipnet.sources.settings import source_of
 from lipnet.sources.source import open_source
 
 
@@ -23,18 +23,22 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write the particles, their table, the rejected rows and the duplicates; then the report with its pictures."""
     problem, classes = arguments.problem, classes_of(params, arguments.problem)
     check_class_names(problem, classes)
-    settings = parse(SourceSettings, pick(params, "source"), "source")
+    settings = source_of(params, problem)
     limits = parse(reading.IngestSettings, pick(params, "ingest"), "ingest")
     measures = parse(FeatureSettings, pick(params, "features"), "features")
-    source = open_source(problem, classes, arguments.folder, settings, measures, seed_of(params))
-
     corrections = read_corrections(arguments.folder, classes)
     labels = {name: correction.label for name, correction in corrections.items()}
-    work = partial(ingest.read_batch, read=source.read, measures=measures, labels=labels)
-    parts, examples = list[ingest.IngestedBatch](), {name: list[Any]() for name in classes}
-    streamed = bar(stream(work, source.tasks), f"{problem}: reading and measuring", len(source.tasks))
+    parts, examples, rejected = list[ingest.IngestedBatch](), {name: list[Any]() for name in classes}, list[Rejected]()
+    if images := settings.shared_by(problem):
+        store = arguments.shared / f"{images}.npz"
+        streamed = ingest.shared_batches(store, settings.class_column, classes, labels, settings.made_by)
+    else:
+        source = open_source(problem, classes, arguments.folder, settings, measures, seed_of(params))
+        work = partial(ingest.read_batch, read=source.read, measures=measures, labels=labels)
+        streamed = bar(stream(work, source.tasks), f"{problem}: reading and measuring", len(source.tasks))
+        rejected += source.rejected
     files.write_blocks(arguments.store, reading.keep(streamed, parts, examples, settings.made_by))
-    rejected = [*source.rejected, *(row for part in parts for row in part.rejected)]
+    rejected += [row for part in parts for row in part.rejected]
     files.write_table(arguments.rejected, ingest.rejected_table(rejected))
     reading.check_accepted(parts, rejected, limits, arguments.folder, arguments.rejected)
 
@@ -55,4 +59,5 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
 
 
 if __name__ == "__main__":
-    run(__doc__, "problem", ["folder", "store", "table", "rejected", "duplicates", "counts", "pictures"], main)
+    paths = ["folder", "shared", "store", "table", "rejected", "duplicates", "counts", "pictures"]
+    run(__doc__, "problem", paths, main)

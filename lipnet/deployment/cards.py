@@ -3,12 +3,13 @@
 from collections.abc import Mapping
 from typing import Any
 
-from lipnet.core.settings import parse, pick
+from lipnet.core.settings import pick
 from lipnet.deployment.rules import Rules
 from lipnet.deployment.runs import PipelineRun
 from lipnet.evaluation import measures
 from lipnet.evaluation.formatting import markdown_table, mean_with_sd, nanometres
-from lipnet.sources.formats.grey_levels import GreySettings, in_words
+from lipnet.sources.formats.grey_levels import in_words
+from lipnet.sources.settings import source_of
 
 SECTIONS = (
     "seed",
@@ -44,7 +45,7 @@ def card_of(run: PipelineRun, files: list[str], rules: Rules) -> dict[str, Any]:
         "rules": list(rules.rules),
         "left_out": rules.left_out,
         "data": run.counts,
-        "grey_levels": in_words(parse(GreySettings, pick(run.params, "source", "grey"), "source.grey")),
+        "grey_levels": in_words(source_of(run.params, run.problem).grey),
         "settings": {
             "network": pick(run.params, "networks", architecture),
             **{name: run.params[name] for name in SECTIONS if name in run.params},
@@ -70,7 +71,7 @@ def limits_of(run: PipelineRun) -> list[str]:
         "Other microscopes, defocus values, stains and methods of particle picking were not tested: check the models "
         "on some of your own particles.",
     ]
-    if pick(run.params, "source", "kind") == "artificial":
+    if source_of(run.params, run.problem).kind == "artificial":
         limits.insert(0, "Trained on artificial particles only: the performance on real particles is unknown.")
     return limits
 

@@ -21,7 +21,6 @@ from numpy.typing import NDArray
 from PIL import Image
 from skimage.segmentation import find_boundaries
 
-from lipnet.core.settings import pick
 from lipnet.deployment import label_errors
 from lipnet.deployment.cards import NONE_OF_CLASS, limits_of, mean_and_sd
 from lipnet.deployment.predict import entropy
@@ -33,6 +32,7 @@ from lipnet.plots.figure import STYLE
 from lipnet.plots.learning import learning_curves
 from lipnet.plots.scores import class_measures, reliability_diagrams
 from lipnet.samples.particles import Grey, Mask
+from lipnet.sources.settings import source_of
 
 GALLERY = 24  # particles in a gallery
 MOST_ERRORS = 100  # likely label errors on the page; the table beside the page has all
@@ -110,7 +110,7 @@ def _origin(run: PipelineRun) -> dict[str, Any]:
         "revision": origin.git_revision or "unknown",
         "versions": ", ".join(f"{name} {number}" for name, number in origin.versions.items()),
         "changed": run.changed,
-        "artificial": pick(run.params, "source", "kind") == "artificial",
+        "artificial": source_of(run.params, run.problem).kind == "artificial",
     }
 
 

@@ -29,7 +29,7 @@ from lipnet.sources.formats import grey_levels
 from lipnet.sources.micrograph_rows import MicrographTask
 from lipnet.sources.reading import IngestSettings
 from lipnet.sources.rows import Rejected, summarise
-from lipnet.sources.settings import SourceSettings
+from lipnet.sources.settings import SourceSettings, source_of
 from lipnet.sources.source import open_source
 from lipnet.sources.table import TableTask
 
@@ -79,7 +79,11 @@ def look_at(params: dict[str, Any], problem: str, root: Path) -> tuple[str, list
         InputError: there is no such problem.
     """
     classes_of(params, problem)  # an unknown problem is no fault of the data
-    settings = parse(SourceSettings, pick(params, "source"), "source")
+    settings = source_of(params, problem)
+    own = root / settings.folder / problem
+    if settings.shared_by(problem) and not own.is_dir():
+        cure = f"make it; it holds corrections.csv of {problem}, of which the header id,label is enough"
+        return "the folder of the problem is missing", [Finding(f"{own}: no such folder; {cure}", stops=True)]
     table = root / f"data/particles/{problem}.csv"
     if not table.exists() and settings.kind == "artificial":
         return "artificial particles, which stage ingest simulates; nothing to look at before it has run", []
@@ -117,7 +121,8 @@ def _ingested(table: Path, settings: SourceSettings) -> Data:
 
 
 def _raw(params: dict[str, Any], problem: str, root: Path, settings: SourceSettings) -> Data:
-    folder, measures = root / settings.folder / problem, parse(FeatureSettings, pick(params, "features"), "features")
+    folder = root / settings.folder / settings.folder_of(problem)
+    measures = parse(FeatureSettings, pick(params, "features"), "features")
     source = open_source(problem, classes_of(params, problem), folder, settings, measures, seed_of(params))
     read = [item for task in _some(source.tasks) for item in source.read(task)]
     found = [item for item in read if isinstance(item, Particle)]
