@@ -84,7 +84,7 @@ def cells(folder: Path) -> set[str]:
     )
     found = set()
     for name, stage in graph["stages"].items():
-        lists = [params[reference.strip("${}")] for reference in stage.get("matrix", {}).values()]
+        lists = [params.get(reference.strip("${}"), []) for reference in stage.get("matrix", {}).values()]
         found |= {f"{name}@{item}" for items in lists for item in items} if lists else {name}
     return found
 

@@ -234,6 +234,18 @@ def test_after_ingest_its_outputs_are_looked_at(tmp_path: Path) -> None:
     assert "holds 24 particles but the table 20" in findings(tmp_path, params_of(tmp_path))[0].text
 
 
+def test_images_of_another_folder_are_looked_at_by_their_own_labels(tmp_path: Path) -> None:
+    make(tmp_path, shape=[["round", "long"][number // 2 % 2] for number in range(N)]).joinpath("mine").rename(
+        tmp_path / "cells"
+    )
+    params = params_of(tmp_path, source__of={"mine": {"images_of": "cells", "class_column": "shape"}})
+    params["classes"] = {"mine": ["round", "long"]}
+    [one] = findings(tmp_path, params)
+    assert one.stops and "mine: no such folder; make it" in one.text
+    (tmp_path / "mine").mkdir()
+    assert findings(tmp_path, params) == []
+
+
 def test_params_are_not_changed(tmp_path: Path) -> None:
     params = params_of(make(tmp_path))
     before = yaml.safe_dump(params)
