@@ -153,7 +153,7 @@ def predict(
     prior = None if shares is None else prior_of(shares, description.classes)
     # A prior that the user gives has an effect only if the probabilities are shifted to it.
     strength = shift if shift is not None else (chosen.shift if prior is None else 1.0)
-    opened = open_all(sources, masks, padding_px, chosen.given, description.micrographs)
+    opened = open_all(sources, masks, padding_px, chosen.given, description.micrographs, description.grey)
     if viewer is not None and not label_masks(opened):
         raise InputError(f"{sources[0]}: --viewer needs a micrograph with a label mask")
     batches, unused = classify(opened, models, pixel_size_nm, features, _bar, outliers)
@@ -214,7 +214,8 @@ def suggest(
     from lipnet.sources.unlabelled import only, open_unlabelled, rows_of
 
     models = read_classifier(model, classifier)
-    opened = open_unlabelled(source, masks, padding_px, models.given, models.description.micrographs)
+    about = models.description
+    opened = open_unlabelled(source, masks, padding_px, models.given, about.micrographs, about.grey)
     batches, unused = classify([opened], models.models, pixel_size_nm, True, _bar, compare=False)
     rejected = [row for row in unused if row.fault]
     table = suggest(batches, models.models, n, seed)
@@ -376,7 +377,8 @@ def info(model: ModelPath, classifier: Classifier = None, as_json: AsJson = Fals
 
 
 def _page(name: str, description: "Description") -> str:
-    from lipnet.deployment.outliers import in_words
+    from lipnet.deployment import outliers
+    from lipnet.sources.formats import grey_levels
 
     inputs = [f"{key}: {item.kind} {item.tensor[1]}" for key, item in description.inputs.items()]
     origin, training = description.provenance, description.training
@@ -385,9 +387,10 @@ def _page(name: str, description: "Description") -> str:
             f"{name}: {description.architecture}, fold {description.fold}, for {description.problem}",
             f"  classes         {', '.join(description.classes)}",
             f"  inputs          {'; '.join(inputs)}",
+            f"  grey levels     {grey_levels.in_words(description.grey)}",
             f"  training prior  {_percent(description.training_prior)}",
             f"  natural prior   {_percent(description.natural_prior)}",
-            f"  trained on      {in_words(training) if training else 'unknown'}",
+            f"  trained on      {outliers.in_words(training) if training else 'unknown'}",
             f"  git revision    {origin.git_revision or 'unknown'}",
             f"  data MD5        {origin.data_md5 or 'unknown'}",
         ]

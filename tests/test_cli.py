@@ -14,6 +14,7 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import yaml
 from numpy.testing import assert_allclose
 from PIL import Image
 
@@ -27,6 +28,7 @@ from tests.deployment import two_runs
 from tests.deployment.finished_run import PROBLEM, make_run
 from tests.deployment.onnx_models import IMAGE, description, features_of, write
 
+ROOT = Path(__file__).parents[1]
 LEVELS = {"bright.png": 230, "dark.png": 20, "grey.png": 128}
 Command = Callable[..., tuple[int, str, str]]
 
@@ -235,6 +237,25 @@ def test_objects_without_a_row_in_a_table_of_micrographs_are_noted(
     assert "note: left out: field_labels.tif (2 x): no row of the table names the object" in out
 
 
+@pytest.mark.parametrize("of_model", ["as_stored", "percentile"])
+@pytest.mark.parametrize("present", ["as_stored", "percentile"])
+def test_a_model_applies_its_own_rule_of_grey_levels(
+    of_model: str, present: str, lipnet: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = read_params(ROOT / "params.yaml")
+    params["source"]["grey"]["rule"] = present
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    own = params["source"]["grey"] | {"rule": of_model, "per": "particle"}
+    write(Path("model.onnx"), description(grey=own))
+    levels = np.full((12, 14), 9_000, np.uint16)  # one seventh of white
+    levels[0] = 0
+    Path("crops").mkdir()
+    tifffile.imwrite("crops/a.tif", levels)
+    assert lipnet("predict", "model.onnx", "crops", "--to", "out.csv", "--shift", 0)[0] == 0
+    assert pd.read_csv("out.csv")["class"].tolist() == ["Dark" if of_model == "as_stored" else "Bright"]
+
+
 def test_suggest_writes_particles_to_label_and_their_pictures(
     lipnet: Command, models: Path, images: Path, tmp_path: Path
 ) -> None:
@@ -384,6 +405,7 @@ def test_info_shows_the_description_of_a_model(lipnet: Command, models: Path) ->
     code, out, _ = lipnet("info", models)
     assert code == 0 and "cnn_fold1.onnx: by_hand, fold 1, for brightness" in out
     assert "image: image [4, 4, 1]" in out and "50.00%, 50.00%" in out and "trained on      unknown" in out
+    assert "divided by the white level of the file" in out
     _summarised(models)
     words = r"trained on      100 particles; 98 % of them: grey_mean 0\.40\d* to 0\.\d+, area_px2 50\d\.?\d* to 59"
     assert re.search(words, lipnet("info", models)[1])
@@ -405,6 +427,7 @@ def test_export_writes_the_models_and_their_card(
     assert (to / "cnn_fold0.onnx").read_bytes() == PROBLEM.encode()
     assert json.loads((to / "card.json").read_text())["files"] == ["cnn_fold0.onnx", "svm_fold0.onnx"]
     assert (to / "card.md").read_text().startswith(f"# {PROBLEM}: tiny, SVMs and trees")
+    assert "8 particles in 4 groups. Grey levels are the samples as stored" in (to / "card.md").read_text()
 
 
 def test_export_of_a_folder_without_a_run_ends_in_one_message(lipnet: Command, tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ from lipnet.core.recipes import SECTIONS
 
 ROOT = Path(__file__).parents[1]
 STAGES = [
-    *("check", "ingest", "crop", "split", "balance", "train_cnn", "train_svm", "train_trees"),
+    *("check", "share", "ingest", "crop", "split", "balance", "train_cnn", "train_svm", "train_trees"),
     *("score_inner", "decide", "evaluate", "compare"),
 ]
 STUDIES = ["study", "figures"]
@@ -27,6 +27,7 @@ UNRECORDED = {
     "ingest": {"split"}
 }  # only for a warning; declared, it would make a change of the folds read all images anew
 RECIPE = "data/recipe"  # stage check writes a file per section there; stages do not read them, but depend on them
+CHECKED = "data/shared/checked.json"  # stages depend on it to follow stage check, and do not read it
 TRAINING = ["train_cnn", "train_svm", "train_trees", "score_inner"]
 KERAS = "lipnet/classifiers/networks"  # the only folder whose modules may import Keras
 # Each package of lipnet/, and the packages that it may import.
@@ -178,8 +179,9 @@ def test_parameters_are_the_sections_that_the_stage_reads(stage):
 def test_all_parameters_are_checked_first():
     assert GRAPH["check"]["params"] == [{"params.yaml": None}]
     # Files, not their folder: DVC can miss changes of a file in a folder that another stage writes as a whole.
-    assert GRAPH["check"]["outs"] == [f"{RECIPE}/{name}.json" for name in (*SECTIONS, "checked")]
-    assert f"{RECIPE}/checked.json" in GRAPH["ingest"]["deps"]  # all other stages follow ingest
+    assert GRAPH["check"]["outs"] == [*(f"{RECIPE}/{name}.json" for name in SECTIONS), CHECKED]
+    assert CHECKED in GRAPH["share"]["deps"]
+    assert "data/shared" in GRAPH["ingest"]["deps"]  # all other stages follow ingest
 
 
 @pytest.mark.parametrize("stage", [stage for stage in MAIN if stage != "check"])
@@ -193,7 +195,7 @@ def test_a_stage_depends_on_what_the_recipe_changes_in_the_sections_that_it_read
 def test_every_path_on_the_command_line_is_a_declared_dependency_or_output(stage):
     words = shlex.split(GRAPH[stage]["cmd"])
     paths = {word for word in words if "/" in word}
-    declared = {dep for dep in GRAPH[stage]["deps"] if not dep.startswith(RECIPE)}
+    declared = {dep for dep in GRAPH[stage]["deps"] if not dep.startswith(RECIPE) and dep != CHECKED}
     for kind in ("outs", "metrics", "plots"):
         declared |= {next(iter(out)) if isinstance(out, dict) else out for out in GRAPH[stage].get(kind, [])}
     declared = {RECIPE if name.startswith(RECIPE) else name for name in declared}

@@ -12,6 +12,8 @@ from lipnet.deployment.runs import PipelineRun
 from lipnet.evaluation import measures
 from lipnet.evaluation.formatting import markdown_table, mean_with_sd, nanometres
 from lipnet.evaluation.posteriors import shift_prior
+from lipnet.sources.formats.grey_levels import in_words
+from lipnet.sources.settings import source_of
 
 SECTIONS = (
     "seed",
@@ -48,6 +50,7 @@ def card_of(run: PipelineRun, files: list[str], rules: Rules) -> dict[str, Any]:
         "rules": list(rules.rules),
         "left_out": rules.left_out,
         "data": run.counts,
+        "grey_levels": in_words(source_of(run.params, run.problem).grey),
         "settings": {
             "network": pick(run.params, "networks", architecture),
             **{name: run.params[name] for name in SECTIONS if name in run.params},
@@ -99,7 +102,7 @@ def limits_of(run: PipelineRun) -> list[str]:
         "Other microscopes, defocus values, stains and methods of particle picking were not tested: check the models "
         "on some of your own particles.",
     ]
-    if pick(run.params, "source", "kind") == "artificial":
+    if source_of(run.params, run.problem).kind == "artificial":
         limits.insert(0, "Trained on artificial particles only: the performance on real particles is unknown.")
     return limits
 
@@ -138,7 +141,7 @@ def _data(card: dict[str, Any]) -> list[str]:
     return [
         "## Data",
         "",
-        f"{counts['particles']} particles in {counts['groups']} groups.",
+        f"{counts['particles']} particles in {counts['groups']} groups. {card['grey_levels']}",
         "",
         *markdown_table(["class", "particles", "groups"], rows),
         "",

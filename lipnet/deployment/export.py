@@ -25,6 +25,7 @@ from lipnet.samples import particles
 from lipnet.samples.crops import CropSettings
 from lipnet.samples.feature_names import NOT_FEATURES, select_columns
 from lipnet.samples.features import FeatureSettings
+from lipnet.sources.formats.grey_levels import GreySettings
 from lipnet.sources.micrographs import MicrographSettings
 
 FLOOR = 1e-9  # of SVMs and trees; above 0, because a probability of 0 could not be shifted to other class shares
@@ -162,8 +163,8 @@ def _describe(run: PipelineRun, fold: int, **of_kind: Any) -> Description:
         micrographs=MicrographSettings(
             padding_px=int(run.table["padding_px"].mode()[0]),
             pixel_size_nm=None,
-            clip_percent=pick(run.params, "source", "micrographs", "clip_percent"),
         ),
+        grey=parse(GreySettings, pick(run.params, "source", "grey"), "source.grey"),
         pixel_size_nm=(float(sizes_nm.min()), float(sizes_nm.max())) if len(sizes_nm) else None,
         natural_prior=run.natural_priors[fold].tolist(),
         provenance=run.provenance,

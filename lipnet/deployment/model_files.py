@@ -18,6 +18,7 @@ from lipnet.core.settings import Settings
 from lipnet.deployment.outliers import Reference
 from lipnet.samples.crops import CHANNELS, CropSettings
 from lipnet.samples.features import FeatureSettings
+from lipnet.sources.formats.grey_levels import GreySettings
 from lipnet.sources.micrographs import MicrographSettings
 
 METADATA_KEY = "lipnet"
@@ -96,6 +97,7 @@ class Description(Settings):
         inputs: name of an input of the graph -> its description.
         measures: settings for measuring features.
         micrographs: settings for cutting particles from whole images.
+        grey: how samples become grey levels; of the training images, and of all images to predict.
         pixel_size_nm: smallest and largest pixel size of the training particles. Images are never resampled to
             another pixel size.
         label_smoothing: label smoothing in training; it is contained in the output probabilities.
@@ -115,6 +117,7 @@ class Description(Settings):
     inputs: dict[Name, Annotated[ImageInput | FeatureInput, Field(discriminator="kind")]] = Field(min_length=1)
     measures: FeatureSettings
     micrographs: MicrographSettings
+    grey: GreySettings
     pixel_size_nm: tuple[float, float] | None
     label_smoothing: float = Field(ge=0, lt=1)
     floor: float = Field(gt=0, lt=0.1)

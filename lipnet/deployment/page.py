@@ -27,6 +27,7 @@ from lipnet.deployment.model_files import NETWORK, Description, ImageInput
 from lipnet.deployment.rules import VIEWS, Rules
 from lipnet.deployment.runs import PipelineRun
 from lipnet.samples import particles
+from lipnet.sources.settings import source_of
 
 LIBRARIES = Path("build/page")  # `make page-libraries` writes there
 STYLES = ("report.css", "page/page.css")
@@ -105,6 +106,11 @@ def classifier_of(run: PipelineRun, rules: Rules, wanted: str | None) -> str:
             f"--page: the network of '{run.problem}' has joined features (train_cnn.join.features), and a page "
             "measures none; use `lipnet predict`"
         )
+    if source_of(run.params, run.problem).grey.pooled:
+        raise InputError(
+            "--page: source.grey.per: micrograph takes black and white from all crops of a group, and a page reads "
+            "each crop alone; use `lipnet predict`, or train with per: particle"
+        )
     if name in usable:
         return name
     known = name in run.metrics or name in rules.rules
@@ -136,7 +142,7 @@ def make_page(run: PipelineRun, rules: Rules, name: str, libraries: Libraries, n
             "on_masks": ON_MASKS[pick(run.params, "crop", "mode")],
             "limits": limits_of(run),
             "changed": run.changed,
-            "artificial": pick(run.params, "source", "kind") == "artificial",
+            "artificial": source_of(run.params, run.problem).kind == "artificial",
             "data_md5": origin.data_md5 or "unknown",
             "revision": origin.git_revision or "unknown",
             "versions": ", ".join(f"{library} {number}" for library, number in origin.versions.items()),
@@ -160,6 +166,7 @@ def _about(run: PipelineRun, rules: Rules, name: str) -> dict[str, Any]:
         "views": VIEWS,
         "input": {"name": next(iter(said.inputs)), **_image(said).model_dump()},
         "padding_px": said.micrographs.padding_px,
+        "grey": said.grey.model_dump(),
         "models": [item.model_dump(include=keys) for item in described],
         "rules": [rule.model_dump() for rule in rules.rules.get(name, [])],
         "training_range": training_range(run),

@@ -22,6 +22,7 @@ from lipnet.evaluation.posteriors import shift_prior, unsmooth
 from lipnet.evaluation.predictions import PROBABILITY
 from lipnet.samples import crops, features, particles
 from lipnet.samples.particles import Particle, ParticleStore
+from lipnet.sources.formats import grey_levels
 from lipnet.sources.rows import Rejected, Remark, reasons
 from lipnet.sources.rows import summarise as reasons_in_words
 from lipnet.sources.unlabelled import Opened
@@ -34,7 +35,7 @@ class PredictedBatch(NamedTuple):
     """Result of one task: a batch of n particles.
 
     Attributes:
-        known: properties of each particle other than its pixels (see ``particles.describe``).
+        known: properties of each particle other than its pixels (see ``particles.describe``), and ``brightest``.
         features: measured and given features, in nm if all pixel sizes of the batch are known; None if not wanted.
         probabilities: output of each model, shape (n_models, n, K).
         rejected: rows that could not be used.
@@ -77,6 +78,7 @@ def predict_batch(
         nothing = np.empty((len(models), 0, len(description.classes)))
         return PredictedBatch(pd.DataFrame(), pd.DataFrame() if with_features else None, nothing, rejected)
     store, known = particles.pack(accepted), particles.describe(accepted)
+    known["brightest"] = [grey_levels.brightest(item.image) for item in accepted]
     if pixel_size_nm is not None:
         known["pixel_size_nm"] = known["pixel_size_nm"].fillna(pixel_size_nm)
     table, compare = None, compare and bool(references(models))
@@ -253,11 +255,12 @@ def comparison(batches: Sequence[PredictedBatch], models: Sequence[Model], compa
 
 
 def notes(batches: Sequence[PredictedBatch], description: Description) -> list[str]:
-    """Warnings about the input: estimated masks, pixel sizes other than those of the file or the training particles."""
+    """Warnings about the input: faint images, estimated masks, pixel sizes other than in the file or in training."""
     known = pd.concat([batch.known for batch in batches], ignore_index=True)
     images = [item for item in description.inputs.values() if isinstance(item, ImageInput)]
     remarks = [row for batch in batches for row in batch.rejected if isinstance(row, Remark)]
     found = [f"{number} x {text}" for text, number in reasons(remarks)]
+    found += grey_levels.faint(known["brightest"].tolist(), known["id"].tolist(), description.grey)
     estimated = int(known["mask_estimated"].sum())
     if estimated and any(item.mode == "masked" for item in images):
         found.append(f"{estimated} particles have no mask, which the model needs; an ellipse was used instead")

@@ -175,8 +175,9 @@ def changes_since_run(root: Path, problem: str) -> list[str]:
 
 
 def _records(root: Path, problem: str) -> dict[str, dvc_lock.StageRecord]:
-    names = [*(f"{stage}@{problem}" for stage in STAGES), SUMMARY]
     records = dvc_lock.read_stages(root / "dvc.lock")
+    images = _value(read_params(root / "params.yaml"), f"source.of.{problem}.images_of")
+    names = [f"share@{images}", *(f"{stage}@{problem}" for stage in STAGES), SUMMARY]
     return {name: records[name] for name in names if name in records}
 
 

@@ -25,6 +25,7 @@ from lipnet.plots import annotated
 from lipnet.plots.annotated import Piece
 from lipnet.plots.colours import COLOURS, rgb
 from lipnet.samples.particles import Grey
+from lipnet.sources.formats.grey_levels import GreySettings, of_page
 from lipnet.sources.images import read_label_pages, read_pages
 from lipnet.sources.micrograph_rows import LabelPlace, MicrographTask, Target
 from lipnet.sources.new_data.micrographs import by_mask
@@ -72,7 +73,7 @@ def files_of_all(opened: Sequence[Opened], table: pd.DataFrame, about: Descripti
     written = set[str]()
     for image, masks, targets in pairs:
         within = image.resolve().parent.relative_to(root)
-        for name, content in files_of(image, masks, targets, table, about.classes, about.micrographs.clip_percent):
+        for name, content in files_of(image, masks, targets, table, about.classes, about.grey):
             path = (within / name).as_posix()
             if path in written:
                 raise InputError(f"{image}: another input also has a picture {path}; give them to --viewer one by one")
@@ -86,7 +87,7 @@ def files_of(
     targets: Sequence[Target],
     table: pd.DataFrame,
     classes: Sequence[str],
-    clip_percent: float,
+    grey: GreySettings,
 ) -> Iterator[tuple[str, bytes]]:
     """Name and content of each file, page after page. Pages without classified particles are left out.
 
@@ -96,17 +97,19 @@ def files_of(
         targets: the particles that were listed.
         table: predictions, with columns id, class and p_<class>; particles that are not listed here are background.
         classes: the K class names.
-        clip_percent: as in ``MicrographSettings``.
+        grey: the rule of the model; the picture of a micrograph has one black and white.
     """
     pages = {target.id: target.page or 0 for target in targets}
     table = table.assign(page=table["id"].map(pages))
     numbers = {target.id: target.place.number for target in targets if isinstance(target.place, LabelPlace)}
     several = len(set(pages.values())) > 1
-    for page, (grey, mask) in enumerate(zip(read_pages(image, clip_percent), read_label_pages(masks), strict=False)):
+    of_whole = grey.model_copy(update={"per": "micrograph"})
+    for page, (samples, mask) in enumerate(zip(read_pages(image), read_label_pages(masks), strict=False)):
         if (table["page"] == page).any():
             found = classified(table[table["page"] == page], numbers, classes)
             stem = f"{image.stem}_page{page}" if several else image.stem
-            yield from _files_of_page(stem, grey, mask, found, classes)
+            shown = of_page(samples, of_whole, image.name)
+            yield from _files_of_page(stem, shown, mask, found, classes)
 
 
 def classified(table: pd.DataFrame, numbers: Mapping[str, int], classes: Sequence[str]) -> Classified:

@@ -62,7 +62,13 @@ def _key(column: str) -> str:
     return "column total" if column == "total" else column or "row"
 
 
-def text(problem: str, counts: Counts, rejected_reasons: Sequence[tuple[str, int]], pictures: Mapping[str, str]) -> str:
+def text(
+    problem: str,
+    counts: Counts,
+    rejected_reasons: Sequence[tuple[str, int]],
+    pictures: Mapping[str, str],
+    notes: Sequence[str] = (),
+) -> str:
     """The report in Markdown: classes, rejected rows with reasons, warnings, and pictures.
 
     Args:
@@ -70,8 +76,9 @@ def text(problem: str, counts: Counts, rejected_reasons: Sequence[tuple[str, int
         counts: result of ``count``, with at least one particle.
         rejected_reasons: reasons of rejection, each with its count, the most frequent first.
         pictures: file name of each picture in the folder of the report -> caption.
+        notes: more warnings, without full stop.
     """
-    warnings = _warnings(counts) or ["None."]
+    warnings = [*_warnings(counts), *(f"{note[0].upper()}{note[1:]}." for note in notes)] or ["None."]
     parts = [
         [f"# {problem}: the particles"],
         _class_table(counts),

@@ -18,6 +18,7 @@ from lipnet.core.errors import InputError
 from lipnet.core.files import unchanged
 from lipnet.samples.particles import Grey, Mask
 from lipnet.sources.formats import arrays, microscope, mrc, pillow, tiff
+from lipnet.sources.formats.grey_levels import GreySettings, Levels, Samples, levels_of, to_grey
 from lipnet.sources.formats.raw import Format, RawImage, shown, stored
 
 _FORMATS = (pillow.FORMAT, tiff.FORMAT, mrc.FORMAT, arrays.FORMAT, microscope.FORMAT)
@@ -35,19 +36,30 @@ _UNREAD = {  # formats that may lie under the name of another
 }
 
 
-def read_grey(path: Path) -> Grey:
+def read_grey(path: Path, settings: GreySettings, levels: Levels | None = None) -> Grey:
     """Read one image as grey levels of shape (height_px, width_px).
 
-    8-bit images keep their levels (uint8); fewer bits are scaled to 8. Images of more bits and of floats have no
-    conventional white level, so each is stretched from its own minimum and maximum to the whole range of uint16. Colour
-    becomes luminance (ITU-R BT.709 weights).
+    Args:
+        path: the image; colour becomes luminance (ITU-R BT.709 weights).
+        settings: how samples become grey levels.
+        levels: black and white, if the image shares them with others.
+
+    Raises:
+        InputError: as for ``read_samples`` and ``grey_levels.levels_of``.
+    """
+    samples = read_samples(path)
+    return to_grey(samples, levels or levels_of([samples], settings, path.name))
+
+
+def read_samples(path: Path) -> Samples:
+    """Read the samples of one image as they are stored; colour becomes luminance.
 
     Raises:
         InputError: the file is missing, damaged, of an unknown format, not a single 2-D image, of colours or numbers
             that are not read, or has NaN values.
     """
     with _decoding(path):
-        return _to_grey(shown(_only_image(path)).pixels, path, clip_percent=0)
+        return _to_samples(shown(_only_image(path)), path)
 
 
 def read_mask(path: Path) -> Mask:
@@ -78,18 +90,15 @@ def count_pages(path: Path) -> int:
         return _format_of(path).count(path)
 
 
-def read_pages(path: Path, clip_percent: float) -> Iterator[Grey]:
-    """Yield every image of a file as grey levels of shape (height_px, width_px), one in memory at a time.
-
-    8-bit images keep their levels. Each 16-bit or float image is stretched from its percentiles ``clip_percent`` and
-    100 - ``clip_percent`` to the range of uint16. Without clipping, a few hot pixels would flatten all others.
+def read_pages(path: Path) -> Iterator[Samples]:
+    """Yield the samples of every image of a file, one in memory at a time.
 
     Raises:
-        InputError: as for ``read_grey``.
+        InputError: as for ``read_samples``.
     """
     with _decoding(path):
         for raw in _pages(path):
-            yield _to_grey(shown(raw).pixels, path, clip_percent)
+            yield _to_samples(shown(raw), path)
 
 
 def read_label_pages(path: Path) -> Iterator[NDArray[np.int64]]:
@@ -168,11 +177,11 @@ def _only_image(path: Path) -> RawImage:
     return next(_pages(path))
 
 
-def _to_grey(raw: NDArray[Any], path: Path, clip_percent: float) -> Grey:
-    if raw.size == 0:
-        raise InputError(f"{path.name}: the image has no pixels")
-    grey = _as_grey(raw)
-    return grey if grey.dtype == np.uint8 else _stretch(grey, path, clip_percent)
+def _to_samples(image: RawImage, path: Path) -> Samples:
+    pixels = image.pixels
+    if not np.isfinite(pixels).all():
+        raise InputError(f"{path.name}: has NaN or infinite values")
+    return Samples(_as_grey(pixels), 1.0 if pixels.dtype.kind == "f" else image.white)
 
 
 def _to_labels(raw: NDArray[Any], path: Path) -> NDArray[np.int64]:
@@ -186,18 +195,6 @@ def _to_labels(raw: NDArray[Any], path: Path) -> NDArray[np.int64]:
 def _as_grey(raw: NDArray[Any]) -> NDArray[Any]:
     if raw.ndim == 2:
         return raw
-    luminance = rgb2gray(raw)
-    return np.round(luminance * 255).astype(np.uint8) if raw.dtype == np.uint8 else luminance
-
-
-def _stretch(raw: NDArray[Any], path: Path, clip_percent: float) -> Grey:
-    if not np.isfinite(raw).all():
-        raise InputError(f"{path.name}: has NaN or infinite values")
-    low, high = np.percentile(raw.astype(np.float64), [clip_percent, 100 - clip_percent], overwrite_input=True)
-    stretched = np.zeros(raw.shape, np.uint16)
-    if high == low:
-        return stretched
-    with np.errstate(over="ignore"):  # the range of a float64 image may be infinite
-        for row, levels in enumerate(raw):  # row by row, because a large micrograph in float64 would fill the memory
-            stretched[row] = np.round(np.clip((levels.astype(np.float64) - low) / (high - low), 0, 1) * 65535)
-    return stretched
+    if raw.dtype == np.uint8:
+        return np.round(rgb2gray(raw) * 255).astype(np.uint8)
+    return np.asarray(rgb2gray(raw.astype(np.float64)))  # of floats, so that it keeps the unit of the samples

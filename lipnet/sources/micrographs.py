@@ -10,14 +10,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 from scipy import ndimage
 from skimage.segmentation import relabel_sequential
 
 from lipnet.core.errors import InputError
 from lipnet.core.settings import Settings
-from lipnet.samples.particles import Grey, Mask, Particle, bounding_box, inscribed_ellipse
+from lipnet.samples.particles import Mask, Particle, bounding_box, inscribed_ellipse
 from lipnet.sources.formats import pixel_sizes
+from lipnet.sources.formats.grey_levels import GreySettings, of_cut, of_page
 from lipnet.sources.images import count_pages, pixel_sizes_nm, read_label_pages, read_pages
 from lipnet.sources.micrograph_rows import BoxPlace, LabelPlace, MicrographTask, Target
 from lipnet.sources.rows import Rejected, Remark, RowFault, inside
@@ -35,19 +37,30 @@ class MicrographSettings(Settings):
     Attributes:
         padding_px: surrounding to cut with each particle.
         pixel_size_nm: for images without a pixel size in the table; None: that which the file states, if any.
-        clip_percent: share of the pixels of a 16-bit or float image, at either end, that becomes black or white.
     """
 
     padding_px: int = Field(ge=0)
     pixel_size_nm: float | None = Field(gt=0)
-    clip_percent: float = Field(ge=0, lt=50)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_clip_percent(cls, section: Any) -> Any:
+        if isinstance(section, dict) and "clip_percent" in section:
+            raise PydanticCustomError(
+                "moved",
+                "clip_percent is now part of source.grey: delete it here and write, under `source:`, grey: {rule: "
+                "percentile, bits: null, per: micrograph, low_percent: {low}, high_percent: {high}}, or take rule: "
+                "as_stored for images that are to keep their levels",
+                {"low": section["clip_percent"], "high": 100 - section["clip_percent"]},
+            )
+        return section
 
 
 class Page(NamedTuple):
     """One image of a file, with its label mask.
 
     Attributes:
-        grey: shape (height_px, width_px).
+        grey: shape (height_px, width_px); the samples as stored, if each particle has its own black and white.
         group: name of the page.
         stated_nm: pixel size that the file states; None if none.
         labels: label mask, renumbered 1, 2, 3 ..., same shape; None if the particles are given as boxes.
@@ -55,7 +68,7 @@ class Page(NamedTuple):
         boxes: bounding box of each number in ``labels``, from 1.
     """
 
-    grey: Grey
+    grey: NDArray[Any]
     group: str
     stated_nm: float | None = None
     labels: Labels | None = None
@@ -63,7 +76,9 @@ class Page(NamedTuple):
     boxes: Sequence[tuple[slice, slice]] = ()
 
 
-def read_task(task: MicrographTask, folder: Path, settings: MicrographSettings) -> list[Particle | Rejected]:
+def read_task(
+    task: MicrographTask, folder: Path, settings: MicrographSettings, levels: GreySettings
+) -> list[Particle | Rejected]:
     """Cut the particles of one image file: one result for each row, in the order of the rows.
 
     Objects of the label masks without a row follow as rejected rows without fault, and remarks on pixel sizes.
@@ -72,6 +87,7 @@ def read_task(task: MicrographTask, folder: Path, settings: MicrographSettings) 
         task: the rows.
         folder: the data folder.
         settings: how to cut, and the default pixel size.
+        levels: how samples become grey levels.
     """
     done: dict[Target, Particle | Rejected] = {}
     left_out: list[Rejected] = []
@@ -79,16 +95,17 @@ def read_task(task: MicrographTask, folder: Path, settings: MicrographSettings) 
         path = inside(folder, task.micrograph, "micrograph")
         n_pages, sizes_nm = count_pages(path), pixel_sizes_nm(path)
         masks: dict[str, Iterator[tuple[int, Labels]]] = {}
-        for number, grey in enumerate(read_pages(path, settings.clip_percent)):
+        for number, samples in enumerate(read_pages(path)):
             targets = [target for target in task.targets if _page_of(target, n_pages) == number]
             stated_nm = sizes_nm[number] if sizes_nm else None
             group = task.micrograph if n_pages == 1 else f"{task.micrograph}#{number}"
             left_out += _remarks(targets, group, stated_nm, settings)
+            grey = of_page(samples, levels, group) if targets else samples.values
             for file, same in _by_label_file(targets):
                 try:
                     page = _with_labels(Page(grey, group, stated_nm), folder, file, number, masks)
                     left_out += _without_row(page, file, same)
-                    done |= {target: _cut_or_reject(target, page, settings) for target in same}
+                    done |= {target: _cut_or_reject(target, page, settings, levels) for target in same}
                 except RowFault as fault:
                     done |= {target: _reject(target, fault) for target in same}
     except InputError as error:
@@ -155,7 +172,9 @@ def _without_row(page: Page, file: str, targets: Sequence[Target]) -> list[Rejec
     ]
 
 
-def _cut_or_reject(target: Target, page: Page, settings: MicrographSettings) -> Particle | Rejected:
+def _cut_or_reject(
+    target: Target, page: Page, settings: MicrographSettings, levels: GreySettings
+) -> Particle | Rejected:
     try:
         if isinstance(target.place, LabelPlace):
             image, mask, at_edge = _cut_label(page, target.place, settings.padding_px)
@@ -167,7 +186,7 @@ def _cut_or_reject(target: Target, page: Page, settings: MicrographSettings) -> 
         id=target.id,
         label=target.label,
         group=page.group,
-        image=image,
+        image=of_cut(image, levels, target.id),
         mask=mask,
         padding_px=settings.padding_px,
         pixel_size_nm=pixel_sizes.agreed(target.pixel_size_nm or settings.pixel_size_nm, page.stated_nm),
@@ -176,7 +195,7 @@ def _cut_or_reject(target: Target, page: Page, settings: MicrographSettings) -> 
     )
 
 
-def _cut_label(page: Page, place: LabelPlace, padding_px: int) -> tuple[Grey, Mask, bool]:
+def _cut_label(page: Page, place: LabelPlace, padding_px: int) -> tuple[NDArray[Any], Mask, bool]:
     assert page.labels is not None
     if place.number not in page.numbers:
         raise RowFault("label", place.file, f"label {place.number} is not in {place.file}; correct the row")
@@ -216,7 +235,7 @@ def _check_is_one_object(mask: Mask, place: LabelPlace) -> None:
         )
 
 
-def _cut_box(page: Page, place: BoxPlace, padding_px: int) -> tuple[Grey, Mask, bool]:
+def _cut_box(page: Page, place: BoxPlace, padding_px: int) -> tuple[NDArray[Any], Mask, bool]:
     height, width = page.grey.shape
     across, down = (width, height) if place.relative else (1, 1)
     exact = (
@@ -254,7 +273,7 @@ def _window(
     return tuple(window), outside
 
 
-def _fill(image: NDArray[Any], hidden: Mask, background: Mask, whole: Grey) -> Grey:
+def _fill(image: NDArray[Any], hidden: Mask, background: Mask, whole: NDArray[Any]) -> NDArray[Any]:
     """Fill hidden pixels with the median grey of the background, or of the whole page if there is no background."""
     if hidden.any():
         image[hidden] = np.median(image[background] if background.any() else whole)

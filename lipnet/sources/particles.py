@@ -5,7 +5,8 @@ thesis says so of most of them. The diameter is in px, so length / diameter give
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -18,11 +19,24 @@ from lipnet.core.errors import InputError
 from lipnet.samples import features
 from lipnet.samples.features import FeatureSettings
 from lipnet.samples.particles import Particle, pack
+from lipnet.sources.formats.grey_levels import GreySettings, Levels
 from lipnet.sources.images import read_grey
 from lipnet.sources.input.disk import listed_as
 from lipnet.sources.input.spelling import tidy_record
 from lipnet.sources.input.text_files import read_text
-from lipnet.sources.rows import Rejected, Row, RowFault, Text, check_class, checked, in_tasks, inside, read_file
+from lipnet.sources.rows import (
+    Rejected,
+    Row,
+    RowFault,
+    Text,
+    check_class,
+    check_group,
+    checked,
+    in_tasks,
+    inside,
+    read_file,
+    shared_levels,
+)
 from lipnet.sources.settings import ParticlesSettings
 from lipnet.sources.table import OF_CELLPOSE, mask_beside, read_matching_mask
 
@@ -80,7 +94,9 @@ class ParticlesTask(NamedTuple):
     rows: list[tuple[int, Record]]
 
 
-def list_tasks(folder: Path, settings: ParticlesSettings) -> tuple[list[ParticlesTask], list[Rejected]]:
+def list_tasks(
+    folder: Path, settings: ParticlesSettings, grey: GreySettings
+) -> tuple[list[ParticlesTask], list[Rejected]]:
     """Read the JSON file but no image; records without any value are left out.
 
     Returns:
@@ -107,11 +123,17 @@ def list_tasks(folder: Path, settings: ParticlesSettings) -> tuple[list[Particle
             rejected.append(Rejected(number, name, settings.file, "Id", reason))
         else:
             unique.append((number, record))
-    return [ParticlesTask(some) for some in in_tasks(unique)], rejected
+    group_of = (lambda row: _group_of(row[1])) if grey.pooled else None
+    return [ParticlesTask(some) for some in in_tasks(unique, group_of)], rejected
 
 
 def read_task(
-    task: ParticlesTask, folder: Path, classes: Sequence[str], settings: ParticlesSettings, measures: FeatureSettings
+    task: ParticlesTask,
+    folder: Path,
+    classes: Sequence[str],
+    settings: ParticlesSettings,
+    measures: FeatureSettings,
+    grey: GreySettings,
 ) -> list[Particle | Rejected]:
     """Read the particles of some records, one result a record, in the order of the records.
 
@@ -121,8 +143,13 @@ def read_task(
         classes: names of the classes of the problem.
         settings: names of the two folders, class names of the codes, and whether to use the given features.
         measures: the grids to which given profiles are resampled.
+        grey: how samples become grey levels.
     """
-    return [_read_record(number, record, folder, classes, settings, measures) for number, record in task.rows]
+    crops = ((_group_of(record), f"{settings.images}/{record.get('Image')}") for _, record in task.rows)
+    shared = shared_levels(crops, folder, grey)
+    return [
+        _read_record(number, record, folder, classes, settings, measures, grey, shared) for number, record in task.rows
+    ]
 
 
 def _read_record(
@@ -132,12 +159,16 @@ def _read_record(
     classes: Sequence[str],
     settings: ParticlesSettings,
     measures: FeatureSettings,
+    grey: GreySettings,
+    shared: Mapping[str, Levels],
 ) -> Particle | Rejected:
     try:
         row: FeatureRecord | ParticleRecord
         row = checked(FeatureRecord, record) if settings.given_features else checked(ParticleRecord, record)
         label = check_class(class_of(row.class_, settings), classes, "Class")
-        image = read_file(read_grey, folder, f"{settings.images}/{row.image}", "Image")
+        check_group(row.group, grey, "Group")
+        read = partial(read_grey, settings=grey, levels=shared.get(row.group or ""))
+        image = read_file(read, folder, f"{settings.images}/{row.image}", "Image")
         if 2 * row.padding >= min(image.shape):
             raise RowFault("Padding", row.image, f"Padding is {row.padding}, which leaves nothing of {image.shape} px")
         mask = read_matching_mask(folder, _mask_of(folder, row.image, settings), image)
@@ -176,8 +207,16 @@ def class_of(value: Any, settings: ParticlesSettings) -> str:
 
 
 def _id_of(record: Record) -> str:
-    name = _whole_float_as_int(record.get("Id"))
-    return "" if name is None else str(name)
+    return _text_of(record, "Id")
+
+
+def _group_of(record: Record) -> str:
+    return _text_of(record, "Group")
+
+
+def _text_of(record: Record, key: str) -> str:
+    value = _whole_float_as_int(record.get(key))
+    return "" if value is None else str(value)
 
 
 def _pixel_size_nm(row: ParticleRecord | FeatureRecord) -> float:

@@ -78,7 +78,10 @@ def too_few(
 
 
 def keep(
-    streamed: Iterable[IngestedBatch], parts: list[IngestedBatch], examples: dict[str, list[Any]]
+    streamed: Iterable[IngestedBatch],
+    parts: list[IngestedBatch],
+    examples: dict[str, list[Any]],
+    record: dict[str, Any],
 ) -> Iterator[dict[str, Any]]:
     """Yield the packed images of each part for writing, so that only one part is in memory at a time.
 
@@ -86,6 +89,7 @@ def keep(
         streamed: parts of a source.
         parts: receives the parts without their images.
         examples: receives the first images of each class, at most ``N_EXAMPLES``; has a list for every class.
+        record: arrays that are added to each part, to say how it was made (``grey_levels.record``).
     """
     for part in streamed:
         parts.append(part._replace(arrays={}))
@@ -95,7 +99,7 @@ def keep(
         for index, name in enumerate(part.known["label"]):
             if len(examples[name]) < N_EXAMPLES:
                 examples[name].append(store.image(index).copy())
-        yield part.arrays
+        yield part.arrays | record
 
 
 def check_accepted(

@@ -2,6 +2,7 @@
 
 import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple, TypeVar
@@ -10,6 +11,8 @@ from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, ValidationEr
 
 from lipnet.core.errors import InputError
 from lipnet.samples.particles import Particle
+from lipnet.sources.formats.grey_levels import GreySettings, Levels, Samples, levels_of
+from lipnet.sources.images import read_samples
 from lipnet.sources.input import disk
 from lipnet.sources.input.spelling import advice_on_number, tidy
 
@@ -189,9 +192,57 @@ def read_file(read: Callable[[Path], Content], folder: Path, name: str, column: 
         raise RowFault(column, name, str(error)) from None
 
 
-def in_tasks(rows: Sequence[Any]) -> list[list[Any]]:
-    """Split rows into lists that are short enough to hold all images of a list in memory."""
+def in_tasks(rows: Sequence[Any], group_of: Callable[[Any], str] | None = None) -> list[list[Any]]:
+    """Split rows into lists that are short enough to hold all images of a list in memory.
+
+    With ``group_of``, the rows of a group stay in one list, even if it is longer.
+    """
+    if group_of is not None:
+        groups: dict[str, list[Any]] = {}
+        for row in rows:
+            groups.setdefault(group_of(row), []).append(row)
+        tasks = list[list[Any]]()
+        for members in groups.values():
+            if not tasks or len(tasks[-1]) + len(members) > ROWS_PER_TASK:
+                tasks.append([])
+            tasks[-1] += members
+        return tasks
     return [list(rows[start : start + ROWS_PER_TASK]) for start in range(0, len(rows), ROWS_PER_TASK)]
+
+
+def shared_levels(crops: Iterable[tuple[str, str]], folder: Path, grey: GreySettings) -> dict[str, Levels]:
+    """Black and white of each group of crops; empty if the crops of a group do not share them.
+
+    Args:
+        crops: group and file of each crop; a file that cannot be read is left out, because its row is rejected later.
+        folder: the data folder.
+        grey: how samples become grey levels.
+
+    Raises:
+        InputError: the crops of a group differ in bit depth.
+    """
+    if not grey.pooled:
+        return {}
+    samples: dict[str, list[Samples]] = {}
+    for group, file in crops:
+        with suppress(RowFault):
+            samples.setdefault(group, []).append(read_file(read_samples, folder, file, "image"))
+    return {group: levels_of(of_group, grey, group) for group, of_group in samples.items()}
+
+
+def check_group(group: str | None, grey: GreySettings, column: str) -> None:
+    """Check that the group of a crop is known where the crops of a group share black and white.
+
+    Raises:
+        RowFault: it is not.
+    """
+    if grey.pooled and not group:
+        raise RowFault(
+            column,
+            "",
+            f"{column} is empty, but source.grey.per: micrograph takes black and white from all crops of a group; name "
+            "the micrograph of the crop there, or set per: particle",
+        )
 
 
 def reasons(rejected: Iterable[Rejected]) -> list[tuple[str, int]]:

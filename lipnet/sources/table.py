@@ -2,7 +2,8 @@
 
 import csv
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, NamedTuple
 
@@ -12,6 +13,7 @@ from pydantic import Field, TypeAdapter, ValidationError
 from lipnet.core.errors import InputError
 from lipnet.samples.particles import Grey, Mask, Particle, inscribed_ellipse
 from lipnet.sources.formats import pixel_sizes
+from lipnet.sources.formats.grey_levels import GreySettings, Levels
 from lipnet.sources.images import pixel_sizes_nm, read_grey, read_label_pages, read_mask
 from lipnet.sources.input.disk import listed_as
 from lipnet.sources.input.spelling import advice_on_number, tidy
@@ -26,10 +28,12 @@ from lipnet.sources.rows import (
     RowFault,
     Text,
     check_class,
+    check_group,
     checked,
     in_tasks,
     inside,
     read_file,
+    shared_levels,
 )
 
 TABLE_NAME = "particles.csv"
@@ -60,7 +64,7 @@ _number = TypeAdapter(Annotated[float, Field(allow_inf_nan=False)])
 
 
 def list_tasks(
-    folder: Path, class_column: str, feature_columns: Iterable[str]
+    folder: Path, class_column: str, feature_columns: Iterable[str], grey: GreySettings
 ) -> tuple[list[TableTask], list[Rejected]]:
     """Read ``folder/particles.csv`` but no image.
 
@@ -74,11 +78,22 @@ def list_tasks(
     """
     rows = read_csv(listed_as(folder, TABLE_NAME), ("id", "image", class_column, *feature_columns), class_column)
     unique, rejected = split_duplicates(rows, TABLE_NAME)
-    return [TableTask(some) for some in in_tasks(unique)], rejected
+    return tasks_of(unique, grey), rejected
+
+
+def tasks_of(rows: Sequence[tuple[int, Cells]], grey: GreySettings) -> list[TableTask]:
+    """The rows in tasks; where the crops of a group share black and white, a group is in one task."""
+    group_of = (lambda row: row[1].get("group", "")) if grey.pooled else None
+    return [TableTask(some) for some in in_tasks(rows, group_of)]
 
 
 def read_task(
-    task: TableTask, folder: Path, classes: Sequence[str], class_column: str | None, feature_columns: Sequence[str]
+    task: TableTask,
+    folder: Path,
+    classes: Sequence[str],
+    class_column: str | None,
+    feature_columns: Sequence[str],
+    grey: GreySettings,
 ) -> list[Particle | Rejected]:
     """Read the particles of some rows, one result a row, in the order of the rows; a remark may follow it.
 
@@ -91,14 +106,16 @@ def read_task(
         classes: names of the classes of the problem.
         class_column: the column of the class; None if the classes are unknown, and the labels stay empty.
         feature_columns: columns whose numbers become features of the particle.
+        grey: how samples become grey levels.
     """
+    shared = shared_levels(((cells.get("group", ""), cells["image"]) for _, cells in task.rows), folder, grey)
     results: list[Particle | Rejected] = []
     for line, cells in task.rows:
         try:
             row = checked(TableRow, without(cells, class_column))
             label = "" if class_column is None else check_class(cells[class_column], classes, class_column)
             features = {name: _feature(cells, name) for name in feature_columns}
-            image, mask, estimated = _read_images(folder, row)
+            image, mask, estimated = _read_images(folder, row, grey, shared)
             [stated_nm] = read_file(pixel_sizes_nm, folder, row.image, "image") or [None]
             results.append(
                 Particle(
@@ -208,9 +225,13 @@ def without(cells: Cells, class_column: str | None) -> Cells:
     return {name: cell for name, cell in cells.items() if name != class_column}
 
 
-def _read_images(folder: Path, row: TableRow) -> tuple[Grey, Mask, bool]:
+def _read_images(
+    folder: Path, row: TableRow, grey: GreySettings, shared: Mapping[str, Levels]
+) -> tuple[Grey, Mask, bool]:
     """The image, its mask, and whether the mask is estimated."""
-    image = read_file(read_grey, folder, row.image, "image")
+    check_group(row.group, grey, "group")
+    read = partial(read_grey, settings=grey, levels=shared.get(row.group or ""))
+    image = read_file(read, folder, row.image, "image")
     padding_px = row.padding_px or 0
     if 2 * padding_px >= min(image.shape):
         raise RowFault("padding_px", "", f"padding_px is {padding_px}, which leaves nothing of {image.shape} px")

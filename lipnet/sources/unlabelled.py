@@ -13,12 +13,13 @@ import pandas as pd
 from lipnet.core.errors import InputError
 from lipnet.samples.particles import Particle
 from lipnet.sources import micrographs, table
+from lipnet.sources.formats.grey_levels import GreySettings
 from lipnet.sources.images import FORMAT_NAMES, IMAGE_SUFFIXES
 from lipnet.sources.micrograph_rows import LabelPlace, MicrographTask, Target
 from lipnet.sources.micrographs import MicrographSettings
 from lipnet.sources.new_data import disk
 from lipnet.sources.new_data.micrographs import BOX, Listing, mask_of, of_folder, of_pairs, of_table
-from lipnet.sources.rows import Rejected, in_tasks
+from lipnet.sources.rows import Rejected
 from lipnet.sources.table import TABLE_NAME, Cells, TableRow, TableTask
 
 Task = TableTask | MicrographTask
@@ -48,6 +49,7 @@ def open_all(
     padding_px: int | None,
     given: Sequence[str],
     settings: MicrographSettings,
+    grey: GreySettings,
 ) -> list[Opened]:
     """List the particles of several inputs, with ids that differ between the inputs.
 
@@ -60,12 +62,13 @@ def open_all(
         padding_px: as in ``open_unlabelled``.
         given: as in ``open_unlabelled``.
         settings: as in ``open_unlabelled``.
+        grey: as in ``open_unlabelled``.
 
     Raises:
         InputError: an input does not exist or is given twice, or as for ``open_unlabelled`` if there is only one.
     """
     if len(paths) == 1:
-        return [open_unlabelled(paths[0], masks, padding_px, given, settings)]
+        return [open_unlabelled(paths[0], masks, padding_px, given, settings, grey)]
     if masks is not None and not masks.is_dir():
         raise InputError(f"{masks}: give a folder of masks for several inputs")
     real = [path.resolve() for path in paths]
@@ -77,7 +80,7 @@ def open_all(
     root, opened = Path(os.path.commonpath([path.parent for path in real])), []
     for path, one in zip(paths, real, strict=True):
         try:
-            found = open_unlabelled(path, masks, padding_px, given, settings)
+            found = open_unlabelled(path, masks, padding_px, given, settings, grey)
         except InputError as error:
             refused = Rejected(0, str(path), str(path), "input", str(error))
             found = Opened(path.parent, [], lambda _: [], [refused], [])
@@ -100,7 +103,12 @@ def _renamed(opened: Opened, prefix: str) -> Opened:
 
 
 def open_unlabelled(
-    path: Path, masks: Path | None, padding_px: int | None, given: Sequence[str], settings: MicrographSettings
+    path: Path,
+    masks: Path | None,
+    padding_px: int | None,
+    given: Sequence[str],
+    settings: MicrographSettings,
+    grey: GreySettings,
 ) -> Opened:
     """List the particles of an input; the tasks read the images and return particles with an empty label.
 
@@ -114,6 +122,7 @@ def open_unlabelled(
             to cut from a micrograph (None: the value in ``settings``).
         given: columns of a table whose numbers are features.
         settings: how to cut from a micrograph.
+        grey: how samples become grey levels.
 
     Raises:
         InputError: the input does not exist, holds no particles, or is of another kind.
@@ -124,19 +133,21 @@ def open_unlabelled(
     listed = path / TABLE_NAME if path.is_dir() else path
     if listed.suffix.lower() == ".csv" and listed.exists():
         if not given and _lists_micrographs(listed):
-            return _of_micrographs(listed.parent, _without_masks(listed, masks, of_table), cut)
-        return _of_table(listed, masks, padding_px, given)
+            return _of_micrographs(listed.parent, _without_masks(listed, masks, of_table), cut, grey)
+        return _of_table(listed, masks, padding_px, given, grey)
     if given:
         raise InputError(f"{path}: the model needs the columns {', '.join(given)}; give a table that has them")
     if path.is_dir():
         listing = None if masks is not None else of_folder(path)
-        return _of_folder(path, masks, padding_px or 0) if listing is None else _of_micrographs(path, listing, cut)
+        if listing is None:
+            return _of_folder(path, masks, padding_px or 0, grey)
+        return _of_micrographs(path, listing, cut, grey)
     if path.suffix.lower() not in IMAGE_SUFFIXES:
         raise InputError(f"{path}: give a folder of images, a .csv table, or a micrograph as {FORMAT_NAMES}")
     labels = mask_of(path, masks)
     root = _common_folder([path.parent, labels.parent])
     pair = path.name, Path(_relative(path, path.parent, root)), Path(_relative(labels, labels.parent, root))
-    opened = _of_micrographs(root, of_pairs(root, [pair]), cut)
+    opened = _of_micrographs(root, of_pairs(root, [pair]), cut, grey)
     if not opened.tasks:
         reasons = [row.reason for row in opened.rejected] or [f"{labels}: marks no particle: it is 0 everywhere"]
         raise InputError("; ".join(reasons))
@@ -154,22 +165,26 @@ def _without_masks(path: Path, masks: Path | None, of: Callable[[Path], Listing]
     return of(path)
 
 
-def _of_micrographs(folder: Path, listing: Listing, settings: MicrographSettings) -> Opened:
-    read = partial(_read_micrograph, folder=folder, settings=settings)
+def _of_micrographs(folder: Path, listing: Listing, settings: MicrographSettings, grey: GreySettings) -> Opened:
+    read = partial(_read_micrograph, folder=folder, settings=settings, grey=grey)
     return Opened(folder, listing.tasks, read, listing.rejected, listing.left_out)
 
 
-def _read_micrograph(task: MicrographTask, folder: Path, settings: MicrographSettings) -> list[Particle | Rejected]:
+def _read_micrograph(
+    task: MicrographTask, folder: Path, settings: MicrographSettings, grey: GreySettings
+) -> list[Particle | Rejected]:
     """Particles of a micrograph; objects of its label mask that a table does not list are left out without fault."""
-    items, reason = micrographs.read_task(task, folder, settings), "no row of the table names the object"
+    items, reason = micrographs.read_task(task, folder, settings, grey), "no row of the table names the object"
     return [item if isinstance(item, Particle) or item.fault else replace(item, reason=reason) for item in items]
 
 
-def _of_table(path: Path, masks: Path | None, padding_px: int | None, given: Sequence[str]) -> Opened:
+def _of_table(
+    path: Path, masks: Path | None, padding_px: int | None, given: Sequence[str], grey: GreySettings
+) -> Opened:
     if masks is not None or padding_px is not None:
         raise InputError(f"{path}: a table gives masks and padding itself, in the columns mask and padding_px")
     rows = table.read_csv(path, ("id", "image", *given))
-    return _of_rows(path.parent, *table.split_duplicates(rows, path.name), [], given)
+    return _of_rows(path.parent, *table.split_duplicates(rows, path.name), [], given, grey)
 
 
 def _of_rows(
@@ -178,16 +193,22 @@ def _of_rows(
     rejected: list[Rejected],
     left_out: list[Rejected],
     given: Sequence[str],
+    grey: GreySettings,
 ) -> Opened:
-    tasks = [TableTask(some) for some in in_tasks(rows)]
-    read = partial(table.read_task, folder=folder, classes=(), class_column=None, feature_columns=given)
+    tasks = table.tasks_of(rows, grey)
+    read = partial(table.read_task, folder=folder, classes=(), class_column=None, feature_columns=given, grey=grey)
     return Opened(folder, tasks, read, rejected, left_out)
 
 
-def _of_folder(folder: Path, masks: Path | None, padding_px: int) -> Opened:
+def _of_folder(folder: Path, masks: Path | None, padding_px: int, grey: GreySettings) -> Opened:
     """Treat the folder as a table with one row for each image."""
     if masks is not None and not masks.is_dir():
         raise InputError(f"{masks}: no such folder of masks")
+    if grey.pooled:
+        raise InputError(
+            f"{folder}: the model takes black and white from all crops of a micrograph, which a folder of images does "
+            "not name; give the micrograph with its label mask, or a table with the column group"
+        )
     root = _common_folder([folder, masks or folder])
     found = disk.look(folder, masks)
     rows: list[tuple[int, Cells]] = []
@@ -207,7 +228,7 @@ def _of_folder(folder: Path, masks: Path | None, padding_px: int) -> Opened:
     rejected = list(disk.refuse(found.unread, folder))
     if not rows and not rejected:
         raise InputError(f"{folder}: holds no {TABLE_NAME} and no {FORMAT_NAMES} image")
-    return _of_rows(root, rows, rejected, left_out, ())
+    return _of_rows(root, rows, rejected, left_out, (), grey)
 
 
 def _mask_of(name: Path, masks: Path) -> Path:

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import yaml
 from libsvm import svmutil
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
@@ -359,6 +360,9 @@ def _add_models(run: Path) -> None:
 
 def test_every_model_of_a_run_is_exported_with_the_priors_of_its_fold(tmp_path: Path) -> None:
     _add_models(make_run(tmp_path / "run"))
+    params = read_params(tmp_path / "run/params.yaml")
+    params["source"]["grey"] |= {"rule": "percentile", "per": "particle"}
+    (tmp_path / "run/params.yaml").write_text(yaml.safe_dump(params))
     for name, content in export.export_run(read_run(tmp_path / "run", PROBLEM)):
         (tmp_path / name).write_bytes(content)
     models = [model for name in ("cnn", *SVMS, "trees") for model in read_models(tmp_path, name)]
@@ -371,6 +375,7 @@ def test_every_model_of_a_run_is_exported_with_the_priors_of_its_fold(tmp_path: 
     assert cnn.training_prior == pytest.approx([1 / 3, 2 / 3])
     assert cnn.natural_prior == svm.natural_prior == svm.training_prior == pytest.approx([3 / 4, 1 / 4])
     assert (cnn.micrographs.padding_px, cnn.pixel_size_nm) == (5, (1.5, 2.0))
+    assert cnn.grey.rule == "percentile" and svm.grey.per == "particle"
     assert cnn.provenance.data_md5 == "abc"
     assert cnn.inputs["image"].size_px == 8 and cnn.inputs["image"].mode == "masked"
     assert svm.inputs["features"].names[:2] == ["area", "density"] and svm.inputs["features"].given == ["density"]

@@ -230,7 +230,7 @@ def test_the_summary_counts_every_class_and_names_what_was_rejected(tmp_path: Pa
 
 
 def test_estimated_masks_and_other_pixel_sizes_are_noted(tmp_path: Path) -> None:
-    cut = {"padding_px": 0, "pixel_size_nm": None, "clip_percent": 0.1}  # as the particles of this test
+    cut = {"padding_px": 0, "pixel_size_nm": None}  # as the particles of this test
     masked = {"inputs": {"image": {**IMAGE, "mode": "masked"}}, "pixel_size_nm": (1.0, 2.0), "micrographs": cut}
     models = _models(tmp_path, **masked)
     estimated = _batch(models, _particle(0, mask_estimated=True, pixel_size_nm=2.1))

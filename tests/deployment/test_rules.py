@@ -105,7 +105,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, images: Path) -> tuple[Path, O
     files.write_table(folder / f"metrics/choices/{PROBLEM}.csv", pd.DataFrame(chosen, columns=choices.COLUMNS))
 
     read = read_run(folder, PROBLEM)
-    opened = open_unlabelled(images, None, None, [], _description(read).micrographs)
+    opened = open_unlabelled(images, None, None, [], _description(read).micrographs, _description(read).grey)
     some = [particle for task in opened.tasks for particle in opened.read(task)]
     store, known = particles.pack(some), particles.describe(some)
     table = pd.concat(
@@ -335,7 +335,7 @@ def test_node_applies_the_rules_of_the_file_with_the_same_classes(
     words = ("predict", exported, images, "--classifier", name, "--to", tmp_path / "out.csv", "--no-features")
     assert _lipnet(monkeypatch, *words) == 0
     chosen = rules.read_classifier(exported, name)
-    opened = open_unlabelled(images, None, None, [], chosen.description.micrographs)
+    opened = open_unlabelled(images, None, None, [], chosen.description.micrographs, chosen.description.grey)
     some = [particle for task in opened.tasks for particle in opened.read(task)]
     store, known = particles.pack(some), particles.describe(some)
     measured = features.measure_all(store, chosen.description.measures)

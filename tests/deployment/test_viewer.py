@@ -17,9 +17,10 @@ from lipnet.plots.colours import rgb
 from lipnet.sources.micrographs import MicrographSettings
 from lipnet.sources.unlabelled import open_unlabelled
 from tests.plots.test_annotated import filled
+from tests.sources.grey import AS_STORED
 
 CLASSES = ["Full", "Empty", "Odd"]
-SETTINGS = MicrographSettings(padding_px=2, pixel_size_nm=None, clip_percent=0)
+SETTINGS = MicrographSettings(padding_px=2, pixel_size_nm=None)
 
 
 def _mask() -> NDArray[np.uint16]:
@@ -49,8 +50,8 @@ def _table(*labels: str, page: str = "") -> pd.DataFrame:
 
 
 def _files(image: Path, masks: Path, table: pd.DataFrame) -> dict[str, bytes]:
-    [task] = open_unlabelled(image, masks, None, [], SETTINGS).tasks
-    return dict(files_of(image, masks, task.targets, table, CLASSES, 0))
+    [task] = open_unlabelled(image, masks, None, [], SETTINGS, AS_STORED).tasks
+    return dict(files_of(image, masks, task.targets, table, CLASSES, AS_STORED))
 
 
 def _read(content: bytes) -> NDArray[Any]:

@@ -14,10 +14,17 @@ import tifffile
 from PIL import Image
 
 from lipnet.core.errors import InputError
+from lipnet.sources import images
+from lipnet.sources.formats.grey_levels import GreySettings, of_page
 from lipnet.sources.formats.raw import MAX_PIXELS
-from lipnet.sources.images import count_pages, read_grey, read_label_pages, read_mask, read_pages
+from lipnet.sources.images import count_pages, read_label_pages, read_mask, read_pages
+from tests.sources.grey import AS_STORED, POOLED, STRETCHED
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(8, 32)
+
+
+def read_grey(path: Path, settings: GreySettings = AS_STORED) -> Any:
+    return images.read_grey(path, settings)
 
 
 def _png(path: Path, pixels: Any, mode: str | None = None) -> Path:
@@ -112,18 +119,19 @@ def test_colour_jpeg_is_read_as_grey(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "pixels"),
     [
+        ("a.png", np.array([[20, 60], [40, 100]], np.uint8)),
         ("a.png", np.array([[100, 300], [200, 500]], np.uint16)),
         ("a.tif", np.array([[100, 300], [200, 500]], np.uint16)),
         ("a.tiff", np.array([[-1.0, 1.0], [0.0, 3.0]], np.float32)),
         ("a.mrc", np.array([[-1.0, 1.0], [0.0, 3.0]], np.float32)),
         ("a.mrc", np.array([[-100, 100], [0, 300]], np.int16)),
     ],
-    ids=["16-bit PNG", "16-bit TIFF", "float TIFF", "float MRC", "signed MRC"],
+    ids=["8-bit PNG", "16-bit PNG", "16-bit TIFF", "float TIFF", "float MRC", "signed MRC"],
 )
-def test_without_an_agreed_white_the_range_is_stretched(tmp_path: Path, name: str, pixels: Any) -> None:
+def test_the_range_of_every_depth_is_stretched_between_percentiles(tmp_path: Path, name: str, pixels: Any) -> None:
     writers: dict[str, Callable[[Path, Any], Path]] = {".png": _png, ".mrc": _mrc}
     path = tmp_path / name
-    found = read_grey(writers.get(path.suffix, _tiff)(path, pixels))
+    found = read_grey(writers.get(path.suffix, _tiff)(path, pixels), STRETCHED)
     assert found.dtype == np.uint16
     # minimum -> 0, a quarter of the range -> 16384, half -> 32768, maximum -> 65535
     assert found.tolist() == [[0, 32768], [16384, 65535]]
@@ -131,18 +139,18 @@ def test_without_an_agreed_white_the_range_is_stretched(tmp_path: Path, name: st
 
 def test_an_mrc_stack_of_one_section_is_that_section(tmp_path: Path) -> None:
     section = np.arange(48, dtype=np.int16).reshape(6, 8)
-    found = read_grey(_mrc(tmp_path / "a.mrc", section[None]))
+    found = read_grey(_mrc(tmp_path / "a.mrc", section[None]), STRETCHED)
     np.testing.assert_array_equal(found, np.round(section / 47 * 65535))
 
 
 def test_16_bit_colour_is_stretched_luminance(tmp_path: Path) -> None:
     pixels = np.array([[[0, 0, 0], [0, 1000, 0], [1000, 1000, 1000]]], np.uint16)
-    found = read_grey(_tiff(tmp_path / "a.tif", pixels, photometric="rgb"))
+    found = read_grey(_tiff(tmp_path / "a.tif", pixels, photometric="rgb"), STRETCHED)
     assert found.tolist() == [[0, round(0.7154 * 65535), 65535]]
 
 
 def test_a_constant_16_bit_image_is_black(tmp_path: Path) -> None:
-    found = read_grey(_tiff(tmp_path / "a.tif", np.full((3, 4), 700, np.uint16)))
+    found = read_grey(_tiff(tmp_path / "a.tif", np.full((3, 4), 700, np.uint16)), STRETCHED)
     assert (found.dtype, found.shape, found.max()) == (np.uint16, (3, 4), 0)
 
 
@@ -304,7 +312,7 @@ CLAIMS = {"a.png": _claim_png, "a.jpg": _claim_jpeg, "a.tif": _claim_tiff, "a.mr
 def test_a_header_that_claims_an_absurd_size_is_refused_before_room_is_made(tmp_path: Path, name: str) -> None:
     CLAIMS[name](tmp_path / name)
     tracemalloc.start()
-    for read in (read_grey, lambda path: list(read_pages(path, 0.1))):
+    for read in (read_grey, lambda path: list(read_pages(path))):
         with pytest.raises(InputError, match=rf"^{name}: (claims .* px; more than {MAX_PIXELS} are not read|damaged)"):
             read(tmp_path / name)
     peak = tracemalloc.get_traced_memory()[1]
@@ -321,7 +329,7 @@ ENDLESS_TIFF = (
 )
 
 
-@pytest.mark.parametrize("read", [read_grey, lambda path: list(read_pages(path, 0.1))])
+@pytest.mark.parametrize("read", [read_grey, lambda path: list(read_pages(path))])
 def test_a_tiff_whose_pages_never_end_is_refused(tmp_path: Path, read: Callable[[Path], Any]) -> None:
     (tmp_path / "a.tif").write_bytes(bytes.fromhex(ENDLESS_TIFF))
     with pytest.raises(InputError, match=r"^a\.tif: "):
@@ -390,7 +398,7 @@ def test_a_pickled_npy_is_refused_with_the_cure_and_runs_nothing(tmp_path: Path)
 
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
     path = _tiff(tmp_path / "a.tif", np.stack([RAMP, RAMP]), photometric="minisblack")
-    pages = read_pages(path, 0)
+    pages = read_pages(path)
     next(pages)
     with path.open("ab") as stream:
         stream.write(b"more")
@@ -409,16 +417,17 @@ def test_pages_are_counted_and_read_in_order(tmp_path: Path, name: str, n: int) 
     else:
         _png(path, RAMP)
     assert count_pages(path) == n
-    found = list(read_pages(path, 0))
+    found = list(read_pages(path))
     assert len(found) == n
     for page, expected in zip(found, stack, strict=False):
-        assert np.corrcoef(page.ravel(), expected.ravel())[0, 1] == pytest.approx(1, abs=1e-6)
+        assert np.corrcoef(page.values.ravel(), expected.ravel())[0, 1] == pytest.approx(1, abs=1e-6)
 
 
 def test_pages_of_16_bit_are_stretched_between_percentiles(tmp_path: Path) -> None:
     values = np.arange(1000, dtype=np.uint16).reshape(20, 50)
     values[0, 0] = 60_000
-    [found] = read_pages(_tiff(tmp_path / "a.tif", values), 1.0)
+    [samples] = read_pages(_tiff(tmp_path / "a.tif", values))
+    found = of_page(samples, POOLED.model_copy(update={"low_percent": 1, "high_percent": 99}), "a.tif")
     low, high = np.percentile(values, [1, 99])
     expected = np.clip((values - low) / (high - low), 0, 1) * 65535
     np.testing.assert_allclose(found, expected, atol=1)

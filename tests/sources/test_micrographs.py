@@ -16,6 +16,7 @@ from lipnet.samples.particles import Particle, bounding_box, inscribed_ellipse
 from lipnet.sources.micrograph_rows import list_tasks
 from lipnet.sources.micrographs import read_task
 from lipnet.sources.rows import Rejected
+from tests.sources.grey import AS_STORED, POOLED
 from tests.sources.micrograph_folder import (
     GREY,
     LABELS,
@@ -148,7 +149,7 @@ def test_every_page_of_a_stack_is_a_group_with_its_own_labels(tmp_path: Path, na
     tifffile.imwrite(tmp_path / "masks.tif", masks, photometric="minisblack")
     rows = [f"{name},3,0,Full", f"{name},3,2,Empty", f"{name},700,2,Empty", f"{name},3,1,Full", f"{name},3,,Full"]
     table = "\n".join(["micrograph,label,page,class,labels", *(f"{row},masks.tif" for row in rows)])
-    found = read_folder(tmp_path, table)
+    found = read_folder(tmp_path, table, grey=POOLED)
     particles = [item for item in found if isinstance(item, Particle)]
     assert [item.group for item in particles] == [f"{name}#0", f"{name}#2", f"{name}#2"]
     assert [item.id for item in particles] == [f"{name}#0:3", f"{name}#2:3", f"{name}#2:700"]
@@ -166,8 +167,9 @@ def test_hot_pixels_do_not_flatten_a_float_image(tmp_path: Path) -> None:
     values[0, 0] = 1e6
     tifffile.imwrite(tmp_path / "f.tif", values)
     table = "micrograph,x_px,y_px,width_px,height_px,class\nf.tif,12,10,12,10,Full\n"
-    flat = particles_of(read_folder(tmp_path, table))[0]
-    clipped = particles_of(read_folder(tmp_path, table, SETTINGS.model_copy(update={"clip_percent": 0.1})))[0]
+    flat = particles_of(read_folder(tmp_path, table, grey=POOLED))[0]
+    percents = POOLED.model_copy(update={"low_percent": 0.1, "high_percent": 99.9})
+    clipped = particles_of(read_folder(tmp_path, table, grey=percents))[0]
     assert np.ptp(flat.image) < 100
     assert np.ptp(clipped.image) > 50_000
 
@@ -221,7 +223,7 @@ def test_every_published_box_of_the_liposomes_is_cut_or_rejected(tmp_path: Path)
     (folder / "classes.csv").write_text(LUMEN)
     classes = ("Empty", "Filled", "Clustered")
     tasks, rejected = list_tasks(folder, classes, "class")
-    found = [item for task in tasks for item in read_task(task, folder, SETTINGS)]
+    found = [item for task in tasks for item in read_task(task, folder, SETTINGS, AS_STORED)]
     assert len(tasks) == 34
     particles = [item for item in found if isinstance(item, Particle)]
     assert len(found) + len(rejected) == 2720

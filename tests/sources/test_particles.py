@@ -20,6 +20,7 @@ from lipnet.sources.artificial.settings import ArtificialSettings
 from lipnet.sources.particles import list_tasks, read_task, write_particles
 from lipnet.sources.rows import Rejected
 from lipnet.sources.settings import ParticlesSettings
+from tests.sources.grey import AS_STORED
 
 PARAMS = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
 LAYOUT = ParticlesSettings.model_validate(PARAMS["source"]["particles"])
@@ -59,8 +60,11 @@ def folder(tmp_path: Path) -> Path:
 def _read(folder: Path, content: Any, settings: ParticlesSettings = LAYOUT) -> list[Particle | Rejected]:
     text = content if isinstance(content, str) else json.dumps(content)
     (folder / "particles.json").write_text(text, encoding="utf-8")
-    tasks, rejected = pickle.loads(pickle.dumps(list_tasks(folder, settings)))
-    return [*(item for task in tasks for item in read_task(task, folder, CLASSES, settings, MEASURES)), *rejected]
+    tasks, rejected = pickle.loads(pickle.dumps(list_tasks(folder, settings, AS_STORED)))
+    return [
+        *(item for task in tasks for item in read_task(task, folder, CLASSES, settings, MEASURES, AS_STORED)),
+        *rejected,
+    ]
 
 
 def _particle(folder: Path, settings: ParticlesSettings = LAYOUT, **changes: Any) -> Particle:
@@ -212,7 +216,7 @@ def test_what_is_no_such_file_is_refused_with_the_cure(folder: Path, text: str, 
 
 def test_no_file_is_named_with_the_cure(folder: Path) -> None:
     with pytest.raises(InputError, match=r"particles\.json: no such file; .* set source\.folder"):
-        list_tasks(folder, LAYOUT)
+        list_tasks(folder, LAYOUT, AS_STORED)
 
 
 def test_what_is_written_is_read_back_with_the_features_of_the_particles(tmp_path: Path) -> None:

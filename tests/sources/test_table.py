@@ -15,9 +15,11 @@ from PIL import Image
 
 from lipnet.core.errors import InputError
 from lipnet.samples.particles import Particle, bounding_box, inscribed_ellipse
+from lipnet.sources.formats.grey_levels import GreySettings
 from lipnet.sources.images import FORMAT_NAMES
 from lipnet.sources.rows import Rejected
 from lipnet.sources.table import TableTask, list_tasks, read_task
+from tests.sources.grey import AS_STORED
 
 CLASSES = ("Full", "Empty")
 IMAGE = np.arange(120, dtype=np.uint8).reshape(10, 12)
@@ -41,12 +43,21 @@ def _table(folder: Path, *lines: str) -> None:
 
 
 def read_particles(
-    folder: Path, classes: Sequence[str], class_column: str, feature_columns: Sequence[str]
+    folder: Path,
+    classes: Sequence[str],
+    class_column: str,
+    feature_columns: Sequence[str],
+    grey: GreySettings = AS_STORED,
 ) -> list[Particle | Rejected]:
-    tasks, rejected = list_tasks(folder, class_column, feature_columns)
+    tasks, rejected = list_tasks(folder, class_column, feature_columns, grey)
     tasks = pickle.loads(pickle.dumps(tasks))  # as when they are sent to other processes
     read = partial(
-        read_task, folder=folder, classes=classes, class_column=class_column, feature_columns=feature_columns
+        read_task,
+        folder=folder,
+        classes=classes,
+        class_column=class_column,
+        feature_columns=feature_columns,
+        grey=grey,
     )
     return [*(item for task in tasks for item in read(task)), *rejected]
 
@@ -131,7 +142,7 @@ def test_the_class_column_may_have_another_name_and_non_ascii_classes(folder: Pa
 
 def test_a_byte_order_mark_and_blanks_after_commas_do_not_matter(folder: Path) -> None:
     (folder / "particles.csv").write_text("id, image, class\np1, images/a.png, Full\n", encoding="utf-8-sig")
-    [found] = read_particles(folder, CLASSES, "class", ())
+    [found] = read_particles(folder, CLASSES, "class", (), AS_STORED)
     assert isinstance(found, Particle)
     assert (found.id, found.label) == ("p1", "Full")
 
@@ -144,14 +155,14 @@ def test_results_come_in_order_and_a_bad_row_does_not_stop_the_others(folder: Pa
 
 def test_no_table_is_named_with_the_cure(folder: Path) -> None:
     with pytest.raises(InputError, match=r"particles\.csv: no such file; .* set source\.folder"):
-        read_particles(folder, CLASSES, "class", ())
+        read_particles(folder, CLASSES, "class", (), AS_STORED)
 
 
 @pytest.mark.parametrize("content", [b"", b"id,image,class\n\xe4,a.png,Full\n", b'id,image,class\n"a,b\n'])
 def test_a_table_that_is_no_csv_in_utf_8_is_refused(folder: Path, content: bytes) -> None:
     (folder / "particles.csv").write_bytes(content)
     with pytest.raises(InputError, match=r"particles\.csv: not a CSV table in UTF-8"):
-        read_particles(folder, CLASSES, "class", ())
+        read_particles(folder, CLASSES, "class", (), AS_STORED)
 
 
 def test_missing_columns_are_all_named_with_the_present_ones(folder: Path) -> None:
@@ -284,7 +295,7 @@ def test_the_data_folder_itself_may_be_a_link(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["a" * 5000, "a\0b.png"])
 def test_what_cannot_name_a_file_is_refused(folder: Path, name: str) -> None:
     row = {"id": "p1", "image": name, "class": "Full"}
-    [result] = read_task(TableTask([(2, row)]), folder, CLASSES, "class", ())
+    [result] = read_task(TableTask([(2, row)]), folder, CLASSES, "class", (), AS_STORED)
     assert isinstance(result, Rejected)
     assert result.column == "image"
 
@@ -292,7 +303,7 @@ def test_what_cannot_name_a_file_is_refused(folder: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["a\tb", "a\nb", "\x7f"])
 def test_an_id_without_control_characters_is_needed(folder: Path, name: str) -> None:
     row = {"id": name, "image": "images/a.png", "class": "Full"}
-    [result] = read_task(TableTask([(2, row)]), folder, CLASSES, "class", ())
+    [result] = read_task(TableTask([(2, row)]), folder, CLASSES, "class", (), AS_STORED)
     assert isinstance(result, Rejected)
     assert (result.column, result.id) == ("id", name)
 

@@ -14,8 +14,9 @@ from lipnet.samples.particles import Particle, inscribed_ellipse
 from lipnet.sources.micrographs import MicrographSettings
 from lipnet.sources.rows import Rejected
 from lipnet.sources.unlabelled import left_out_in_words, only, open_all, open_unlabelled, rows_of
+from tests.sources.grey import AS_STORED
 
-SETTINGS = MicrographSettings(padding_px=2, pixel_size_nm=None, clip_percent=0)
+SETTINGS = MicrographSettings(padding_px=2, pixel_size_nm=None)
 IMAGE = np.arange(120, dtype=np.uint8).reshape(10, 12)
 MASK = np.zeros((10, 12), np.uint8)
 MASK[3:7, 4:9] = 255
@@ -28,7 +29,7 @@ def _save(path: Path, pixels: Any) -> Path:
 
 
 def _read(path: Path, masks: Path | None = None, padding_px: int | None = None, given: Any = ()) -> list[Any]:
-    opened = open_unlabelled(path, masks, padding_px, given, SETTINGS)
+    opened = open_unlabelled(path, masks, padding_px, given, SETTINGS, AS_STORED)
     return [*(item for task in opened.tasks for item in opened.read(task)), *opened.rejected]
 
 
@@ -184,7 +185,7 @@ def test_rows_of_a_folder_name_files_as_particles_csv_does(tmp_path: Path) -> No
     for name in ("a.png", "b.png"):
         _save(tmp_path / "images" / name, IMAGE)
         _save(tmp_path / "masks" / name, MASK)
-    source = open_unlabelled(tmp_path / "images", tmp_path / "masks", 1, (), SETTINGS)
+    source = open_unlabelled(tmp_path / "images", tmp_path / "masks", 1, (), SETTINGS, AS_STORED)
     rows = rows_of(source).set_index("id")
     assert rows.loc["b.png"].to_dict() == {"image": "images/b.png", "mask": "masks/b.png", "padding_px": "1"}
     rows_of(source).to_csv(tmp_path / "particles.csv", index=False)
@@ -194,7 +195,7 @@ def test_rows_of_a_folder_name_files_as_particles_csv_does(tmp_path: Path) -> No
 def test_some_particles_of_a_source_can_be_read_alone(tmp_path: Path) -> None:
     (tmp_path / "particles.csv").write_text("id,image,group\n1,a.png,x\n2,gone.png,x\n")
     _save(tmp_path / "a.png", IMAGE)
-    source = only(open_unlabelled(tmp_path, None, None, (), SETTINGS), {"1"})
+    source = only(open_unlabelled(tmp_path, None, None, (), SETTINGS, AS_STORED), {"1"})
     assert rows_of(source).to_dict("records") == [{"id": "1", "image": "a.png", "group": "x"}]
     [[particle]] = [source.read(task) for task in source.tasks]
     assert particle.id == "1"
@@ -205,7 +206,7 @@ def test_rows_of_a_micrograph_name_its_label_mask(tmp_path: Path) -> None:
     labels[1:4, 1:4], labels[6:9, 6:9] = 3, 8
     tifffile.imwrite(tmp_path / "m.tif", IMAGE)
     tifffile.imwrite(tmp_path / "m_labels.tif", labels)
-    source = only(open_unlabelled(tmp_path / "m.tif", None, None, (), SETTINGS), {"m.tif:8"})
+    source = only(open_unlabelled(tmp_path / "m.tif", None, None, (), SETTINGS, AS_STORED), {"m.tif:8"})
     [row] = rows_of(source).to_dict("records")
     assert row == {"id": "m.tif:8", "micrograph": "m.tif", "labels": "m_labels.tif", "label": 8, "page": 0}
     [task] = source.tasks

@@ -25,10 +25,11 @@ from lipnet.samples.features import FeatureSettings
 from lipnet.samples.folds import SplitSettings, too_few
 from lipnet.samples.particles import Grey, Mask, Particle, bounding_box
 from lipnet.sources import duplicates
+from lipnet.sources.formats import grey_levels
 from lipnet.sources.micrograph_rows import MicrographTask
 from lipnet.sources.reading import IngestSettings, Listed, listed
 from lipnet.sources.rows import Rejected, spelled, summarise
-from lipnet.sources.settings import SourceSettings
+from lipnet.sources.settings import SourceSettings, source_of
 from lipnet.sources.source import open_source
 
 MOST_IMAGES = 200  # images of a source that are opened
@@ -77,19 +78,23 @@ def look_at(params: dict[str, Any], problem: str, root: Path) -> tuple[str, list
         InputError: there is no such problem.
     """
     classes_of(params, problem)  # an unknown problem is no fault of the data
-    settings = parse(SourceSettings, pick(params, "source"), "source")
+    settings = source_of(params, problem)
+    own = root / settings.folder / problem
+    if settings.shared_by(problem) and not own.is_dir():
+        cure = f"make it; it holds corrections.csv of {problem}, of which the header id,label is enough"
+        return "the folder of the problem is missing", [Finding(f"{own}: no such folder; {cure}", stops=True)]
     table = root / f"data/particles/{problem}.csv"
     if not table.exists() and settings.kind == "artificial":
         return "artificial particles, which stage ingest simulates; nothing to look at before it has run", []
     try:
-        data = _ingested(table) if table.exists() else _raw(params, problem, root, settings)
+        data = _ingested(table, settings) if table.exists() else _raw(params, problem, root, settings)
     except InputError as error:
         return "the data cannot be read", [Finding(str(error), stops=True)]
     findings = [
         *_rows(params, problem, data, settings),
         *_classes(params, problem, data.listed),
         *_masks(data.sample),
-        *_grey_levels(data.sample),
+        *_grey_levels(data.sample, settings),
         *_duplicates(data.sample),
         *_sizes(params, data.sample),
         *(_features(params, data.listed) if table.exists() else []),
@@ -97,13 +102,13 @@ def look_at(params: dict[str, Any], problem: str, root: Path) -> tuple[str, list
     return f"{data.origin}: {len(data.listed)} particles, {len(data.sample)} images", findings
 
 
-def _ingested(table: Path) -> Data:
+def _ingested(table: Path, settings: SourceSettings) -> Data:
     listed, store = files.read_table(table), table.with_suffix(".npz")
-    images = [
-        (packed.image(index).copy(), packed.mask(index).copy())
-        for packed in (particles.from_arrays(block, str(store)) for block in files.read_blocks(store))
-        for index in range(len(packed))
-    ]
+    images = list[tuple[Grey, Mask]]()
+    for block in files.read_blocks(store):
+        grey_levels.check_record(block, settings.made_by, str(store))
+        packed = particles.from_arrays(block, str(store))
+        images += [(packed.image(index).copy(), packed.mask(index).copy()) for index in range(len(packed))]
     if len(images) != len(listed):
         raise InputError(f"{store}: holds {len(images)} particles but the table {len(listed)}; run `dvc repro`")
     columns = [listed[name] for name in ("id", "label", "group", "padding_px", "mask_estimated")]
@@ -115,7 +120,8 @@ def _ingested(table: Path) -> Data:
 
 
 def _raw(params: dict[str, Any], problem: str, root: Path, settings: SourceSettings) -> Data:
-    folder, measures = root / settings.folder / problem, parse(FeatureSettings, pick(params, "features"), "features")
+    folder = root / settings.folder / settings.folder_of(problem)
+    measures = parse(FeatureSettings, pick(params, "features"), "features")
     source = open_source(problem, classes_of(params, problem), folder, settings, measures, seed_of(params))
     read = [item for task in _some(source.tasks) for item in source.read(task)]
     found = [item for item in read if isinstance(item, Particle)]
@@ -200,14 +206,11 @@ def _looks_inverted(mask: Mask) -> bool:
     return bool(mask[[0, 0, -1, -1], [0, -1, 0, -1]].all() or np.concatenate(_sides(mask)).mean() > 0.5)
 
 
-def _grey_levels(sample: Sequence[Particle]) -> Iterator[Finding]:
+def _grey_levels(sample: Sequence[Particle], settings: SourceSettings) -> Iterator[Finding]:
+    shares = [grey_levels.brightest(item.image) for item in sample]
+    for note in grey_levels.faint(shares, [item.id for item in sample], settings.grey):
+        yield Finding(note, stops=False)
     eight = [item.image for item in sample if _has_eight_bits(item.image)]
-    if 0 < len(eight) < len(sample):
-        yield Finding(
-            f"{len(eight)} images have 8 bits and {len(sample) - len(eight)} have 16: only 16-bit images are stretched "
-            "to the whole range of grey levels; convert all images to one depth",
-            stops=False,
-        )
     if eight:
         unit = 1 if eight[0].dtype == np.uint8 else SIXTEEN_OF_EIGHT
         levels = float(np.median([(int(image.max()) - int(image.min())) / unit + 1 for image in eight]))

@@ -5,10 +5,10 @@ from typing import Any
 
 import numpy as np
 
-from lipnet.core.settings import pick
 from lipnet.deployment.cards import limits_of, mean_and_sd
 from lipnet.deployment.runs import PipelineRun
 from lipnet.evaluation.predictions import Predictions
+from lipnet.sources.settings import source_of
 
 FEW = 50  # a class with fewer particles is listed among the limits
 LEADING = "macro_f1"  # the best classifier has the largest mean of this measure
@@ -29,7 +29,7 @@ def origin_of(run: PipelineRun) -> dict[str, Any]:
         "revision": origin.git_revision or "unknown",
         "versions": ", ".join(f"{name} {number}" for name, number in origin.versions.items()),
         "changed": run.changed,
-        "artificial": pick(run.params, "source", "kind") == "artificial",
+        "artificial": source_of(run.params, run.problem).kind == "artificial",
     }
 
 

@@ -5,10 +5,11 @@
 const MOST_PIXELS = 2 ** 24; // of one crop
 const LUMINANCE = [0.2125, 0.7154, 0.0721]; // weights of red, green and blue, ITU-R BT.709
 const SUFFIXES = [".png", ".tif", ".tiff"];
-const TAGS = { bits: 258, compression: 259, meaning: 262, planar: 284 }; // of TIFF
+const TAGS = { bits: 258, compression: 259, meaning: 262, orientation: 274, planar: 284 }; // of TIFF
 const [WHITE_IS_ZERO, BLACK_IS_ZERO, RGB, PALETTE] = [0, 1, 2, 3]; // meaning of the numbers
 const [UNSIGNED, FLOAT] = [1, 3]; // format of the numbers
 const LOSSLESS = [1, 5, 8, 32773, 32946]; // none, LZW, Deflate, PackBits, Deflate
+const SLACK = 1e-6; // of white: how far rounding may bring a sample above white or below 0
 const AS_GREY = "save it as a grey PNG of 8 or 16 bits";
 
 // What is wrong with one file, in words for the user, with the cure.
@@ -20,7 +21,8 @@ function suffixOf(name) {
   return dot > 0 ? file.slice(dot).toLowerCase() : "";
 }
 
-// Content of an image file: {height, width, channels, values, white}; white is undefined for levels without a white.
+// Content of an image file: {height, width, channels, values, white, numbers}. Values are as viewers show them; white is
+// undefined where the format has none. Numbers, if given, are what the file stores instead, which counts in a mask.
 async function decode(bytes, name) {
   const suffix = suffixOf(name);
   if (!SUFFIXES.includes(suffix)) throw new Fault(`format '${suffix}' is not read here; save it as PNG or TIFF`);
@@ -49,10 +51,13 @@ function decodePng(bytes) {
   if (depth < 8 && interlaced) throw new Fault(`interlaced with ${depth} bits; ${AS_GREY}`);
   if (depth === 16 && channels > 1) throw new Fault(`has 16 bits with colours or transparency; ${AS_GREY}`);
   const values = depth < 8 ? unpack(data, height, width, depth) : data;
-  if (palette) return { height, width, channels: 3, values: coloured(values, palette), white: 255 };
+  if (palette) {
+    const numbers = isBlackAndWhite(values, palette) ? values.map((index) => 1 - index) : values;
+    return { height, width, channels: 3, values: coloured(values, palette), white: 255, numbers };
+  }
   const most = 2 ** depth - 1;
   const full = depth < 8 ? values.map((value) => (value * 255) / most) : values;
-  return { height, width, channels, values: full, white: depth === 16 ? undefined : 255 };
+  return { height, width, channels, values: full, white: depth === 16 ? 65535 : 255 };
 }
 
 // Values of 1, 2 or 4 bits; each row starts with a new byte.
@@ -67,6 +72,12 @@ function unpack(data, height, width, bits) {
     }
   }
   return values;
+}
+
+// Whether a colour table holds white and black only, in this order: nobody sees the indices then.
+function isBlackAndWhite(indices, palette) {
+  const plain = palette.every((colour, at) => colour.slice(0, 3).every((level) => level === (at === 0 ? 255 : 0)));
+  return plain && palette.length >= 2 && indices.every((index) => index <= 1);
 }
 
 function coloured(indices, palette) {
@@ -90,10 +101,16 @@ async function decodeTiff(bytes) {
   const unread = reasonAgainst(fields, channels, bits, format);
   if (unread) throw new Fault(`${unread}; ${AS_GREY}`);
   const values = await page.readRasters({ interleave: true });
-  const white = format === UNSIGNED && bits <= 8 ? 255 : undefined;
-  if (bits === 1) return { height, width, channels, values: values.map((value) => value * 255), white };
   const inverted = fields.get(TAGS.meaning) === WHITE_IS_ZERO && format === UNSIGNED;
-  return { height, width, channels, values: inverted ? values.map((value) => 2 ** bits - 1 - value) : values, white };
+  const shown = inverted ? values.map((value) => 2 ** bits - 1 - value) : values;
+  if (bits === 1) return { height, width, channels, values: shown.map((value) => value * 255), white: 255 };
+  return { height, width, channels, values: shown, white: whiteOf(format, bits), numbers: values };
+}
+
+// The value that is white; undefined where the format has none.
+function whiteOf(format, bits) {
+  if (format === FLOAT) return 1;
+  return format === UNSIGNED && bits <= 16 ? 2 ** bits - 1 : undefined;
 }
 
 // Why a TIFF file is not read; "" if it is. `lipnet predict` reads some of these kinds.
@@ -102,25 +119,58 @@ function reasonAgainst(fields, channels, bits, format) {
   if (meaning === PALETTE) return "has a colour table";
   if (![WHITE_IS_ZERO, BLACK_IS_ZERO, RGB].includes(meaning)) return "is neither grey nor RGB";
   if (meaning !== RGB && channels !== 1) return "has more than one channel";
+  if ((fields.get(TAGS.orientation) ?? 1) !== 1) return "is stored turned or mirrored";
+  if (meaning === WHITE_IS_ZERO && format === FLOAT) return "has floats of which 0 is white";
   const plain = bits === 8 && channels >= 3 && fields.get(TAGS.planar) !== 2;
   if (meaning === RGB && !plain) return "has colours, but not of 8 bits each, pixel by pixel";
   if (!(format === FLOAT ? [32, 64] : [1, 8, 16, 32]).includes(bits)) return `has ${bits} bits`;
   return LOSSLESS.includes(compression) ? "" : `has compression ${compression}`;
 }
 
-function withoutAlpha({ height, width, channels, values, white }) {
+function withoutAlpha(image) {
+  const { channels, values, numbers } = image;
   const kept = channels < 3 ? 1 : 3;
-  if (kept === channels) return { height, width, channels, values, white };
-  return { height, width, channels: kept, values: values.filter((_, at) => at % channels < kept), white };
+  if (kept === channels) return image;
+  const opaque = (all) => all?.filter((_, at) => at % channels < kept);
+  return { ...image, channels: kept, values: opaque(values), numbers: opaque(numbers) };
 }
 
-// Grey levels in [0, 1]: {height, width, grey}, grey a Float32Array, row after row.
-function toGrey({ height, width, channels, values, white }) {
-  if (white) {
-    const levels = channels === 3 ? luminance(values) : values;
-    return { height, width, grey: Float32Array.from(levels, (level) => level / white) };
+// Grey levels in [0, 1]: {height, width, grey}, grey a Float32Array, row after row. The rule is that of the model, as in
+// lipnet/sources/formats/grey_levels.py: {rule, bits, low_percent, high_percent}.
+function toGrey({ height, width, channels, values, white }, rule) {
+  const samples = channels === 3 ? luminance(values) : values;
+  for (const value of samples) {
+    if (!Number.isFinite(value)) throw new Fault("has values that are no finite numbers; save it again without them");
   }
-  return { height, width, grey: stretched(values) };
+  const stored = rule.rule === "as_stored";
+  const [low, high] = stored ? [0, whiteLevel(samples, white, rule.bits)] : percentiles(samples, rule);
+  if (stored && high === 255) return { height, width, grey: Float32Array.from(samples, (value) => value / 255) };
+  const level = (value) => roundHalfEven(Math.min(Math.max((value - low) / (high - low), 0), 1) * 65535) / 65535;
+  return { height, width, grey: Float32Array.from(samples, high > low ? level : () => 0) };
+}
+
+// The sample that is white; samples beyond it, or below black, are refused.
+function whiteLevel(samples, white, bits) {
+  const cure = "use a model that was trained with source.grey.rule: percentile";
+  const level = bits !== null && [undefined, 65535].includes(white) ? 2 ** bits - 1 : white;
+  if (level === undefined) throw new Fault(`its samples have no white level, which the model needs; ${cure}`);
+  let [low, high] = [Infinity, -Infinity];
+  for (const value of samples) [low, high] = [Math.min(low, value), Math.max(high, value)];
+  if (low < -SLACK * level || high > (1 + SLACK) * level) {
+    throw new Fault(`has samples from ${low} to ${high}, but the model needs 0 (black) to ${level} (white); correct it, or ${cure}`);
+  }
+  return level;
+}
+
+// Two percentiles, interpolated as NumPy does.
+function percentiles(samples, rule) {
+  const sorted = Float64Array.from(samples).sort();
+  return [rule.low_percent, rule.high_percent].map((percent) => {
+    const place = (percent / 100) * (sorted.length - 1);
+    const below = Math.floor(place);
+    const above = Math.min(below + 1, sorted.length - 1);
+    return sorted[below] + (sorted[above] - sorted[below]) * (place - below);
+  });
 }
 
 // Where the luminance is half a level, scikit-image may round to the other side: one pixel in 100,000.
@@ -133,22 +183,11 @@ function luminance(values) {
   return levels;
 }
 
-// 16 bits and floats have no common white: the smallest level becomes 0 and the largest 65535 of 65535.
-function stretched(values) {
-  let [low, high] = [Infinity, -Infinity];
-  for (const value of values) {
-    if (!Number.isFinite(value)) throw new Fault("has values that are no finite numbers; save it again without them");
-    low = Math.min(low, value);
-    high = Math.max(high, value);
-  }
-  const levels = (value) => roundHalfEven(((value - low) / (high - low)) * 65535) / 65535;
-  return Float32Array.from(values, high > low ? levels : () => 0);
-}
-
-// 1 where any channel is not 0: {height, width, mask}, mask a Uint8Array, row after row.
-function toMask({ height, width, channels, values }) {
+// 1 where a stored number is not 0: {height, width, mask}, mask a Uint8Array, row after row.
+function toMask({ height, width, values, numbers = values }) {
   const mask = new Uint8Array(height * width);
-  values.forEach((value, at) => {
+  const channels = numbers.length / mask.length;
+  numbers.forEach((value, at) => {
     if (value !== 0) mask[Math.floor(at / channels)] = 1;
   });
   return { height, width, mask };

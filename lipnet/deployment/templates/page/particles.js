@@ -79,7 +79,7 @@ async function maskOf(id, masks, image) {
 
 // One particle, ready for the networks: {id, levels, estimated, outside}.
 async function readParticle(id, crops, masks, padding, about) {
-  const image = toGrey(await decode(await bytesOf(crops.get(id)), id));
+  const image = toGrey(await decode(await bytesOf(crops.get(id)), id), about.grey);
   const shape = `${image.height} x ${image.width} px`;
   if (2 * padding >= Math.min(image.height, image.width)) {
     throw new Fault(`a surrounding of ${padding} px leaves nothing of ${shape}; correct its width`);
