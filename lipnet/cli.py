@@ -18,7 +18,7 @@ import typer
 from lipnet.core.errors import InputError
 
 if TYPE_CHECKING:
-    from lipnet.deployment.model_files import Description
+    pass
 
 app = typer.Typer(
     add_completion=False,
@@ -365,40 +365,15 @@ def compare_runs(
 @app.command()
 def info(model: ModelPath, classifier: Classifier = None, as_json: AsJson = False) -> None:
     """Show the description of models: problem, classes, inputs, origin, and which classifier is recommended."""
-    from lipnet.deployment import rules
+    from lipnet.deployment import model_files, rules
 
     about = rules.read(model)
     models = [(one.name, one.description) for one in rules.read_classifier(model, classifier).models]
     if as_json:
         print(json.dumps({name: description.model_dump(mode="json") for name, description in models}, indent=2))
     else:
-        pages = [_page(name, description) for name, description in models]
+        pages = [model_files.in_words(name, description) for name, description in models]
         print("\n\n".join([about.reason, *pages] if about else pages))
-
-
-def _page(name: str, description: "Description") -> str:
-    from lipnet.deployment import outliers
-    from lipnet.sources.formats import grey_levels
-
-    inputs = [f"{key}: {item.kind} {item.tensor[1]}" for key, item in description.inputs.items()]
-    origin, training = description.provenance, description.training
-    return "\n".join(
-        [
-            f"{name}: {description.architecture}, fold {description.fold}, for {description.problem}",
-            f"  classes         {', '.join(description.classes)}",
-            f"  inputs          {'; '.join(inputs)}",
-            f"  grey levels     {grey_levels.in_words(description.grey)}",
-            f"  training prior  {_percent(description.training_prior)}",
-            f"  natural prior   {_percent(description.natural_prior)}",
-            f"  trained on      {outliers.in_words(training) if training else 'unknown'}",
-            f"  git revision    {origin.git_revision or 'unknown'}",
-            f"  data MD5        {origin.data_md5 or 'unknown'}",
-        ]
-    )
-
-
-def _percent(shares: Iterable[float]) -> str:
-    return ", ".join(f"{share:.2%}" for share in shares)
 
 
 if __name__ == "__main__":

@@ -15,9 +15,11 @@ from pydantic import Field, ValidationError, model_validator
 from lipnet.core.errors import InputError
 from lipnet.core.problems import CLASS_NAME, PROBLEM_NAME
 from lipnet.core.settings import Settings
+from lipnet.deployment import outliers
 from lipnet.deployment.outliers import Reference
 from lipnet.samples.crops import CHANNELS, CropSettings
 from lipnet.samples.features import FeatureSettings
+from lipnet.sources.formats import grey_levels
 from lipnet.sources.formats.grey_levels import GreySettings
 from lipnet.sources.micrographs import MicrographSettings
 
@@ -308,3 +310,26 @@ def references(models: Iterable[Model]) -> list[Reference]:
     by_fold = {model.description.fold: model.description.training for model in models}
     found = [reference for reference in by_fold.values() if reference is not None]
     return found if len(found) == len(by_fold) else []
+
+
+def in_words(name: str, description: Description) -> str:
+    """What a model file says of itself, a line for each item; ``name`` is that of the file."""
+    inputs = [f"{key}: {item.kind} {item.tensor[1]}" for key, item in description.inputs.items()]
+    origin, training = description.provenance, description.training
+    return "\n".join(
+        [
+            f"{name}: {description.architecture}, fold {description.fold}, for {description.problem}",
+            f"  classes         {', '.join(description.classes)}",
+            f"  inputs          {'; '.join(inputs)}",
+            f"  grey levels     {grey_levels.in_words(description.grey)}",
+            f"  training prior  {_percent(description.training_prior)}",
+            f"  natural prior   {_percent(description.natural_prior)}",
+            f"  trained on      {outliers.in_words(training) if training else 'unknown'}",
+            f"  git revision    {origin.git_revision or 'unknown'}",
+            f"  data MD5        {origin.data_md5 or 'unknown'}",
+        ]
+    )
+
+
+def _percent(shares: Iterable[float]) -> str:
+    return ", ".join(f"{share:.2%}" for share in shares)
