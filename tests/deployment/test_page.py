@@ -97,7 +97,8 @@ def _saved(tab: Any, to: Path) -> pd.DataFrame:
 def _seen(run: PipelineRun, images: Path, masks: Path | None, padding_px: int) -> tuple[list[str], Any]:
     """Ids and crops of all particles as `lipnet predict` makes them."""
     row = {"size_px": SIZE_PX, **{key: run.params["crop"][key] for key in ("mode", "scale", "field_px")}}
-    opened = open_unlabelled(images, masks, padding_px, [], describe_network(run, 0).micrographs)
+    described = describe_network(run, 0)
+    opened = open_unlabelled(images, masks, padding_px, [], described.micrographs, described.grey)
     found = [item for task in opened.tasks for item in opened.read(task)]
     store, ids = particles.pack(found), [item.id for item in found]  # type: ignore[misc, union-attr]
     return ids, crops.crop_all(store, ImageInput(**row).crop, ids)[SIZE_PX]

@@ -221,7 +221,7 @@ def test_images_of_other_formats_are_refused_by_name_and_other_files_are_reporte
         path = tmp_path / "images" / name
         path.parent.mkdir(exist_ok=True)
         path.write_bytes(b"x")
-    opened = open_unlabelled(tmp_path / "images", tmp_path / "masks", None, (), SETTINGS)
+    opened = open_unlabelled(tmp_path / "images", tmp_path / "masks", None, (), SETTINGS, AS_STORED)
     assert [item.id for task in opened.tasks for item in opened.read(task) if isinstance(item, Particle)] == ["a.png"]
     assert [(row.id, row.fault) for row in opened.rejected] == [("c.czi", True)]
     assert [(row.file, row.reason, row.fault) for row in opened.left_out] == [
@@ -232,7 +232,8 @@ def test_images_of_other_formats_are_refused_by_name_and_other_files_are_reporte
 
 def test_a_folder_of_unread_images_alone_names_each_of_them(tmp_path: Path) -> None:
     (tmp_path / "a.nd2").write_bytes(b"x")
-    assert "a.nd2: format '.nd2' is not read" in open_unlabelled(tmp_path, None, None, (), SETTINGS).rejected[0].reason
+    [row] = open_unlabelled(tmp_path, None, None, (), SETTINGS, AS_STORED).rejected
+    assert "a.nd2: format '.nd2' is not read" in row.reason
 
 
 def test_a_folder_and_a_table_of_micrographs_are_read(tmp_path: Path) -> None:
@@ -253,13 +254,13 @@ def test_boxes_of_a_table_without_classes_are_read_and_written_again(tmp_path: P
     (tmp_path / "particles.csv").write_text("micrograph,x_px,y_px,width_px,height_px\nfield.png,6,5,12,10\n")
     [particle] = _read(tmp_path)
     assert particle.id == "field.png:box2" and particle.mask_estimated and particle.image.shape == (10 + 4, 12 + 4)
-    [row] = rows_of(open_unlabelled(tmp_path, None, None, (), SETTINGS)).to_dict("records")
+    [row] = rows_of(open_unlabelled(tmp_path, None, None, (), SETTINGS, AS_STORED)).to_dict("records")
     box = {"x_px": 6, "y_px": 5, "width_px": 12, "height_px": 10}
     assert row == {"id": "field.png:box2", "micrograph": "field.png", **box}
 
 
 def _ids(paths: list[Path], masks: Path | None = None) -> list[list[str]]:
-    opened = open_all(paths, masks, None, (), SETTINGS)
+    opened = open_all(paths, masks, None, (), SETTINGS, AS_STORED)
     read = [[item for task in one.tasks for item in one.read(task)] for one in opened]
     assert all(isinstance(item, Particle) for items in read for item in items)
     return [[item.id for item in items] for items in read]
@@ -290,7 +291,7 @@ def test_label_masks_of_several_micrographs_may_lie_in_a_folder(tmp_path: Path) 
 def test_of_several_inputs_one_that_cannot_be_opened_is_rejected(tmp_path: Path) -> None:
     fine = _micrograph(tmp_path, "field_labels.tif")
     lacking = _save(tmp_path / "lacking.png", IMAGE)
-    one, other = open_all([fine, lacking], None, None, (), SETTINGS)
+    one, other = open_all([fine, lacking], None, None, (), SETTINGS, AS_STORED)
     assert one.tasks and not other.tasks
     assert "lacking.png: give its label mask" in other.rejected[0].reason
 

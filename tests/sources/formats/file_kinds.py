@@ -18,8 +18,9 @@ import tifffile
 from PIL import Image
 
 from lipnet.core.errors import InputError
-from lipnet.sources.images import read_grey, read_label_pages, read_mask
+from lipnet.sources.images import read_label_pages, read_mask
 from tests.sources import microscope_files
+from tests.sources.grey import read_grey
 
 README = Path(__file__).parents[3] / "data" / "raw" / "README.md"
 START, END = "<!-- file kinds: written by python -m tests.sources.formats.file_kinds -->", "<!-- end of file kinds -->"

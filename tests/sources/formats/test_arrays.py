@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from lipnet.core.errors import InputError
-from lipnet.sources.images import count_pages, read_grey, read_label_pages, read_mask, read_pages
+from lipnet.sources.images import count_pages, read_label_pages, read_mask
 from tests.sources.formats.test_tiff import LABELS, RAMP
+from tests.sources.grey import read_grey, read_pages
 
 
 def _save(path: Path, pixels: Any) -> Path:
@@ -24,7 +25,7 @@ def test_an_array_is_an_image_in_grey_or_colour(tmp_path: Path, pixels: Any) -> 
 @pytest.mark.parametrize("pixels", [np.stack([RAMP, 255 - RAMP]), np.stack([np.dstack([RAMP] * 3)] * 2)])
 def test_an_array_of_more_axes_is_a_stack(tmp_path: Path, pixels: Any) -> None:
     path = _save(tmp_path / "a.npy", pixels)
-    assert count_pages(path) == len(list(read_pages(path, 0))) == 2
+    assert count_pages(path) == len(list(read_pages(path))) == 2
     with pytest.raises(InputError, match=r"a\.npy: expected one grey or colour image, found 2"):
         read_grey(path)
 

@@ -11,7 +11,8 @@ import pytest
 
 from lipnet.core.errors import InputError
 from lipnet.sources.formats import microscope
-from lipnet.sources.images import count_pages, pixel_sizes_nm, read_grey, read_mask, read_pages
+from lipnet.sources.images import count_pages, pixel_sizes_nm, read_mask
+from tests.sources.grey import read_grey, read_pages
 from tests.sources.microscope_files import NM, WRITERS, Axis, write_berkeley, write_dm, write_ser, write_velox
 
 VENDOR = Path(__file__).parents[4] / "shared" / "vendor"
@@ -63,7 +64,7 @@ def test_other_formats_state_no_pixel_size(tmp_path: Path) -> None:
 def test_several_images_are_pages(tmp_path: Path, write: Callable[[Path, Any], Path]) -> None:
     images = np.stack([GREY, GREY * 2, GREY * -1]).astype("i2")
     path = write(tmp_path, images)
-    assert count_pages(path) == len(list(read_pages(path, 0))) == 3
+    assert count_pages(path) == len(list(read_pages(path))) == 3
     assert pixel_sizes_nm(path) == pytest.approx([0.5] * 3)
     for raw, expected in zip(microscope.pages(path), images, strict=True):
         np.testing.assert_array_equal(raw.pixels, expected)
@@ -133,7 +134,7 @@ def test_colours_become_luminance(tmp_path: Path) -> None:
 )
 def test_what_is_no_image_is_refused_by_name(tmp_path: Path, write: Callable[[Path], Path], message: str) -> None:
     path = write(tmp_path)
-    for read in (read_grey, read_mask, lambda path: list(read_pages(path, 0))):
+    for read in (read_grey, read_mask, lambda path: list(read_pages(path))):
         with pytest.raises(InputError, match=message):
             read(path)
 

@@ -10,8 +10,9 @@ import pytest
 
 from lipnet.core.errors import InputError
 from lipnet.sources.formats import mrc
-from lipnet.sources.images import count_pages, read_grey, read_label_pages, read_mask, read_pages
+from lipnet.sources.images import count_pages, read_label_pages, read_mask
 from tests.sources.formats.test_tiff import LABELS, RAMP
+from tests.sources.grey import read_grey, read_pages
 
 IMOD = 1146047817
 
@@ -53,7 +54,7 @@ def test_sections_are_pages(tmp_path: Path, name: str) -> None:
     assert count_pages(path) == 2
     first, second = read_label_pages(path)
     np.testing.assert_array_equal(second, 2 * first)
-    assert len(list(read_pages(path, 0))) == 2
+    assert len(list(read_pages(path))) == 2
 
 
 def test_the_sections_outlive_the_open_file(tmp_path: Path) -> None:

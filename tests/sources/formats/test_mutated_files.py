@@ -12,10 +12,11 @@ from hypothesis import strategies as st
 from PIL import Image
 
 from lipnet.core.errors import InputError
-from lipnet.sources.images import count_pages, pixel_sizes_nm, read_grey, read_label_pages, read_mask, read_pages
+from lipnet.sources.images import count_pages, pixel_sizes_nm, read_label_pages, read_mask
 from tests.sources.formats.file_kinds import KINDS, Kind
 from tests.sources.formats.test_mrc import _write as write_mrc
 from tests.sources.formats.test_tiff import RAMP, _one_header
+from tests.sources.grey import read_grey, read_pages
 from tests.sources.microscope_files import NM, write_berkeley, write_dm, write_ser, write_velox
 from tests.sources.test_mutations import IMAGE, MASK, ingested, mutated_bytes
 
@@ -58,7 +59,7 @@ def _check(path: Path) -> None:
     assert grey is None or (grey.ndim == 2 and grey.dtype in (np.uint8, np.uint16) and n_pages == 1)
     mask = _tried(lambda: read_mask(path), path)
     assert mask is None or (mask.ndim == 2 and mask.dtype == np.bool_ and n_pages == 1)
-    for read in (lambda: list(read_pages(path, 0.1)), lambda: list(read_label_pages(path))):
+    for read in (lambda: list(read_pages(path)), lambda: list(read_label_pages(path))):
         pages = _tried(read, path)
         assert pages is None or len(pages) == n_pages
     sizes = _tried(lambda: pixel_sizes_nm(path), path)
@@ -106,7 +107,7 @@ def test_a_mutated_stack_is_read_whole_or_refused(folder: Path, name: str, data:
 @pytest.mark.parametrize("name", list(STACKS))
 def test_the_stacks_are_sound_before_they_are_mutated(tmp_path: Path, name: str) -> None:
     path, _ = _written(tmp_path, name, STACKS[name])
-    assert count_pages(path) == len(list(read_pages(path, 0))) == len(STACK)
+    assert count_pages(path) == len(list(read_pages(path))) == len(STACK)
 
 
 INGESTED: dict[str, Callable[[Path, Any], Any]] = {

@@ -10,8 +10,9 @@ from PIL import Image
 
 from lipnet.core.errors import InputError
 from lipnet.sources.formats import pillow
-from lipnet.sources.images import count_pages, read_grey, read_label_pages, read_mask, read_pages
+from lipnet.sources.images import count_pages, read_label_pages, read_mask
 from tests.sources.formats.test_tiff import LABELS, RAMP, TURNED
+from tests.sources.grey import read_grey, read_pages
 
 MASK = np.zeros((40, 50), np.uint8)
 MASK[9:31, 11:38] = 255
@@ -96,12 +97,12 @@ def test_frames_of_a_gif_are_pages_and_an_animated_png_is_refused(tmp_path: Path
     for name in ("a.gif", "a.png"):
         frames[0].save(tmp_path / name, save_all=True, append_images=frames[1:])
     assert count_pages(tmp_path / "a.gif") == 3
-    for page, frame in zip(read_pages(tmp_path / "a.gif", 0), frames, strict=True):
+    for page, frame in zip(read_pages(tmp_path / "a.gif"), frames, strict=True):
         np.testing.assert_array_equal(page, np.asarray(frame))
     with pytest.raises(InputError, match=r"a\.gif: expected one grey or colour image, found 3"):
         read_grey(tmp_path / "a.gif")
     with pytest.raises(InputError, match=r"a\.png: is an animated PNG; save its images as a TIFF stack"):
-        list(read_pages(tmp_path / "a.png", 0))
+        list(read_pages(tmp_path / "a.png"))
 
 
 def test_a_cmyk_jpeg_is_read_as_it_looks(tmp_path: Path) -> None:

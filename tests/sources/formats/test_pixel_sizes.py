@@ -13,6 +13,7 @@ from lipnet.sources import data_report, duplicates, table
 from lipnet.sources.formats.pixel_sizes import agreed, disagreement
 from lipnet.sources.rows import Rejected, Remark
 from lipnet.sources.unlabelled import open_unlabelled
+from tests.sources.grey import STRETCHED
 from tests.sources.micrograph_folder import GREY, LABELS, SETTINGS, read_folder
 from tests.sources.microscope_files import WRITERS, write_dm
 
@@ -34,8 +35,8 @@ def test_sizes_that_differ_by_more_than_rounding_are_named() -> None:
 
 def _rows(folder: Path, *rows: str) -> list[Particle | Rejected]:
     (folder / "particles.csv").write_text("\n".join(["id,image,class,pixel_size_nm", *rows]))
-    tasks, rejected = table.list_tasks(folder, "class", ())
-    read = [table.read_task(task, folder, ["Full"], "class", ()) for task in tasks]
+    tasks, rejected = table.list_tasks(folder, "class", (), STRETCHED)
+    read = [table.read_task(task, folder, ["Full"], "class", (), STRETCHED) for task in tasks]
     return [*(item for items in read for item in items), *rejected]
 
 
@@ -84,7 +85,7 @@ def test_new_particles_have_the_size_that_their_file_states(tmp_path: Path) -> N
     write_dm(tmp_path / "f.dm4", GREY)
     np.save(tmp_path / "f_labels.npy", LABELS)
     for path in (tmp_path / "crops", tmp_path / "f.dm4"):
-        source = open_unlabelled(path, None, None, (), SETTINGS)
+        source = open_unlabelled(path, None, None, (), SETTINGS, STRETCHED)
         found = [item for task in source.tasks for item in source.read(task)]
         assert found and all(item.pixel_size_nm == 0.5 for item in found)
 

@@ -10,7 +10,8 @@ import tifffile
 from lipnet.core.errors import InputError
 from lipnet.sources.formats import tiff
 from lipnet.sources.formats.raw import shown
-from lipnet.sources.images import count_pages, read_grey, read_label_pages, read_mask, read_pages
+from lipnet.sources.images import count_pages, read_label_pages, read_mask
+from tests.sources.grey import read_grey, read_pages
 
 RAMP = np.arange(256, dtype=np.uint8).reshape(8, 32)
 LABELS = np.zeros((8, 32), np.uint8)
@@ -164,7 +165,7 @@ def test_a_file_of_an_ome_set_is_read_alone(tmp_path: Path) -> None:
     assert count_pages(tmp_path / "f1.ome.tif") == 1
     np.testing.assert_array_equal(read_grey(tmp_path / "f1.ome.tif"), 255 - RAMP)
     (tmp_path / "f0.ome.tif").unlink()
-    np.testing.assert_array_equal(next(read_pages(tmp_path / "f1.ome.tif", 0)), 255 - RAMP)
+    np.testing.assert_array_equal(next(read_pages(tmp_path / "f1.ome.tif")), 255 - RAMP)
 
 
 def _one_header(path: Path, n: int, description: str, **options: Any) -> Path:
@@ -181,7 +182,7 @@ def _one_header(path: Path, n: int, description: str, **options: Any) -> Path:
 def test_all_images_behind_one_header_are_pages(tmp_path: Path, description: str, order: str) -> None:
     path = _one_header(tmp_path / "a.tif", 3, description, byteorder=order)
     assert count_pages(path) == 3
-    for number, page in enumerate(read_pages(path, 0), start=1):
+    for number, page in enumerate(read_pages(path), start=1):
         np.testing.assert_array_equal(page, RAMP // number)
     with pytest.raises(InputError, match=r"a\.tif: expected one grey or colour image, found 3"):
         read_grey(path)
@@ -215,7 +216,7 @@ def test_pages_of_different_kinds_are_read_each_as_it_is(tmp_path: Path) -> None
         file.write(RAMP, metadata=None)
         file.write(np.dstack([RAMP] * 3)[:4], photometric="rgb", compression="zlib", metadata=None)
         file.write(RAMP, photometric="miniswhite", metadata=None)
-    found = list(read_pages(tmp_path / "a.tif", 0))
+    found = list(read_pages(tmp_path / "a.tif"))
     for page, expected in zip(found, (RAMP, RAMP[:4], 255 - RAMP), strict=True):
         np.testing.assert_array_equal(page, expected)
 
@@ -225,4 +226,4 @@ def test_a_stack_of_metamorph_has_all_its_planes(tmp_path: Path) -> None:
     tags = [(33628, 4, 6, [1] * 6, False), (33629, 5, 3, [1] * 6, False), (65000, 4, 12, [1] * 12, False)]
     path = _one_header(tmp_path / "a.tif", 3, "MetaMorph", extratags=tags)
     assert count_pages(path) == 3
-    np.testing.assert_array_equal(list(read_pages(path, 0))[2], RAMP // 3)
+    np.testing.assert_array_equal(list(read_pages(path))[2], RAMP // 3)
