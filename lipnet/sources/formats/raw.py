@@ -91,7 +91,8 @@ def stored(raw: RawImage) -> NDArray[Any]:
 def _inverted(pixels: NDArray[Any], white: int | None) -> NDArray[Any]:
     if white is not None:
         return ~pixels if pixels.dtype == np.bool_ else pixels.dtype.type(white) - pixels
-    return -pixels if pixels.dtype.kind == "f" else ~pixels  # ~ maps the range of an integer type onto itself
+    # Floats are taken to run from 0 to 1; ~ maps the range of a signed type onto itself.
+    return 1 - pixels if pixels.dtype.kind == "f" else ~pixels
 
 
 _TURNS: dict[int, Callable[[NDArray[Any]], NDArray[Any]]] = {

@@ -57,7 +57,7 @@ def test_masks_are_read_by_their_numbers_whatever_is_white(tmp_path: Path, dtype
         (np.uint8, 255 - RAMP),
         (np.uint16, 65535 - RAMP.astype(int)),
         (np.int16, -1 - RAMP.astype(int)),
-        (np.float32, -1.0 * RAMP),
+        (np.float32, 1.0 - RAMP),
     ],
 )
 def test_images_whose_0_is_white_are_shown_as_negatives_in_every_type(
