@@ -66,7 +66,8 @@ MEASURES = {  # column -> title
 HOW = """\
 One long run for each row of a table, LipNet-4 with the settings of params.yaml, judged among the training rows of fold
 0, at the end of the first epoch that reached a number of steps. Sets of about 300 rows are judged on all other training
-rows; the larger ones on an inner validation part with few particles of a rare class: their macro F1 is noisy."""
+rows; the larger ones on an inner validation part with few particles of a rare class: their macro F1 is noisy. Runs that
+had not ended when the benchmark was stopped are left out."""
 SCRATCH = ROOT / "data" / "scratch" / "training_length"
 
 

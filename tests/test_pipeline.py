@@ -154,7 +154,7 @@ def test_metrics_diff_and_the_table_of_experiments_fit_a_screen(project):
         ("networks.lipnet1.dense_units", 9, {"train_cnn", "score_inner"}),
         ("networks.lipnet4.dense_units", 9, set()),
         ("train_cnn.label_smoothing", 0.0, {"train_cnn", "score_inner"}),
-        ("decide.floor", 0.01, {"score_inner", "decide"}),
+        ("decide.floor", 0.01, {"decide"}),
         ("inner.folds", 2, {"score_inner"}),
         ("evaluate.abstain_below", [0.8], {"evaluate"}),
         ("evaluate.headline", ["cnn"], {"evaluate"}),

@@ -149,7 +149,9 @@ def test_no_training_set_holds_a_test_row_whatever_the_method(tmp_path: Path) ->
             assert set(folds[training_set.rows]) == expected, method
 
 
-def test_evaluate_and_compare_read_predictions_of_all_problems_and_classifiers(tmp_path: Path) -> None:
+def test_evaluate_and_compare_read_predictions_of_all_problems_and_classifiers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     params = make_params(compare__reference="a", evaluate__headline=["c", "b"], evaluate__baseline="a")
     rng = np.random.default_rng(0)
     for problem in ("one", "two"):
@@ -160,13 +162,16 @@ def test_evaluate_and_compare_read_predictions_of_all_problems_and_classifiers(t
             rows |= {"label": ["X", "Y"] * 20, "predicted": np.where(probabilities[:, 0] > 0.5, "X", "Y")}
             rows |= {"p_X": probabilities[:, 0], "p_Y": probabilities[:, 1]}
             files.write_table(tmp_path / f"{name.format(problem)}.csv", pd.DataFrame(rows))
-        history = {"fold": [0, 0], "phase": "training", "epoch": [1, 2], "loss": [1.0, 0.5], "accuracy": [0.5, 0.8]}
+        losses = {"one": [1.0, 0.6, 0.5, 0.5, 0.5, 0.5], "two": [1.0, 0.9, 0.8, 0.7, 0.6, 0.5]}[problem]
+        history = {"fold": 0, "phase": "training", "epoch": np.arange(6) + 1, "loss": losses, "accuracy": 0.8}
         files.write_table(tmp_path / f"history/{problem}.csv", pd.DataFrame({**history, "validation_loss": np.nan}))
         ids = [f"p{i}" for i in range(40)][::-1]
         files.write_table(tmp_path / f"particles/{problem}.csv", pd.DataFrame({"id": ids, "group": [*"abcd"] * 10}))
     params["problems"] = ["one", "two"]
     arguments = Namespace(**{name: tmp_path / name for name in EVALUATE})
     evaluate.main(params, arguments)
+    said = capsys.readouterr().err
+    assert "two: The training loss of the network was still falling" in said and "one: " not in said
     compare.main(params, Namespace(**{name: tmp_path / name for name in COMPARE}))
     text = (tmp_path / "text").read_text()
     assert "# Classifiers against a" in text and "## one" in text and "## two" in text
