@@ -174,6 +174,17 @@ def test_a_particle_that_is_listed_twice_is_rejected_once(tmp_path: Path) -> Non
     assert "id 'a.tif:8' is a duplicate of row 2" in listing.rejected[0].reason
 
 
+def test_a_damaged_micrograph_or_label_mask_in_a_table_is_named(tmp_path: Path) -> None:
+    _field(tmp_path, "a", 3)
+    _field(tmp_path, "b", 3)
+    (tmp_path / "a.tif").write_bytes(b"no image")
+    (tmp_path / "b_labels.tif").write_bytes(b"no image")
+    listing = _table(tmp_path, "micrograph\na.tif\nb.tif\n")
+    assert _ids(listing) == ["a.tif:3"]  # who reads the micrograph says that it is damaged
+    [rejected] = listing.rejected
+    assert rejected.row == 3 and "b_labels.tif: damaged or not an image" in rejected.reason
+
+
 def test_the_label_mask_is_found_beside_or_in_a_folder_of_label_masks(tmp_path: Path) -> None:
     _field(tmp_path, "a", 1)
     image = tmp_path / "a.tif"
