@@ -20,7 +20,7 @@ from lipnet.evaluation.decisions import DecideSettings, Fit
 
 LEADING = "macro_f1"
 # Simplest first: what a classifier needs for a prediction.
-KINDS = ("an SVM", "trees", "the network", "a decision rule on one classifier", "a mean of several")
+KINDS = ("an SVM", "trees", "the network", "a fitted decision rule", "a mean of several")
 SVM, TREES, NET, RULE, SEVERAL = range(len(KINDS))
 SIZE = {"height_px", "width_px"}  # a classifier of these features only is a check of the data
 
@@ -39,7 +39,9 @@ def kinds_of(run: PipelineRun) -> dict[str, int]:
     kinds |= dict.fromkeys(pick(run.params, "train_svm", "features"), SVM)
     kinds |= dict.fromkeys(pick(run.params, "train_trees", "models"), TREES)
     for name, row in settings.rules.items():
-        kinds[name] = SEVERAL if len(row.of) > 1 or row.of == [VIEWS] else RULE
+        fitted = row.calibrated or row.tuned
+        # A rule without a fit adds nothing to its classifier that could go wrong.
+        kinds[name] = SEVERAL if len(row.of) > 1 else max(kinds.get(row.of[0], RULE), RULE if fitted else SVM)
     kinds |= dict.fromkeys(settings.choices, SEVERAL)
     return {name: kind for name, kind in kinds.items() if name not in left_out(run)}
 
