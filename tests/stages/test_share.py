@@ -70,12 +70,12 @@ def _ingest(folder: Path, params: dict[str, Any], problem: str, raw: str, to: st
 def test_images_are_read_once_and_each_problem_is_as_if_it_read_them_alone(
     folder: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    opened, read = list[str](), images._read_raw
-    monkeypatch.setattr(images, "_read_raw", lambda path: opened.append(path.name) or read(path))
+    opened, read = list[str](), images.read_samples
+    monkeypatch.setattr(images, "read_samples", lambda path: opened.append(path.name) or read(path))
     params = _params(SHARED)
     _share(folder, params)
     found = {problem: _ingest(folder, params, problem, problem, "shared_out") for problem in ("cells", "shell")}
-    assert len([name for name in opened if name != "mask.png"]) == N - 1  # one is absent
+    assert len(opened) == len(set(opened)) >= N - 1  # one is absent
     alone = _params({"shell": {"class_column": "shell"}})
     for problem, outputs in found.items():
         expected = _ingest(folder, alone, problem, "cells", "alone")
