@@ -12,13 +12,14 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from lipnet.core import files
+from lipnet.core.settings import read_params
 from lipnet.deployment.export import describe_network
 from lipnet.deployment.graphs.files import finish
 from lipnet.deployment.rules import FoldRule, Rules
 from lipnet.deployment.runs import PipelineRun, read_run
 from lipnet.samples import particles
 from lipnet.samples.particles import Particle
-from tests.deployment.finished_run import PROBLEM, make_run, particle_table
+from tests.deployment.finished_run import PROBLEM, ROOT, make_run, particle_table
 
 SIZE_PX, N_FOLDS = 28, 2
 COLOURED = (1, 7)  # numbers of crops modulo 14, see _write_crop
@@ -39,11 +40,15 @@ RULES = Rules(
 )
 
 
-def page_run(folder: Path, mode: str, scale: str) -> PipelineRun:
-    """A run whose network sees 28 px in a crop mode and scale."""
+AS_STORED = {"rule": "as_stored", "bits": None, "per": "particle", "low_percent": 0, "high_percent": 100}
+
+
+def page_run(folder: Path, mode: str, scale: str, **grey: Any) -> PipelineRun:
+    """A run whose network sees 28 px in a crop mode and scale; ``grey`` changes the rule of grey levels."""
+    source = read_params(ROOT / "params.yaml")["source"] | {"kind": "table", "feature_columns": ["density"]}
     crop = {"mode": mode, "scale": scale, "field_px": 110, "sizes_px": [SIZE_PX]}
     row = {"size_px": SIZE_PX, "blocks": [[6], [6]], "halve": "pool", "top": "dense", "dense_units": 3}
-    make_run(folder, crop=crop, networks={"tiny": row})
+    make_run(folder, crop=crop, networks={"tiny": row}, source=source | {"grey": AS_STORED | grey})
     files.write_table(folder / f"data/particles/{PROBLEM}.csv", particle_table().assign(width_px=range(30, 110, 10)))
     write_particles(folder, [np.full((6, 6), level, np.uint8) for level in range(50, 210, 20)])
     return read_run(folder, PROBLEM)
@@ -136,7 +141,7 @@ def _write_crop(stem: Path, grey: NDArray[np.float64], number: int, rng: np.rand
         case 5:
             tifffile.imwrite(tif, (grey * 90 + 9000).clip(0).astype(np.uint16), compression="lzw", predictor=True)
         case 6:
-            tifffile.imwrite(tif, grey.astype(np.float32), compression="zlib", byteorder=">")
+            tifffile.imwrite(tif, (grey / 300).clip(0, 1).astype(np.float32), compression="zlib", byteorder=">")
         case 7:
             tifffile.imwrite(tif, np.stack([levels] * 3, axis=2), photometric="rgb", rowsperstrip=7)
         case 8:

@@ -64,6 +64,12 @@ def run(tmp_path: Path) -> PipelineRun:
     return page_run(tmp_path / "run", "masked", "fit")
 
 
+def test_black_and_white_of_a_whole_micrograph_are_refused(tmp_path: Path) -> None:
+    run = page_run(tmp_path / "run", "masked", "fit", rule="percentile", per="micrograph")
+    with pytest.raises(InputError, match=r"--page: source\.grey\.per: micrograph"):
+        classifier_of(run, RULES, "cnn")
+
+
 class Opened(NamedTuple):
     """A page in the browser, what it wrote to the console, and the addresses that it asked for."""
 
@@ -105,19 +111,19 @@ def _seen(run: PipelineRun, images: Path, masks: Path | None, padding_px: int) -
 
 
 @pytest.mark.parametrize(
-    ("mode", "scale", "with_masks", "padding_px", "classifier"),
+    ("mode", "scale", "with_masks", "padding_px", "classifier", "grey"),
     [
-        ("masked", "fit", True, 0, "cnn"),
-        ("both", "constant", True, 0, "fitted"),
-        ("surrounding", "fit", False, 0, "cnn_views"),
-        ("cropped", "constant", False, 5, "shifted"),
+        ("masked", "fit", True, 0, "cnn", {}),
+        ("both", "constant", True, 0, "fitted", {"rule": "percentile"}),
+        ("surrounding", "fit", False, 0, "cnn_views", {"rule": "percentile", "low_percent": 1, "high_percent": 98.5}),
+        ("cropped", "constant", False, 5, "shifted", {"bits": 16}),
     ],
 )
 def test_the_page_predicts_what_lipnet_predict_predicts(
     browser: Any, libraries: Libraries, images: Path, tmp_path: Path, mode: str, scale: str, with_masks: bool,
-    padding_px: int, classifier: str,
+    padding_px: int, classifier: str, grey: dict[str, Any],
 ) -> None:  # fmt: skip
-    run, masks = page_run(tmp_path / "run", mode, scale), images / "masks" if with_masks else None
+    run, masks = page_run(tmp_path / "run", mode, scale, **grey), images / "masks" if with_masks else None
     ids, levels = _seen(run, images / "crops", masks, padding_px)
     models = networks(run, crops.to_grey(levels))
     for fold, content in enumerate(models):

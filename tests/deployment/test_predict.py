@@ -30,7 +30,8 @@ from lipnet.deployment.predict import (
 from lipnet.evaluation import decisions, posteriors
 from lipnet.samples import crops, features, particles
 from lipnet.samples.particles import Particle
-from lipnet.sources.rows import Rejected, Remark, Source
+from lipnet.sources.rows import Rejected, Remark
+from lipnet.sources.unlabelled import Opened
 from tests.deployment.onnx_models import IMAGE, description, features_of, write
 
 HEAVY = (
@@ -258,8 +259,8 @@ def test_remarks_on_rows_that_were_used_become_notes(tmp_path: Path) -> None:
 
 def test_remarks_reject_nothing(tmp_path: Path) -> None:
     models, remark = _models(tmp_path), Remark(2, "p", "a.dm4", "pixel_size_nm", "a.dm4: differs", fault=False)
-    opened = Source([None], lambda _: [_particle(0), remark], [])
-    batches, rejected = classify(tmp_path, opened, models, None, False, lambda results, _: results)
+    opened = [Opened(tmp_path, [None], lambda _: [_particle(0), remark], [], [])]
+    batches, rejected = classify(opened, models, None, False, lambda results, _: results)
     assert rejected == [] and len(batches[0].known) == 1
 
 

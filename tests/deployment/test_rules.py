@@ -316,7 +316,15 @@ def test_kinds_checks_and_gaps_of_a_run_follow_from_its_settings(run: tuple[Path
     read = read_run(run[0], PROBLEM)
     read.params["train_svm"]["features"]["size_only"] = ["height_px", "width_px"]
     kinds = kinds_of(read)
-    assert [kinds[name] for name in ("svm", "trees", "cnn", "cnn_shifted", "tuned", "mean", "chosen")] == [0, 1, 2, 2, 3, 4, 4]
+    assert [kinds[name] for name in ("svm", "trees", "cnn", "cnn_shifted", "tuned", "mean", "chosen")] == [
+        0,
+        1,
+        2,
+        2,
+        3,
+        4,
+        4,
+    ]
     assert checks_of(read) == {"size_only"} and "head" not in kinds
     assert "fitted on inner scores of trees" in left_out(read)["unscored"]
     assert "uses head" in left_out(read)["of_head"]

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from lipnet.classifiers.history import early_end
 from lipnet.core.settings import pick
 from lipnet.deployment.recommendation import recommend
 from lipnet.deployment.reports import charts, label_errors, names, occlusion_maps, opening, suspects, tables
@@ -95,6 +96,7 @@ def _charts(run: PipelineRun, evidence: Evidence, folds: pd.DataFrame) -> dict[s
         },
         "fewest": charts.FEWEST,
         "learning": charts.learning(evidence.history),
+        "early_end": early_end(evidence.history),
     }
 
 

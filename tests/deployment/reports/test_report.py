@@ -131,6 +131,16 @@ def test_the_page_is_accessible(browser: Any, page: Path) -> None:
         assert found == []
 
 
+def test_the_page_says_that_the_training_loss_was_still_falling(page: Path) -> None:
+    run, evidence = read_run(page.parent, PROBLEM), read_evidence(page.parent, PROBLEM)
+    said = "The training loss of the network was still falling at the end in 2 of 2 folds"
+    assert said not in page.read_text(encoding="utf-8")
+    epochs = np.arange(1, 9)
+    falling = pd.DataFrame({"fold": np.repeat([0, 1], 8), "phase": "training", "epoch": np.tile(epochs, 2)})
+    history = falling.assign(loss=1 - 0.1 * falling["epoch"], accuracy=0.5, validation_loss=np.nan)
+    assert said in make_report(run, replace(evidence, history=history))[0]
+
+
 def test_a_page_of_a_run_that_is_out_of_date_says_what_changed(page: Path) -> None:
     run, evidence = read_run(page.parent, PROBLEM), read_evidence(page.parent, PROBLEM)
     assert "Out of date" not in page.read_text(encoding="utf-8")
