@@ -27,9 +27,10 @@ OF_PROBLEM = (  # of the network (True) or of the baseline; with many problems, 
 )
 COLUMNS = ("", "problem", "classifier", "measure", "first", "second", "change", "interval", "p (Holm)", "verdict")
 LEGEND = (
-    "▲ better, ▼ worse than the first run. A log loss is better if it is lower. Each mean has its standard deviation "
-    "over folds."
+    "▲ ▼: the mean is better or worse than that of the first run; whether this is shown is in the last column. A log "
+    "loss is better if it is lower. Each mean has its standard deviation over folds."
 )
+MOST_STALE = 3  # changes that are named
 SAME = 1e-9  # smaller differences are rounding
 ARTIFICIAL = "The particles are artificial: the result says nothing about real particles."
 
@@ -144,8 +145,19 @@ def compare(first: RunResults, second: RunResults) -> RunComparison:
     notes = [*_spread_note(rows), *(reason for reason in reasons.values() if reason)]
     notes += _other_notes(first, second, common)
     names = (first.name, second.name)
-    verdict = _verdict(names, rows, settings.confidence)
+    verdict = " ".join([*_out_of_date(first, second), _verdict(names, rows, settings.confidence)])
     return RunComparison(names, verdict, notes, rows, differing(first, second), settings.confidence)
+
+
+def _out_of_date(*runs: RunResults) -> Iterator[str]:
+    """A sentence for each run whose settings or code changed after it ran: its scores are not theirs."""
+    for run in runs:
+        if run.stale:
+            more = f" and {len(run.stale) - MOST_STALE} more" if len(run.stale) > MOST_STALE else ""
+            yield (
+                f"{run.name} is out of date: its scores are of before the change of "
+                f"{', '.join(run.stale[:MOST_STALE])}{more}; run `dvc repro`."
+            )
 
 
 def _not_paired(problem: str, first: RunResults, second: RunResults) -> str:

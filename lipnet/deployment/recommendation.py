@@ -179,7 +179,8 @@ def recommend(run: PipelineRun, scores: pd.DataFrame) -> Recommendation:
     order = {one: (kinds[one], one in further) for one in candidates}
     # The best comes first and ranks are sorted, so the better one of two equal classifiers is named.
     name = min([str(best["classifier"]), *close["classifier"]], key=lambda one: order[one])
-    return Recommendation(name, _reason(name, kinds, ranks, settings.confidence))
+    of_candidates = ranks[ranks["classifier"].isin(candidates)]
+    return Recommendation(name, _reason(name, kinds, of_candidates, settings.confidence))
 
 
 def _relying_on_shares(run: PipelineRun) -> set[str]:
@@ -199,14 +200,16 @@ def _ranks(scores: pd.DataFrame, settings: CompareSettings, candidates: Sequence
 
 def _reason(name: str, kinds: dict[str, int], ranks: pd.DataFrame, confidence: float) -> str:
     best, own = ranks.iloc[0], ranks[ranks["classifier"] == name].iloc[0]
-    interval = f"{confidence:.0%} interval {best['low']:.3f} to {best['high']:.3f}"
+    interval = f"{confidence:.0%} interval {best['low']:.3f} to {min(best['high'], 1):.3f}"
     if not np.isfinite(best["low"]):
         interval = "too few folds for an interval"
     start = f"The recommended classifier is {name} ({KINDS[kinds[name]]}): "
     if name == best["classifier"]:
-        return (
-            f"{start}its macro F1 of {best['mean']:.3f} ({interval}) is the best. Every simpler classifier is shown "
-            "to be worse, or its mean is outside this interval."
+        simpler = ranks[ranks["classifier"].map(kinds) < kinds[name]]
+        means = ", ".join(f"{row['classifier']} {row['mean']:.3f}" for _, row in simpler.iterrows())
+        why = f"The means of simpler classifiers are below this interval, or shown to be worse: {means}."
+        return f"{start}its macro F1 of {best['mean']:.3f} ({interval}) is the best. " + (
+            why if means else "None is simpler."
         )
     why = "it is simpler than"
     if kinds[name] == kinds[best["classifier"]]:

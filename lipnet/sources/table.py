@@ -257,7 +257,9 @@ def read_matching_mask(folder: Path, name: str, image: Grey) -> Mask:
     """
     mask, file = read_file(read_mask, folder, name, "mask"), Path(name).name
     if mask.shape != image.shape:
-        raise RowFault("mask", name, f"{file}: the mask is {mask.shape} px but the image is {image.shape} px")
+        turned = mask.shape == image.shape[::-1]
+        cure = "; one of the files states an orientation, so save both without it" if turned else ""
+        raise RowFault("mask", name, f"{file}: the mask is {mask.shape} px but the image is {image.shape} px{cure}")
     if not mask.any():
         raise RowFault("mask", name, f"{file}: the mask is empty")
     if Path(name).stem.endswith(OF_CELLPOSE):

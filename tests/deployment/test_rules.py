@@ -292,7 +292,7 @@ def _recommended(folder: Path, **means: float) -> tuple[str, str]:
         ({"cnn": 0.895}, "cnn", "relies less on the class shares of the training particles than the best"),
         ({"cnn": 0.895, "costly": 0.9001}, "costly", "is the best"),  # a rule without a fit is as simple as its network
         ({"cnn": 0.895, "svm": 0.898, "trees": 0.899}, "svm", "an SVM"),
-        ({}, "cnn_shifted", "is the best. Every simpler classifier"),
+        ({}, "cnn_shifted", "is the best. The means of simpler classifiers are below this interval"),
         ({"size_only": 0.99}, "cnn_shifted", "its macro F1 of 0.900 "),  # a check of the data is never recommended
         ({"head": 0.99, "svm": 0.899}, "svm", "cnn_shifted with 0.900"),  # not exported
         ({"cnn": 0.5, "mean": 0.9001}, "cnn_shifted", "simpler than the best by macro F1, mean"),

@@ -1,6 +1,7 @@
 """Look at the particles of a problem before the pipeline runs: classes, masks, grey levels, duplicates and sizes.
 
-Where stage ingest has run, its table and store are read. Otherwise the tables of the source and some of its images are.
+Where stage ingest has run and nothing that it read has changed since, its table and store are read. Otherwise the
+tables of the source and some of its images are.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,6 +19,7 @@ from lipnet.core.errors import InputError
 from lipnet.core.problems import classes_of
 from lipnet.core.settings import parse, pick, seed_of
 from lipnet.deployment.checks.validation import RECORDS, features_used
+from lipnet.deployment.runs import changes_since_ingest
 from lipnet.samples import particles
 from lipnet.samples.crops import CropSettings
 from lipnet.samples.feature_names import select_columns
@@ -84,10 +86,11 @@ def look_at(params: dict[str, Any], problem: str, root: Path) -> tuple[str, list
         cure = f"make it; it holds corrections.csv of {problem}, of which the header id,label is enough"
         return "the folder of the problem is missing", [Finding(f"{own}: no such folder; {cure}", stops=True)]
     table = root / f"data/particles/{problem}.csv"
-    if not table.exists() and settings.kind == "artificial":
+    ingested = table.exists() and not changes_since_ingest(root, problem)
+    if not ingested and settings.kind == "artificial":
         return "artificial particles, which stage ingest simulates; nothing to look at before it has run", []
     try:
-        data = _ingested(table, settings) if table.exists() else _raw(params, problem, root, settings)
+        data = _ingested(table, settings) if ingested else _raw(params, problem, root, settings)
     except InputError as error:
         return "the data cannot be read", [Finding(str(error), stops=True)]
     findings = [
@@ -97,7 +100,7 @@ def look_at(params: dict[str, Any], problem: str, root: Path) -> tuple[str, list
         *_grey_levels(data.sample, settings),
         *_duplicates(data.sample),
         *_sizes(params, data.sample),
-        *(_features(params, data.listed) if table.exists() else []),
+        *(_features(params, data.listed) if ingested else []),
     ]
     return f"{data.origin}: {len(data.listed)} particles, {len(data.sample)} images", findings
 

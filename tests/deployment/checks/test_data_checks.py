@@ -12,7 +12,7 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from lipnet.core import files
+from lipnet.core import dvc_lock, files
 from lipnet.core.settings import parse, read_params
 from lipnet.deployment.checks.data_checks import MOST_IMAGES, Finding, look_at
 from lipnet.samples import particles
@@ -251,3 +251,20 @@ def test_params_are_not_changed(tmp_path: Path) -> None:
     before = yaml.safe_dump(params)
     look_at(params, "mine", tmp_path)
     assert yaml.safe_dump(params) == before
+
+
+@pytest.mark.parametrize("what", ["data", "settings", "nothing"])
+def test_what_changed_since_ingest_is_looked_at_in_the_raw_data(tmp_path: Path, what: str) -> None:
+    params = params_of(make(tmp_path / "raw"))
+    write_ingested(tmp_path)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    recorded = params["source"] | ({"class_column": "label"} if what == "settings" else {})
+    deps = [{"path": "raw/mine", "md5": dvc_lock.md5_of(tmp_path / "raw/mine")}]
+    record = {"deps": deps, "params": {"params.yaml": {"source": recorded}}}
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": {"ingest@mine": record}}))
+    if what == "data":
+        with (tmp_path / "raw/mine/particles.csv").open("a") as table:
+            table.write("p99,,99.tif,99.png,5\n")
+    seen, found = look_at(params, "mine", tmp_path)
+    assert seen.startswith(str(tmp_path / "data/particles/mine.csv")) == (what == "nothing")
+    assert bool(found) == (what == "data")
