@@ -141,7 +141,7 @@ def test_two_micrographs_whose_files_would_have_the_same_name_are_refused(tmp_pa
         labels[5:20, 5:20] = 1
         Image.fromarray(labels).save(tmp_path / name)
         tifffile.imwrite(tmp_path / "m_labels.tif", labels)
-        opened.append(open_unlabelled(tmp_path / name, None, 0, [], said.micrographs))
+        opened.append(open_unlabelled(tmp_path / name, None, 0, [], said.micrographs, said.grey))
     table = pd.DataFrame({"id": ["m.tif:1", "m.png:1"], "class": "Dark", "p_Bright": 0.1, "p_Dark": 0.9})
     with pytest.raises(InputError, match=r"another input also has a picture m_classes\.tif"):
         list(files_of_all(opened, table, said))

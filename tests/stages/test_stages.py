@@ -189,7 +189,7 @@ def test_evaluate_and_compare_read_predictions_of_all_problems_and_classifiers(
     headlines = json.loads((tmp_path / "metrics").read_text())
     assert list(headlines) == ["one", "two"] and list(headlines["one"]) == ["network", "a"]
     summary = files.read_table(tmp_path / "summary").set_index(["problem", "classifier", "class", "measure"])["mean"]
-    assert headlines["two"]["network"]["log_loss_down"] == summary["two", "b", "", "log_loss"]
+    assert headlines["two"]["network"]["log_loss_down"] == pytest.approx(summary["two", "b", "", "log_loss"], abs=5e-5)
     assert {path.name for path in (tmp_path / "learning").iterdir()} == {"one.png", "two.png"}
 
     (tmp_path / "predictions" / "two" / "a.csv").rename(tmp_path / "predictions" / "two" / "b.csv")
