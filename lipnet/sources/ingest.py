@@ -17,7 +17,7 @@ from lipnet.samples.particles import Particle, ParticleStore
 from lipnet.sources import duplicates
 from lipnet.sources.formats import grey_levels
 from lipnet.sources.formats.grey_levels import GreySettings
-from lipnet.sources.rows import Rejected, RowFault, check_class
+from lipnet.sources.rows import Rejected, Remark, RowFault, check_class, spelled
 from lipnet.sources.table import TableTask
 
 CELL = "cell "  # and the name of a class column: its column in the table of a shared batch
@@ -102,7 +102,8 @@ def read_shared_batch(
 def to_block(batch: IngestedBatch) -> dict[str, Any]:
     """A batch as arrays of an .npz file; its tables are JSON, in which numbers keep all digits."""
     tables = {name: getattr(batch, name).to_dict("list") for name in TABLES}
-    content = json.dumps(tables | {"rejected": [asdict(row) for row in batch.rejected]})
+    rows = [asdict(row) | {"is_remark": isinstance(row, Remark)} for row in batch.rejected]
+    content = json.dumps(tables | {"rejected": rows})
     return {**batch.arrays, "tables": np.frombuffer(content.encode(), np.uint8)}
 
 
@@ -112,7 +113,8 @@ def from_block(block: dict[str, Any]) -> IngestedBatch:
     n = len(content["known"].get("id", []))
     known, given, measured = (pd.DataFrame(content[name], index=range(n)) for name in TABLES)
     arrays = {name: array for name, array in block.items() if name != "tables"} if n else {}
-    return IngestedBatch(arrays, known, given, measured, [Rejected(**row) for row in content["rejected"]])
+    rejected = [(Remark if row.pop("is_remark") else Rejected)(**row) for row in content["rejected"]]
+    return IngestedBatch(arrays, known, given, measured, rejected)
 
 
 def relabel(batch: IngestedBatch, column: str, classes: Sequence[str], labels: Mapping[str, str]) -> IngestedBatch:
@@ -127,7 +129,8 @@ def relabel(batch: IngestedBatch, column: str, classes: Sequence[str], labels: M
     if not len(batch.known):
         return batch
     known = batch.known.drop(columns=["row", "image", *(name for name in batch.known if str(name).startswith(CELL))])
-    known["label_before"] = batch.known[CELL + column]
+    # A class may be spelled in other ways, as ``check_class`` accepts it.
+    known["label_before"] = [spelled(label, classes) or label for label in batch.known[CELL + column]]
     known["label"] = [labels.get(name, label) for name, label in zip(known["id"], known["label_before"], strict=True)]
     rejected = sorted([*batch.rejected, *_of_no_class(batch.known, column, classes)], key=lambda row: row.row)
     kept = np.flatnonzero(known["label_before"].isin(classes)).tolist()

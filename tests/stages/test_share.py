@@ -10,7 +10,12 @@ import pytest
 from PIL import Image
 
 from lipnet.core.errors import InputError
+from lipnet.samples.features import FeatureSettings
+from lipnet.samples.particles import Particle
 from lipnet.sources import images
+from lipnet.sources import ingest as sources
+from lipnet.sources.rows import Remark
+from lipnet.sources.table import TableTask
 from stages import ingest, share
 from tests.stages.test_stages import make_params
 
@@ -113,3 +118,15 @@ def test_a_task_without_a_particle_of_a_problem_is_left_out(folder: Path) -> Non
     params = _params(SHARED)
     _share(folder, params)
     assert len(_ingest(folder, params, "shell", "shell", "out")["table"].splitlines()) == 64
+
+
+def test_no_row_of_shared_images_is_lost_by_the_spelling_of_its_class_or_as_a_remark() -> None:
+    image, mask = np.full((4, 4), 9, np.uint8), np.ones((4, 4), bool)
+    made = [Particle(f"p{number}", "", "g", image, mask) for number in range(2)]
+    remark = Remark(2, "p0", "0.dm4", "pixel_size_nm", "differs", fault=False)
+    cells = [{"id": f"p{number}", "image": "0.dm4", "kind": kind} for number, kind in enumerate(["E\u0301", "B"])]
+    task, measures = TableTask(list(enumerate(cells, 2))), FeatureSettings(**make_params()["features"])
+    batch = sources.read_shared_batch(task, lambda _: [*made, remark], measures, ["kind"])
+    kept = sources.relabel(sources.from_block(sources.to_block(batch)), "kind", ["\u00c9", "B"], {})
+    assert kept.known["label"].tolist() == ["\u00c9", "B"]
+    assert kept.rejected == [remark] and isinstance(kept.rejected[0], Remark)
