@@ -5,9 +5,10 @@ LOCK ?= requirements.lock# requirements-gpu.lock for an NVIDIA GPU
 BASE ?= origin/main
 BIN := .venv/bin
 INSTALLED := .venv/$(LOCK).installed
+PAGE := lipnet/deployment/templates/page
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro studies test verify clean-lock pr-report experiments test-long coverage mutation audit lint typecheck format lock clean
+.PHONY: repro studies test verify clean-lock pr-report experiments page-libraries test-long coverage mutation audit lint typecheck format lock clean
 
 repro: $(INSTALLED)  ## run the pipeline: every stage whose inputs changed
 	dvc repro
@@ -30,8 +31,16 @@ pr-report: $(INSTALLED)  ## is it better than a base revision? for reviewers of 
 experiments: $(INSTALLED)  ## all experiments in one table: model, recipe, scores of the network, parameters that vary
 	@python .ci/experiments.py
 
-test-long: $(INSTALLED)  ## thousands of mutated tables, JSON files and images, drawn again in every run
-	python -m pytest --hypothesis-profile=long tests/sources/test_mutations.py
+page-libraries: build/page/libraries.js  ## what `lipnet export --page` puts into a page, from pinned npm packages; needs Node and npm
+
+build/page/libraries.js: $(addprefix $(PAGE)/,package.json package-lock.json libraries.mjs build.mjs)
+	mkdir -p $(@D)
+	cp $^ $(@D)
+	cd $(@D) && npm ci --ignore-scripts --no-audit --no-fund && npm run build && rm -r node_modules
+
+test-long: $(INSTALLED)  ## thousands of mutated tables, JSON files, images and masks, drawn again in every run
+	python -m pytest --hypothesis-profile=long tests/sources/test_mutations.py tests/sources/test_mutated_tables.py \
+		tests/sources/formats/test_mutated_files.py
 
 # Not with pytest-cov: it combines the data before the workers that joblib keeps alive have written theirs.
 coverage: $(INSTALLED)  ## run the tests with branch coverage of lipnet/; fails below 95 % of lines and branches
@@ -74,4 +83,4 @@ lock:
 	    --no-annotate --no-strip-extras --quiet --custom-compile-command "make lock" --constraint requirements.lock --output-file requirements-gpu.lock
 
 clean:
-	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .coverage mutants
+	rm -rf .venv .mypy_cache .ruff_cache .pytest_cache .coverage mutants build/page

@@ -9,12 +9,14 @@ characters. Metrics are those of metrics/metrics.json: `_up` means that higher i
 import io
 import subprocess
 import sys
+import textwrap
 
 import pandas as pd
 
 WIDTH = 160
 MEASURES = ("macro_f1_up", "log_loss_down", "rarest_recall_up")
 FIRST = ["model", "recipe"]
+INDENT = " " * 4
 
 
 def main() -> None:
@@ -42,7 +44,13 @@ def table(shown: pd.DataFrame) -> str:
     heads = text.index(next(line for line in text if "experiment" in line)) + 1
     lines = text[:heads]
     for line, changes in zip(text[heads:], _changes(shown), strict=True):
-        lines.append(f"{line}  {changes[: max(0, WIDTH - 2 - len(line))]}".rstrip())
+        # What varies goes below the row where it does not fit beside it; nothing is cut.
+        fits = len(line) + 2 + len(changes) <= WIDTH
+        lines += (
+            [f"{line}  {changes}".rstrip()]
+            if fits
+            else [line, *textwrap.wrap(changes, WIDTH, initial_indent=INDENT, subsequent_indent=INDENT)]
+        )
     return "\n".join(lines)
 
 

@@ -61,6 +61,8 @@ def stage_commands(params: dict[str, Any], problem: str) -> dict[str, list[str]]
     commands = {}
     for name, stage in stages.items():
         command = stage["cmd"]
+        if "${item.images}" in command:  # no images are shared
+            continue
         for placeholder, value in values.items():
             command = command.replace(placeholder, value)
         commands[name] = shlex.split(command)[2:]  # without `python -m`

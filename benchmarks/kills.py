@@ -35,6 +35,7 @@ SETTINGS = {
     "source.artificial.n_particles": 400,
     "split.folds": FOLDS,
     "train_svm.calibration_folds": 2,
+    "train_cnn.epochs.choose": "fixed",
     "train_cnn.epochs.fixed": EPOCHS,
 }
 STAGES = {f"ingest@{PROBLEM}": 1, f"train_cnn@{PROBLEM}": 3, "evaluate": 1}  # stage -> share of the kills

@@ -28,7 +28,7 @@ from lipnet.core import files
 from lipnet.core.problems import classes_of, encode
 from lipnet.core.seeds import generator
 from lipnet.core.settings import read_params
-from lipnet.deployment import label_errors
+from lipnet.deployment.reports import label_errors
 from lipnet.deployment.runs import read_predictions
 from lipnet.evaluation.predictions import Predictions
 from lipnet.sources.corrections import FILE_NAME

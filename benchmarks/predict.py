@@ -23,6 +23,7 @@ from lipnet.deployment.graphs.networks import network
 from lipnet.deployment.model_files import Description, ImageInput, Provenance
 from lipnet.samples.crops import CropSettings
 from lipnet.samples.features import FeatureSettings
+from lipnet.sources.formats.grey_levels import GreySettings
 from lipnet.sources.micrographs import MicrographSettings
 
 NETWORK = "lipnet4"
@@ -80,6 +81,7 @@ def write_networks(folder: Path) -> None:
             inputs={"image": ImageInput(size_px=row.size_px, mode="cropped", scale=crop.scale, field_px=crop.field_px)},
             measures=parse(FeatureSettings, pick(params, "features"), "features"),
             micrographs=micrographs,
+            grey=parse(GreySettings, pick(params, "source", "grey"), "source.grey"),
             pixel_size_nm=None,
             label_smoothing=pick(params, "train_cnn", "label_smoothing"),
             floor=pick(params, "decide", "floor"),

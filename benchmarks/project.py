@@ -78,13 +78,14 @@ def read_lock(path: Path) -> dict[str, Any]:
 
 
 def cells(folder: Path) -> set[str]:
-    """Names of all stages of the graph in a folder, with their problems, as dvc.lock names them."""
+    """Names of all stages of the graph in a folder, with their problems or images, as dvc.lock names them."""
     graph, params = (
         yaml.safe_load((folder / name).read_text(encoding="utf-8")) for name in ("dvc.yaml", "params.yaml")
     )
     found = set()
     for name, stage in graph["stages"].items():
-        found |= {f"{name}@{problem}" for problem in params["problems"]} if "matrix" in stage else {name}
+        lists = [params.get(reference.strip("${}"), []) for reference in stage.get("matrix", {}).values()]
+        found |= {f"{name}@{item}" for items in lists for item in items} if lists else {name}
     return found
 
 

@@ -111,7 +111,7 @@ def read(folder: Path, params: dict[str, Any]) -> Particles:
 
 def split(data: Particles, run: int) -> tuple[Rows, Rows]:
     """Rows that may be labelled, and test rows; groups are kept whole."""
-    return folds.parts(data.labels, data.groups, TEST_PARTS, derive("test part", 0))[run % TEST_PARTS]
+    return folds.parts(data.labels, data.groups, TEST_PARTS, derive("test part", 0), "TEST_PARTS")[run % TEST_PARTS]
 
 
 def simulate(data: Particles, params: dict[str, Any], run: int, name: str, most: int) -> pd.DataFrame:
@@ -144,12 +144,9 @@ def ensemble(data: Particles, params: dict[str, Any], labelled: Rows, others: Ro
 
     Few labels may lack a class; its probability is 0 then.
     """
-    parts = folds.parts(data.labels[labelled], data.groups[labelled], MODELS, derive("models", run))
-    probabilities = np.zeros((len(parts), len(others), len(data.classes)))
-    for number, (rows, _) in enumerate(parts):
-        task = svm.task_of(params, "svm", data, Fold(0, 0, 0, labelled[rows], others))
-        probabilities[number][:, np.unique(task.labels[task.train])] = svm.train_fold(task).output.probabilities
-    return probabilities
+    parts = folds.parts(data.labels[labelled], data.groups[labelled], MODELS, derive("models", run), "MODELS")
+    tasks = [svm.task_of(params, "svm", data, Fold(0, 0, 0, labelled[rows], others)) for rows, _ in parts]
+    return np.stack([svm.train_fold(task).output.probabilities for task in tasks])
 
 
 def macro_f1(true: Rows, probabilities: Floats, n_classes: int) -> float:

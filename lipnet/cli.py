@@ -8,7 +8,7 @@ starts fast and does not need the libraries of other commands.
 import json
 import subprocess
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
@@ -18,10 +18,7 @@ import typer
 from lipnet.core.errors import InputError
 
 if TYPE_CHECKING:
-    from pandas import DataFrame
-
-    from lipnet.deployment.model_files import Description
-    from lipnet.sources.micrograph_rows import Target
+    pass
 
 app = typer.Typer(
     add_completion=False,
@@ -44,6 +41,13 @@ Input = Annotated[
     typer.Argument(
         metavar="INPUT",
         help="folder of images, table in the format of particles.csv, or micrograph with a label mask",
+    ),
+]
+Inputs = Annotated[
+    list[Path],
+    typer.Argument(
+        metavar="INPUT...",
+        help="folders of images or of micrographs, tables of particles or micrographs, or micrographs with label masks",
     ),
 ]
 Masks = Annotated[
@@ -103,8 +107,8 @@ def main() -> None:
 @app.command()
 def predict(
     model: ModelPath,
-    source: Input,
-    to: Annotated[Path, typer.Option(help="CSV file to write")],
+    sources: Inputs,
+    to: Annotated[Path, typer.Option(help="CSV file to write; a summary is written beside it")],
     masks: Masks = None,
     padding_px: PaddingPx = None,
     pixel_size_nm: PixelSizeNm = None,
@@ -124,6 +128,9 @@ def predict(
         float, typer.Option(min=0, max=1, help="flag particles whose predicted class is less probable than this")
     ] = 0.0,
     features: Annotated[bool, typer.Option(help="add the measured features to the table")] = True,
+    outliers: Annotated[
+        bool, typer.Option(help="compare the particles with the training particles; this needs their features")
+    ] = True,
     viewer: Annotated[
         Path | None, typer.Option(help="folder to write files for napari, Fiji and QuPath into; for a micrograph")
     ] = None,
@@ -132,10 +139,10 @@ def predict(
     """Classify particles and write a CSV: one row per particle with class, probabilities, entropy and disagreement."""
     from lipnet.core import files
     from lipnet.deployment import rules
-    from lipnet.deployment.predict import classify, in_words, join, notes, prior_of, summarise
+    from lipnet.deployment.predict import classify, comparison, in_words, join, notes, prior_of, summarise
+    from lipnet.deployment.viewer import files_of_all, label_masks
     from lipnet.sources import rows
-    from lipnet.sources.micrograph_rows import MicrographTask
-    from lipnet.sources.unlabelled import open_unlabelled
+    from lipnet.sources.unlabelled import left_out_in_words, open_all
 
     if deployment_prior is not None and shift == 0:
         raise typer.BadParameter("has no effect with --shift 0", param_hint="--deployment-prior")
@@ -146,15 +153,20 @@ def predict(
     prior = None if shares is None else prior_of(shares, description.classes)
     # A prior that the user gives has an effect only if the probabilities are shifted to it.
     strength = shift if shift is not None else (chosen.shift if prior is None else 1.0)
-    opened = open_unlabelled(source, masks, padding_px, chosen.given, description.micrographs)
-    if viewer is not None and not any(isinstance(task, MicrographTask) for task in opened.tasks):
-        raise InputError(f"{source}: --viewer needs a micrograph with a label mask")
-    batches, rejected = classify(source, opened, models, pixel_size_nm, features, _bar)
+    opened = open_all(sources, masks, padding_px, chosen.given, description.micrographs, description.grey)
+    if viewer is not None and not label_masks(opened):
+        raise InputError(f"{sources[0]}: --viewer needs a micrograph with a label mask")
+    batches, unused = classify(opened, models, pixel_size_nm, features, _bar, outliers)
+    rejected = [row for row in unused if row.fault]
     table = join(batches, models, prior, strength, abstain_below, chosen.rules)
     files.write_table(to, table)
     if viewer is not None:
-        _write_viewer(viewer, source, masks, opened.tasks[0].targets, table, description)
-    summary = summarise(table, rejected, models, notes(batches, description), chosen.name)
+        for name, content in files_of_all(opened, table, description):
+            files.write_bytes(viewer / name, content)
+    said = [*comparison(batches, models, outliers), *notes(batches, description)]
+    said += left_out_in_words(row for row in unused if not row.fault)
+    summary = summarise(table, rejected, models, said, chosen.name)
+    files.write_json(to.with_name(f"{to.stem}_summary.json"), summary)
     print(json.dumps(summary, indent=2) if as_json else in_words(summary, to))
     if rejected:
         found = len(table) + len(rejected)
@@ -165,18 +177,6 @@ def _bar(results: Iterable[Any], n: int) -> Iterable[Any]:
     from tqdm import tqdm
 
     return tqdm(results, "lipnet", n, delay=1, file=sys.stderr)
-
-
-def _write_viewer(
-    folder: Path, image: Path, masks: Path | None, targets: "Sequence[Target]", table: "DataFrame", about: "Description"
-) -> None:
-    from lipnet.core import files
-    from lipnet.deployment.viewer import files_of
-    from lipnet.sources.unlabelled import label_mask_of
-
-    clip_percent = about.micrographs.clip_percent
-    for name, content in files_of(image, label_mask_of(image, masks), targets, table, about.classes, clip_percent):
-        files.write_bytes(folder / name, content)
 
 
 def _shares(text: str) -> dict[str, float]:
@@ -214,8 +214,10 @@ def suggest(
     from lipnet.sources.unlabelled import only, open_unlabelled, rows_of
 
     models = read_classifier(model, classifier)
-    opened = open_unlabelled(source, masks, padding_px, models.given, models.description.micrographs)
-    batches, rejected = classify(source, opened, models.models, pixel_size_nm, True, _bar)
+    about = models.description
+    opened = open_unlabelled(source, masks, padding_px, models.given, about.micrographs, about.grey)
+    batches, unused = classify([opened], models.models, pixel_size_nm, True, _bar, compare=False)
+    rejected = [row for row in unused if row.fault]
     table = suggest(batches, models.models, n, seed)
     chosen = only(opened, set(table["id"]))
     picture, content = sheet([item for task in chosen.tasks for item in chosen.read(task)], table), io.BytesIO()
@@ -231,36 +233,50 @@ def suggest(
 @app.command()
 def export(
     problem: Annotated[str, typer.Argument(help="problem of params.yaml")],
-    to: Annotated[Path, typer.Option(help="folder to write")],
+    to: Annotated[Path | None, typer.Option(help="folder to write")] = None,
+    page: Annotated[
+        Path | None, typer.Option(help="HTML file to write, which classifies crops in a browser; needs no network")
+    ] = None,
+    classifier: Annotated[str | None, typer.Option(help="of the page; default: the recommended one")] = None,
     run: RunPath = Path(),
     stale: Stale = False,
     as_json: AsJson = False,
 ) -> None:
-    """Write the trained classifiers of a problem as ONNX files, with their decision rules and a card."""
+    """Write the trained classifiers of a problem as ONNX files, with their decision rules and a card, or as a page."""
     from tqdm import tqdm
 
     from lipnet.core import files
-    from lipnet.deployment.cards import card_of, to_markdown
-    from lipnet.deployment.export import export_run
+    from lipnet.deployment import page as pages
+    from lipnet.deployment.export import export_networks, export_run, references_of, write_card
+    from lipnet.deployment.model_files import NETWORK
     from lipnet.deployment.recommendation import rules_of
-    from lipnet.deployment.rules import FILE
     from lipnet.deployment.runs import read_run, read_scores
 
+    if to is None and page is None:
+        raise typer.BadParameter("give a folder, or --page FILE", param_hint="--to")
+    if classifier is not None and page is None:
+        raise typer.BadParameter("is for --page only; a folder holds all classifiers", param_hint="--classifier")
     read = read_run(run, problem, stale)
     rules = rules_of(read, read_scores(read))
-    names = []
-    for name, content in tqdm(export_run(read), "lipnet export", delay=1, file=sys.stderr):
-        files.write_bytes(to / name, content)
-        names.append(name)
-    card = card_of(read, names, rules)
-    files.write_json(to / FILE, rules.model_dump(mode="json"))
-    files.write_json(to / "card.json", card)
-    files.write_text(to / "card.md", to_markdown(card))
-    print(
-        json.dumps({"folder": str(to), "files": names}, indent=2)
-        if as_json
-        else f"{to}: {len(names)} models, card.md. {rules.reason}"
-    )
+    # Before the export, because what can be wrong with a page is known at once.
+    make_page = None if page is None else pages.prepare(read, rules, classifier, run / pages.LIBRARIES)
+    names, networks = list[str](), list[bytes]()
+    exported = export_networks(read, references_of(read)) if to is None else export_run(read)
+    for name, content in tqdm(exported, "lipnet export", delay=1, file=sys.stderr):
+        if to is not None:
+            files.write_bytes(to / name, content)
+            names.append(name)
+        if page is not None and name.startswith(f"{NETWORK}_fold"):
+            networks.append(content)
+    said = list[str]()
+    if to is not None:
+        write_card(to, read, rules, names)
+        said.append(f"{to}: {len(names)} models, card.md. {rules.reason}")
+    if page is not None and make_page is not None:
+        files.write_text(page, make_page(networks))
+        said.append(f"{page}: the page, {page.stat().st_size / 1e6:.0f} MB; open it in a browser")
+    summary = {"folder": None if to is None else str(to), "files": names, "page": None if page is None else str(page)}
+    print(json.dumps(summary, indent=2) if as_json else "\n".join(said))
 
 
 @app.command()
@@ -312,13 +328,14 @@ def report(
     to: Annotated[Path, typer.Option(help="HTML file to write; label_errors.csv is written into the same folder")],
     run: RunPath = Path(),
     stale: Stale = False,
+    maps: Annotated[bool, typer.Option(help="draw occlusion maps of the network, which starts TensorFlow")] = True,
 ) -> None:
     """Write a page with the measures of all classifiers of a problem, and a table of likely label errors."""
     from lipnet.core import files
-    from lipnet.deployment.report import make_report
+    from lipnet.deployment.reports.report import make_report
     from lipnet.deployment.runs import read_evidence, read_run
 
-    page, errors = make_report(read_run(run, problem, stale), read_evidence(run, problem))
+    page, errors = make_report(read_run(run, problem, stale), read_evidence(run, problem), maps)
     beside = to.with_name("label_errors.csv")
     files.write_text(to, page)
     files.write_table(beside, errors)
@@ -348,35 +365,15 @@ def compare_runs(
 @app.command()
 def info(model: ModelPath, classifier: Classifier = None, as_json: AsJson = False) -> None:
     """Show the description of models: problem, classes, inputs, origin, and which classifier is recommended."""
-    from lipnet.deployment import rules
+    from lipnet.deployment import model_files, rules
 
     about = rules.read(model)
     models = [(one.name, one.description) for one in rules.read_classifier(model, classifier).models]
     if as_json:
         print(json.dumps({name: description.model_dump(mode="json") for name, description in models}, indent=2))
     else:
-        pages = [_page(name, description) for name, description in models]
+        pages = [model_files.in_words(name, description) for name, description in models]
         print("\n\n".join([about.reason, *pages] if about else pages))
-
-
-def _page(name: str, description: "Description") -> str:
-    inputs = [f"{key}: {item.kind} {item.tensor[1]}" for key, item in description.inputs.items()]
-    origin = description.provenance
-    return "\n".join(
-        [
-            f"{name}: {description.architecture}, fold {description.fold}, for {description.problem}",
-            f"  classes         {', '.join(description.classes)}",
-            f"  inputs          {'; '.join(inputs)}",
-            f"  training prior  {_percent(description.training_prior)}",
-            f"  natural prior   {_percent(description.natural_prior)}",
-            f"  git revision    {origin.git_revision or 'unknown'}",
-            f"  data MD5        {origin.data_md5 or 'unknown'}",
-        ]
-    )
-
-
-def _percent(shares: Iterable[float]) -> str:
-    return ", ".join(f"{share:.2%}" for share in shares)
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ from lipnet.deployment.checks.validation import validate
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write SECTION.json for each section that a recipe may change, and checked.json, which never differs."""
+    """Write SECTION.json for each section that a recipe may change, and a file that never differs."""
     validate(params)
     for section, changes in changes_by_section(params).items():
         files.write_json(arguments.recipe / f"{section}.json", changes)
-    files.write_json(arguments.recipe / "checked.json", {})  # ingest depends on it, so that it runs after this stage
+    files.write_json(arguments.checked, {})  # all stages that read particles depend on it, so that they run after this
 
 
 if __name__ == "__main__":
-    run(__doc__, None, ["recipe"], main, read_params)
+    run(__doc__, None, ["recipe", "checked"], main, read_params)

@@ -34,7 +34,7 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         for fold, of_fold in zip(folds, by_fold, strict=True):
             posteriors = [posterior(output, settings.floor) for output in of_fold]
             natural = natural_prior(data.labels[fold.train], len(data.classes))
-            inner = inner_scores.of_fold(scores, fold.number, data.classes) if scores else None
+            inner = inner_scores.of_fold(scores, fold.number, data.classes, settings.floor) if scores else None
             result = choices.select(selection, posteriors, natural, inner)
             outputs.append(result.output)
             chosen.append(choices.to_table(name, selection.by, fold.repeat, fold.fold, result))

@@ -1,10 +1,12 @@
 """Compute all measures of every classifier and decision rule from the predictions; draw them and learning curves."""
 
+import sys
 from argparse import Namespace
 from typing import Any
 
 import pandas as pd
 
+from lipnet.classifiers.history import early_end
 from lipnet.core import files
 from lipnet.core.command import run
 from lipnet.core.errors import InputError
@@ -33,6 +35,9 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         for name, picture in pictures_of(problem, predictions, tables[-1]["folds"]).items():
             figure.save(picture, arguments.pictures / f"{problem}_{name}.png")
         history = files.read_table(arguments.history / f"{problem}.csv")
+        too_early = early_end(history)
+        if too_early:
+            print(f"{problem}: {too_early}", file=sys.stderr)
         curves = learning_curves(history, f"{problem}, {pick(params, 'model')}")
         figure.save(curves, arguments.learning / f"{problem}.png")
     files.write_json(arguments.metrics, headlines)

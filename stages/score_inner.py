@@ -11,7 +11,6 @@ from lipnet.core.command import bar, run
 from lipnet.core.parallel import stream
 from lipnet.core.settings import parse, pick
 from lipnet.evaluation import inner_scores
-from lipnet.evaluation.posteriors import posterior
 from lipnet.samples.tables import read_folds, read_particles
 
 
@@ -29,7 +28,7 @@ def _score(params: dict[str, Any], names: list[str], arguments: Namespace) -> No
 
     data = read_particles(params, arguments.problem, arguments.table)
     images = {int(name.removeprefix("px")): pixels for name, pixels in files.read_arrays(arguments.crops).items()}
-    outer, floor = read_folds(arguments.folds), pick(params, "decide", "floor")
+    outer = read_folds(arguments.folds)
     parts = [(fold.number, *part) for fold in outer for part in inner_folds(params, data, fold, images)]
     for name in names:
         tasks = [task_of(params, name, data, part, images, balanced) for _, part, balanced in parts]
@@ -37,8 +36,8 @@ def _score(params: dict[str, Any], names: list[str], arguments: Namespace) -> No
         done = bar(found, f"{data.problem}: inner folds of {name}", len(tasks))
         frames = []
         for (number, part, _), trial in zip(parts, done, strict=True):
-            scores = posterior(output_of(trial, name), floor)
-            frames.append(inner_scores.to_table(number, part.fold, part.test, data.labels, scores, data.classes))
+            output = output_of(trial, name)
+            frames.append(inner_scores.to_table(number, part.fold, part.test, data.labels, output, data.classes))
         files.write_table(arguments.scores / f"{name}.csv", pd.concat(frames))
 
 

@@ -1,11 +1,13 @@
 """Run one study: train all folds of all its arms in one pool of processes; write its table, figures and verdicts."""
 
+import sys
 from argparse import Namespace
 from functools import partial
 from typing import Any
 
 import pandas as pd
 
+from lipnet.classifiers import precision
 from lipnet.core import files
 from lipnet.core.command import bar, run
 from lipnet.core.problems import classes_of
@@ -15,7 +17,7 @@ from lipnet.evaluation.comparison import CompareSettings
 from lipnet.plots import figure, studies
 from lipnet.plots.scores import confusion_matrices
 from lipnet.studies import trials, verdicts
-from lipnet.studies.arms import arm_folds, check_arms, read_problem, results_of
+from lipnet.studies.arms import arm_folds, check_arms, precisions_of, read_problem, results_of
 from lipnet.studies.study import Choice, ScaleSettings, StudySettings, arms_of
 
 
@@ -36,6 +38,9 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         for arm, changes in bar(arms.items(), f"study {name}: arms"):
             of_arms += arm_folds(params, f"studies.{name}", arm, changes, problem)
     check_arms(of_arms, threads)
+    precisions = precisions_of(of_arms)
+    for slow in filter(None, map(precision.warning, precisions)):
+        print(f"warning: {slow}", file=sys.stderr)
     found = trials.run_all(
         [task for one in of_arms for task in one.tasks], arguments.trials, threads, partial(_bar, name)
     )
@@ -54,7 +59,7 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
             matrices = {arm: metrics.mean_confusion(item) for arm, item in predictions.items()}
             picture = confusion_matrices(matrices, classes, of_problem)
             figure.save(picture, arguments.results / f"{of_problem}_confusion.png")
-    head = verdicts.head(study, choice.scale, pick(params, "source", "kind"), confidence)
+    head = verdicts.head(study, choice.scale, pick(params, "source", "kind"), confidence, precisions)
     files.write_json(arguments.results / "metrics.json", summary)
     files.write_table(arguments.results / "per_fold.csv", pd.concat(tables))
     files.write_text(arguments.results / "report.md", "\n".join([head, *sections]))

@@ -9,6 +9,7 @@ from typing import Any
 
 import pandas as pd
 
+from lipnet.classifiers import live, precision
 from lipnet.classifiers.cache_keys import cache_key
 from lipnet.classifiers.networks import checkpoints
 from lipnet.classifiers.networks.settings import NETWORK
@@ -32,11 +33,14 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     data, folds = read_particles(params, arguments.problem, arguments.table), read_folds(arguments.folds)
     images = crops.of_size(files.read_arrays(arguments.crops), network_of(params).size_px)
     training_sets = balance.from_arrays(files.read_arrays(arguments.training_sets))
-    report = partial(_report, f"{arguments.problem} {pick(params, 'model')}", len(folds))
+    report = partial(_report, arguments.problem, pick(params, "model"), len(folds))
     tasks = [
         task_of(params, data, fold, images, training_set, report)
         for fold, training_set in zip(folds, training_sets, strict=True)
     ]
+    slow = precision.warning(tasks[0].training.precision)
+    if slow:
+        print(f"warning: {slow}", file=sys.stderr)
     with checkpoints.locked(arguments.scratch):
         results = run_all(train_fold, _resumable(tasks, arguments.scratch), tasks[0].training.threads_per_fold)
         _write_networks(results, folds, arguments.models)
@@ -69,13 +73,14 @@ def _write_predictions(results: list[NetworkResult], folds: list[Fold], data: Pa
     files.write_table(arguments.priors, pd.concat(priors))
 
 
-def _report(title: str, n_folds: int, progress: Progress) -> None:
+def _report(problem: str, model: str, n_folds: int, progress: Progress) -> None:
+    live.record(problem, model, progress)
     # One line per epoch, not a moving bar: several processes write at the same time, often into a log file.
     fold, phase, epoch, epochs, loss, accuracy = progress
     done = round(20 * epoch / epochs)
     print(
-        f"{title}  fold {fold + 1}/{n_folds}  {phase} [{'#' * done}{'.' * (20 - done)}] epoch {epoch}/{epochs}  "
-        f"loss {loss:.3f}  accuracy {accuracy:.3f}",
+        f"{problem} {model}  fold {fold + 1}/{n_folds}  {phase} [{'#' * done}{'.' * (20 - done)}] "
+        f"epoch {epoch}/{epochs}  loss {loss:.3f}  accuracy {accuracy:.3f}",
         file=sys.stderr,
         flush=True,
     )

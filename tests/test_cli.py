@@ -14,18 +14,21 @@ import numpy as np
 import pandas as pd
 import pytest
 import tifffile
+import yaml
 from numpy.testing import assert_allclose
 from PIL import Image
 
 from lipnet import cli
 from lipnet.core.settings import read_params
 from lipnet.deployment import export
+from lipnet.deployment.outliers import summarise
 from lipnet.deployment.runs import PipelineRun
 from lipnet.sources.micrograph_rows import list_tasks
 from tests.deployment import two_runs
 from tests.deployment.finished_run import PROBLEM, make_run
 from tests.deployment.onnx_models import IMAGE, description, features_of, write
 
+ROOT = Path(__file__).parents[1]
 LEVELS = {"bright.png": 230, "dark.png": 20, "grey.png": 128}
 Command = Callable[..., tuple[int, str, str]]
 
@@ -90,7 +93,12 @@ def test_one_file_is_one_model(lipnet: Command, models: Path, images: Path, tmp_
 
 @pytest.mark.parametrize(
     ("options", "share"),
-    [([], 0.1), (["--shift", 0], 0.5), (["--deployment-prior", "Dark=3, Bright=1"], 0.25)],
+    [
+        ([], 0.25),  # half of the shift: odds of sqrt(1 : 9)
+        (["--shift", 1], 0.1),
+        (["--shift", 0], 0.5),
+        (["--deployment-prior", "Dark=3, Bright=1"], 0.25),
+    ],
 )
 def test_probabilities_are_shifted_to_the_natural_or_a_given_prior(
     lipnet: Command, images: Path, tmp_path: Path, options: list[Any], share: float
@@ -144,6 +152,108 @@ def test_only_micrographs_have_files_for_viewers(lipnet: Command, models: Path, 
     words = ["--to", tmp_path / "out.csv", "--viewer", tmp_path / "viewer"]
     code, _, err = lipnet("predict", models, images, *words)
     assert code == 1 and "--viewer needs a micrograph" in err and not (tmp_path / "out.csv").exists()
+
+
+def _summarised(models: Path) -> None:
+    """Give the models the summary of a hundred training particles, which are larger and brighter than new ones."""
+    random = np.random.default_rng(0)
+    table = pd.DataFrame({"grey_mean": random.uniform(0.4, 0.6, 100), "area_px2": random.uniform(500, 600, 100)})
+    training = summarise(table, np.arange(100))
+    for fold in (0, 1):
+        said = description(fold=fold, training=training)
+        write(models / f"cnn_fold{fold}.onnx", said, biases=(-10.0 + fold, 10.0 - fold))
+
+
+def test_predict_says_that_particles_are_unlike_the_training_particles(
+    lipnet: Command, models: Path, images: Path, tmp_path: Path
+) -> None:
+    _summarised(models)
+    words = ("predict", models, images, "--to", tmp_path / "out.csv")
+    code, out, _ = lipnet(*words)
+    note = "the particles are unlike the training particles, so their classes may mean nothing: 3 of 3 have an outlier"
+    assert code == 0 and "3 with an outlier score of 0.99 or more" in out and f"note: {note}" in out
+    assert "area_px2 is outside" in out
+    table = pd.read_csv(tmp_path / "out.csv")
+    assert table["outlier"].min() >= 0.99 and table["outside"].str.contains("area_px2").all()
+    summary = json.loads((tmp_path / "out_summary.json").read_text())
+    assert summary["outliers"] == 3 and any(said.startswith(note) for said in summary["notes"])
+
+    code, out, _ = lipnet(*words, "--no-features")  # the comparison does not depend on this
+    assert code == 0 and note in out and "area_px2" not in pd.read_csv(tmp_path / "out.csv")
+    code, out, _ = lipnet(*words, "--no-outliers")
+    assert code == 0 and "unlike" not in out and "outlier" not in pd.read_csv(tmp_path / "out.csv")
+
+
+def test_predict_says_that_a_model_has_no_summary_of_its_training_particles(
+    lipnet: Command, models: Path, images: Path, tmp_path: Path
+) -> None:
+    _, out, _ = lipnet("predict", models, images, "--to", tmp_path / "out.csv")
+    assert "note: the models have no summary of their training particles" in out
+    assert "outlier" not in pd.read_csv(tmp_path / "out.csv")
+
+
+def test_several_micrographs_are_classified_in_one_call(lipnet: Command, models: Path, tmp_path: Path) -> None:
+    paths = []
+    for name in ("one", "two"):
+        (tmp_path / name).mkdir()
+        paths.append(_micrograph(tmp_path / name))
+    (tmp_path / "one" / "notes.txt").write_text("no image")
+    words = ["--padding-px", 0, "--to", tmp_path / "out.csv", "--viewer", tmp_path / "viewer"]
+    expected = [f"{name}/field.tif:{number}" for name in ("one", "two") for number in (1, 4, 9)]
+    for inputs in (paths, [tmp_path / "one", tmp_path / "two"]):
+        code, out, _ = lipnet("predict", models, *inputs, *words)
+        table = pd.read_csv(tmp_path / "out.csv")
+        assert code == 0 and table["id"].tolist() == expected
+        assert table["class"].tolist() == ["Bright", "Bright", "Dark"] * 2
+        assert ("note: left out: notes.txt: no image" in out) == (inputs is not paths)
+        for name in ("one", "two"):
+            assert len(list((tmp_path / "viewer" / name).iterdir())) == 6
+
+
+def test_predict_ends_with_exit_code_1_if_a_file_is_not_read_or_nothing_is_classified(
+    lipnet: Command, models: Path, images: Path, tmp_path: Path
+) -> None:
+    (images / "scan.czi").write_bytes(b"x")
+    code, _, err = lipnet("predict", models, images, "--to", tmp_path / "out.csv")
+    assert code == 1 and "1 of 4 particles cannot be used" in err and "format '.czi' is not read" in err
+    assert len(pd.read_csv(tmp_path / "out.csv")) == 3
+
+    image = _micrograph(tmp_path)
+    for page in ("one", "two"):  # a folder whose label masks mark nothing
+        (tmp_path / "blank").mkdir(exist_ok=True)
+        tifffile.imwrite(tmp_path / "blank" / f"{page}_labels.tif", np.zeros((60, 70), np.uint8))
+        (tmp_path / "blank" / f"{page}.tif").write_bytes(image.read_bytes())
+    code, _, err = lipnet("predict", models, tmp_path / "blank", "--to", tmp_path / "none.csv")
+    assert code == 1 and "no particle can be used" in err and not (tmp_path / "none.csv").exists()
+
+
+def test_objects_without_a_row_in_a_table_of_micrographs_are_noted(
+    lipnet: Command, models: Path, tmp_path: Path
+) -> None:
+    _micrograph(tmp_path)
+    (tmp_path / "fields.csv").write_text("micrograph,label\nfield.tif,4\n")
+    code, out, _ = lipnet("predict", models, tmp_path / "fields.csv", "--to", tmp_path / "out.csv")
+    assert code == 0 and pd.read_csv(tmp_path / "out.csv")["id"].tolist() == ["field.tif:4"]
+    assert "note: left out: field_labels.tif (2 x): no row of the table names the object" in out
+
+
+@pytest.mark.parametrize("of_model", ["as_stored", "percentile"])
+@pytest.mark.parametrize("present", ["as_stored", "percentile"])
+def test_a_model_applies_its_own_rule_of_grey_levels(
+    of_model: str, present: str, lipnet: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    params = read_params(ROOT / "params.yaml")
+    params["source"]["grey"]["rule"] = present
+    Path("params.yaml").write_text(yaml.safe_dump(params))
+    own = params["source"]["grey"] | {"rule": of_model, "per": "particle"}
+    write(Path("model.onnx"), description(grey=own))
+    levels = np.full((12, 14), 9_000, np.uint16)  # one seventh of white
+    levels[0] = 0
+    Path("crops").mkdir()
+    tifffile.imwrite("crops/a.tif", levels)
+    assert lipnet("predict", "model.onnx", "crops", "--to", "out.csv", "--shift", 0)[0] == 0
+    assert pd.read_csv("out.csv")["class"].tolist() == ["Dark" if of_model == "as_stored" else "Bright"]
 
 
 def test_suggest_writes_particles_to_label_and_their_pictures(
@@ -294,7 +404,11 @@ def test_the_version_has_the_git_revision_of_a_checkout_only(lipnet: Command, tm
 def test_info_shows_the_description_of_a_model(lipnet: Command, models: Path) -> None:
     code, out, _ = lipnet("info", models)
     assert code == 0 and "cnn_fold1.onnx: by_hand, fold 1, for brightness" in out
-    assert "image: image [4, 4, 1]" in out and "50.00%, 50.00%" in out
+    assert "image: image [4, 4, 1]" in out and "50.00%, 50.00%" in out and "trained on      unknown" in out
+    assert "divided by the white level of the file" in out
+    _summarised(models)
+    words = r"trained on      100 particles; 98 % of them: grey_mean 0\.40\d* to 0\.\d+, area_px2 50\d\.?\d* to 59"
+    assert re.search(words, lipnet("info", models)[1])
     code, out, _ = lipnet("info", models, "--json")
     assert json.loads(out)["cnn_fold0.onnx"]["inputs"]["image"] == IMAGE
 
@@ -313,6 +427,7 @@ def test_export_writes_the_models_and_their_card(
     assert (to / "cnn_fold0.onnx").read_bytes() == PROBLEM.encode()
     assert json.loads((to / "card.json").read_text())["files"] == ["cnn_fold0.onnx", "svm_fold0.onnx"]
     assert (to / "card.md").read_text().startswith(f"# {PROBLEM}: tiny, SVMs and trees")
+    assert "8 particles in 4 groups. Grey levels are the samples as stored" in (to / "card.md").read_text()
 
 
 def test_export_of_a_folder_without_a_run_ends_in_one_message(lipnet: Command, tmp_path: Path) -> None:

@@ -36,6 +36,7 @@ CODE = (
     "classifiers/networks/task",
     "classifiers/networks/training",
     "classifiers/networks/weights",
+    "classifiers/precision",
     "classifiers/registry",
     "classifiers/svm",
     "classifiers/svm_files",

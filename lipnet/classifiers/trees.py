@@ -7,7 +7,6 @@ from dataclasses import dataclass
 from typing import Annotated, Any, Literal
 
 import numpy as np
-from numpy.typing import NDArray
 from pydantic import Field
 from sklearn.ensemble import HistGradientBoostingClassifier, RandomForestClassifier
 
@@ -107,9 +106,9 @@ def train_fold(task: TreeTask) -> TreeResult:
     inner folds of the training rows, with whole groups. The final model is then trained on all training rows.
 
     Raises:
-        InputError: a feature is not finite.
+        InputError: as ``check_features``, or no class has two training rows.
     """
-    task.check_finite()
+    task.check_features()
     x, y = task.features[task.train], task.labels[task.train]
     names = list(task.names)
     model: HistGradientBoostingClassifier | RandomForestClassifier
@@ -119,7 +118,7 @@ def train_fold(task: TreeTask) -> TreeResult:
     else:
         model = _boosted(task, best_rounds(task)).fit(x, y)
         kept = tree_files.of_boosted(model, names)
-    probabilities = _of_all_classes(model.predict_proba(task.features[task.test]), model.classes_, task)
+    probabilities = task.of_all_classes(model.predict_proba(task.features[task.test]), model.classes_)
     prior = natural_prior(y, probabilities.shape[1])
     return TreeResult(kept, FoldOutput(probabilities.argmax(axis=1), probabilities, prior))
 
@@ -129,21 +128,14 @@ def best_rounds(task: TreeTask) -> int:
     x, y = task.features[task.train], task.labels[task.train]
     losses = np.zeros(task.settings.boosted.max_iter)
     n_parts, seed = task.settings.boosted.inner_folds, derive("rounds", task.seed)
-    for inner, held_out in folds.parts(y, task.groups[task.train], n_parts, seed):
+    setting = "train_trees.boosted.inner_folds"
+    for inner, held_out in folds.parts(y, task.groups[task.train], n_parts, seed, setting):
         if len(np.unique(y[inner])) > 1:
             model = _boosted(task, len(losses)).fit(x[inner], y[inner])
             for number, stated in enumerate(model.staged_predict_proba(x[held_out])):
-                of_truth = _of_all_classes(stated, model.classes_, task)[np.arange(len(held_out)), y[held_out]]
+                of_truth = task.of_all_classes(stated, model.classes_)[np.arange(len(held_out)), y[held_out]]
                 losses[number] -= np.log(np.maximum(of_truth, LEAST_PROBABILITY)).sum()
     return int(losses.argmin()) + 1
-
-
-def _of_all_classes(
-    probabilities: NDArray[np.float64], known: NDArray[np.int64], task: TreeTask
-) -> NDArray[np.float64]:
-    filled = np.zeros((len(probabilities), int(task.labels.max()) + 1))
-    filled[:, known] = probabilities
-    return filled
 
 
 def _boosted(task: TreeTask, rounds: int) -> HistGradientBoostingClassifier:

@@ -65,7 +65,8 @@ def stream_as_done(
     _fix_threads(threads_per_task)
     workers = min(_workers(threads_per_task), max(len(todo), 1))
     tied = {"initializer": _tie_to_leader, "initargs": (os.getpid(),)}
-    # joblib replaces workers that use too much memory. This is intended: TensorFlow keeps every compiled step.
+    # joblib replaces workers that use too much memory. This is intended: TensorFlow keeps every compiled step. The
+    # filter holds for the rest of this process.
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs")
     parallel = joblib.Parallel(n_jobs=workers, return_as="generator_unordered", **tied)
     try:

@@ -3,11 +3,17 @@
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from lipnet.core.settings import pick
-from lipnet.deployment.rules import Rules
+from lipnet.deployment.model_files import NETWORK
+from lipnet.deployment.rules import VIEWS, FoldRule, Rules
 from lipnet.deployment.runs import PipelineRun
 from lipnet.evaluation import measures
 from lipnet.evaluation.formatting import markdown_table, mean_with_sd, nanometres
+from lipnet.evaluation.posteriors import shift_prior
+from lipnet.sources.formats.grey_levels import in_words
+from lipnet.sources.settings import source_of
 
 SECTIONS = (
     "seed",
@@ -40,9 +46,11 @@ def card_of(run: PipelineRun, files: list[str], rules: Rules) -> dict[str, Any]:
         "architecture": architecture,
         "files": files,
         "recommended": {"classifier": rules.recommended, "reason": rules.reason},
+        "class_shares": assumed_shares(run, rules),
         "rules": list(rules.rules),
         "left_out": rules.left_out,
         "data": run.counts,
+        "grey_levels": in_words(source_of(run.params, run.problem).grey),
         "settings": {
             "network": pick(run.params, "networks", architecture),
             **{name: run.params[name] for name in SECTIONS if name in run.params},
@@ -54,12 +62,38 @@ def card_of(run: PipelineRun, files: list[str], rules: Rules) -> dict[str, Any]:
     }
 
 
+def assumed_shares(run: PipelineRun, rules: Rules) -> str:
+    """For which class shares of a new sample the recommended classifier is right, in words.
+
+    A network that was trained on balanced classes is right for balanced samples. A rule shifts it towards other shares,
+    SVMs and trees have the shares of the training particles.
+    """
+    name = rules.recommended
+    plain = FoldRule(of=[name], shift=0.0, costs=(1 - np.eye(len(run.classes))).tolist())
+    of_folds = rules.rules.get(name, [plain] * len(run.folds))
+    shares = []
+    for rule, balanced, natural in zip(of_folds, run.training_priors, run.natural_priors, strict=True):
+        wanted = natural if rule.prior is None else np.array(rule.prior)
+        for one in rule.of:
+            given = balanced if one in (NETWORK, VIEWS) else natural
+            shares.append(shift_prior(given[None], given, wanted, rule.shift)[0])
+    rightly, training = (
+        ", ".join(f"{name} {share:.0%}" for name, share in zip(run.classes, np.mean(rows, axis=0), strict=True))
+        for rows in (shares, run.natural_priors)
+    )
+    return (
+        f"{name} is right for new samples with about these class shares: {rightly}. The training particles have "
+        f"{training}. If you expect other shares, use a classifier that shifts, and give them with --deployment-prior."
+    )
+
+
 def limits_of(run: PipelineRun) -> list[str]:
     """Limits of the models of a run, one sentence or two each."""
     sizes_nm = run.table["pixel_size_nm"].dropna()
     pixels = f"{nanometres(sizes_nm.min(), sizes_nm.max())} across" if len(sizes_nm) else "of unknown size"
     limits = [
-        "Every particle gets one of the classes above, even if it belongs to none of them.",
+        "Every particle gets one of the classes above, even if it belongs to none of them. `lipnet predict` gives each "
+        "an outlier score, and says so if the particles are unlike the training particles.",
         "The measures are of single models on particles that they were not trained on. `lipnet predict` uses the mean "
         "of the models of all folds, which was not measured.",
         "The standard deviation over folds is too small, because the models of the folds share most of their training "
@@ -68,7 +102,7 @@ def limits_of(run: PipelineRun) -> list[str]:
         "Other microscopes, defocus values, stains and methods of particle picking were not tested: check the models "
         "on some of your own particles.",
     ]
-    if pick(run.params, "source", "kind") == "artificial":
+    if source_of(run.params, run.problem).kind == "artificial":
         limits.insert(0, "Trained on artificial particles only: the performance on real particles is unknown.")
     return limits
 
@@ -93,6 +127,8 @@ def _heading(card: dict[str, Any]) -> list[str]:
         "",
         f"{card['recommended']['reason']} `lipnet predict` uses it unless `--classifier NAME` selects another one.",
         "",
+        card["class_shares"],
+        "",
         *(f"- not exported: {name}: {reason}" for name, reason in card["left_out"].items()),
         *([""] if card["left_out"] else []),
     ]
@@ -105,7 +141,7 @@ def _data(card: dict[str, Any]) -> list[str]:
     return [
         "## Data",
         "",
-        f"{counts['particles']} particles in {counts['groups']} groups.",
+        f"{counts['particles']} particles in {counts['groups']} groups. {card['grey_levels']}",
         "",
         *markdown_table(["class", "particles", "groups"], rows),
         "",

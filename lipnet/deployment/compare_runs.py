@@ -6,6 +6,7 @@ A few measures are compared, which do not depend on the results. Each difference
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import groupby
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -26,9 +27,10 @@ OF_PROBLEM = (  # of the network (True) or of the baseline; with many problems, 
 )
 COLUMNS = ("", "problem", "classifier", "measure", "first", "second", "change", "interval", "p (Holm)", "verdict")
 LEGEND = (
-    "▲ better, ▼ worse than the first run. A log loss is better if it is lower. Each mean has its standard deviation "
-    "over folds."
+    "▲ ▼: the mean is better or worse than that of the first run; whether this is shown is in the last column. A log "
+    "loss is better if it is lower. Each mean has its standard deviation over folds."
 )
+MOST_STALE = 3  # changes that are named
 SAME = 1e-9  # smaller differences are rounding
 ARTIFICIAL = "The particles are artificial: the result says nothing about real particles."
 
@@ -143,8 +145,19 @@ def compare(first: RunResults, second: RunResults) -> RunComparison:
     notes = [*_spread_note(rows), *(reason for reason in reasons.values() if reason)]
     notes += _other_notes(first, second, common)
     names = (first.name, second.name)
-    verdict = _verdict(names, rows, settings.confidence)
+    verdict = " ".join([*_out_of_date(first, second), _verdict(names, rows, settings.confidence)])
     return RunComparison(names, verdict, notes, rows, differing(first, second), settings.confidence)
+
+
+def _out_of_date(*runs: RunResults) -> Iterator[str]:
+    """A sentence for each run whose settings or code changed after it ran: its scores are not theirs."""
+    for run in runs:
+        if run.stale:
+            more = f" and {len(run.stale) - MOST_STALE} more" if len(run.stale) > MOST_STALE else ""
+            yield (
+                f"{run.name} is out of date: its scores are of before the change of "
+                f"{', '.join(run.stale[:MOST_STALE])}{more}; run `dvc repro`."
+            )
 
 
 def _not_paired(problem: str, first: RunResults, second: RunResults) -> str:
@@ -315,7 +328,7 @@ def to_html(comparison: RunComparison, pictures: tuple[Mapping[str, bytes], Mapp
         comparison: of the two runs.
         pictures: of both runs, by path.
     """
-    from lipnet.deployment.report import data_uri, render  # imports Matplotlib, which the text does not need
+    from lipnet.deployment.reports.page import data_uri, render  # imports Jinja, which the text does not need
 
     first, second = pictures
     pairs = [
@@ -325,7 +338,9 @@ def to_html(comparison: RunComparison, pictures: tuple[Mapping[str, bytes], Mapp
     content = {
         "comparison": comparison,
         "columns": comparison.header(),
-        "rows": [row.cells() for row in comparison.rows],
+        "tables": {
+            name: [row.cells() for row in rows] for name, rows in groupby(comparison.rows, lambda row: row.problem)
+        },
         "legend": LEGEND,
         "pairs": pairs,
     }

@@ -1,21 +1,31 @@
 """Export the models of a run as ONNX files that contain their own description (``model_files.Description``)."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from pathlib import Path
 from typing import Any
+
+import pandas as pd
 
 from lipnet.classifiers import tree_files
 from lipnet.classifiers.networks.settings import NetworkSettings
 from lipnet.classifiers.svm_files import parse_model, read_card
+from lipnet.core import files
 from lipnet.core.settings import parse, pick
+from lipnet.deployment.cards import card_of, to_markdown
 from lipnet.deployment.graphs.networks import load_on_tensorflow, network
 from lipnet.deployment.graphs.svms import svm
 from lipnet.deployment.graphs.trees import trees
 from lipnet.deployment.model_files import NETWORK, SUFFIX, Description, FeatureInput, ImageInput
+from lipnet.deployment.outliers import Reference, quantities_of, summarise
+from lipnet.deployment.rules import FILE as RULES
+from lipnet.deployment.rules import Rules
 from lipnet.deployment.runs import PipelineRun, read_text
 from lipnet.evaluation.decisions import DecideSettings
+from lipnet.samples import particles
 from lipnet.samples.crops import CropSettings
-from lipnet.samples.feature_names import select_columns
+from lipnet.samples.feature_names import NOT_FEATURES, select_columns
 from lipnet.samples.features import FeatureSettings
+from lipnet.sources.formats.grey_levels import GreySettings
 from lipnet.sources.micrographs import MicrographSettings
 
 FLOOR = 1e-9  # of SVMs and trees; above 0, because a probability of 0 could not be shifted to other class shares
@@ -27,21 +37,70 @@ def export_run(run: PipelineRun) -> Iterator[tuple[str, bytes]]:
     Raises:
         InputError: a model is missing or damaged.
     """
-    folds = range(len(run.natural_priors))
-    networks = run.models / NETWORK
-    for fold in folds:
-        model = load_on_tensorflow(networks / "architecture.json", networks / f"fold{fold}.weights.h5")
-        yield f"{NETWORK}_fold{fold}{SUFFIX}", network(model, describe_network(run, fold))
+    folds, references = range(len(run.natural_priors)), references_of(run)
+    training = [{"training": one} for one in references]
+    yield from export_networks(run, references)
     for name in pick(run.params, "train_svm", "features"):
         for fold in folds:
             path = run.models / f"svm/{name}/fold{fold}.svm"
             card = read_card(path.with_suffix(".json"))
-            description = describe_svm(run, name, fold, card.features)
+            description = describe_svm(run, name, fold, card.features).model_copy(update=training[fold])
             yield f"{name}_fold{fold}{SUFFIX}", svm(parse_model(read_text(path), path), card, description)
     for name in pick(run.params, "train_trees", "models"):
         for fold in folds:
             model = tree_files.read(run.models / f"trees/{name}/fold{fold}.npz")
-            yield f"{name}_fold{fold}{SUFFIX}", trees(model, describe_trees(run, name, fold, model.names.tolist()))
+            description = describe_trees(run, name, fold, model.names.tolist()).model_copy(update=training[fold])
+            yield f"{name}_fold{fold}{SUFFIX}", trees(model, description)
+
+
+def references_of(run: PipelineRun) -> list[Reference | None]:
+    """Summary of the training particles of each fold.
+
+    Raises:
+        InputError: the packed particles of the run are missing or damaged.
+    """
+    packed = run.root / f"data/particles/{run.problem}.npz"
+    table = run.table[[name for name in run.table if name not in NOT_FEATURES]]
+    parts, start = [], 0
+    for block in files.read_blocks(packed):
+        store = particles.from_arrays(block, str(packed))
+        parts.append(quantities_of(store, table.iloc[start : start + len(store)]))
+        start += len(store)
+    quantities = pd.concat(parts)
+    groups = run.table["group"].to_numpy()
+    return [summarise(quantities.iloc[fold.train], groups[fold.train]) for fold in run.folds]
+
+
+def export_networks(run: PipelineRun, references: Sequence[Reference | None]) -> Iterator[tuple[str, bytes]]:
+    """Yield file name and content of the network of every fold.
+
+    Args:
+        run: the finished run.
+        references: of ``references_of``.
+
+    Raises:
+        InputError: a network is missing or damaged.
+    """
+    networks = run.models / NETWORK
+    for fold, reference in enumerate(references):
+        model = load_on_tensorflow(networks / "architecture.json", networks / f"fold{fold}.weights.h5")
+        description = describe_network(run, fold).model_copy(update={"training": reference})
+        yield f"{NETWORK}_fold{fold}{SUFFIX}", network(model, description)
+
+
+def write_card(folder: Path, run: PipelineRun, rules: Rules, names: list[str]) -> None:
+    """Write rules.json, card.json and card.md beside the exported models.
+
+    Args:
+        folder: of the models.
+        run: the exported run.
+        rules: content of rules.json.
+        names: names of the model files.
+    """
+    card = card_of(run, names, rules)
+    files.write_json(folder / RULES, rules.model_dump(mode="json"))
+    files.write_json(folder / "card.json", card)
+    files.write_text(folder / "card.md", to_markdown(card))
 
 
 def describe_network(run: PipelineRun, fold: int) -> Description:
@@ -104,8 +163,8 @@ def _describe(run: PipelineRun, fold: int, **of_kind: Any) -> Description:
         micrographs=MicrographSettings(
             padding_px=int(run.table["padding_px"].mode()[0]),
             pixel_size_nm=None,
-            clip_percent=pick(run.params, "source", "micrographs", "clip_percent"),
         ),
+        grey=parse(GreySettings, pick(run.params, "source", "grey"), "source.grey"),
         pixel_size_nm=(float(sizes_nm.min()), float(sizes_nm.max())) if len(sizes_nm) else None,
         natural_prior=run.natural_priors[fold].tolist(),
         provenance=run.provenance,

@@ -15,8 +15,12 @@ from pydantic import Field, ValidationError, model_validator
 from lipnet.core.errors import InputError
 from lipnet.core.problems import CLASS_NAME, PROBLEM_NAME
 from lipnet.core.settings import Settings
+from lipnet.deployment import outliers
+from lipnet.deployment.outliers import Reference
 from lipnet.samples.crops import CHANNELS, CropSettings
 from lipnet.samples.features import FeatureSettings
+from lipnet.sources.formats import grey_levels
+from lipnet.sources.formats.grey_levels import GreySettings
 from lipnet.sources.micrographs import MicrographSettings
 
 METADATA_KEY = "lipnet"
@@ -95,6 +99,7 @@ class Description(Settings):
         inputs: name of an input of the graph -> its description.
         measures: settings for measuring features.
         micrographs: settings for cutting particles from whole images.
+        grey: how samples become grey levels; of the training images, and of all images to predict.
         pixel_size_nm: smallest and largest pixel size of the training particles. Images are never resampled to
             another pixel size.
         label_smoothing: label smoothing in training; it is contained in the output probabilities.
@@ -102,6 +107,7 @@ class Description(Settings):
         training_prior: class shares that the output probabilities are for, shape (K,); set by balancing in training.
         natural_prior: class shares among the training particles, shape (K,).
         provenance: origin of the model.
+        training: summary of the training particles of this model; None in files of earlier versions.
     """
 
     format: Literal[1] = 1
@@ -113,12 +119,14 @@ class Description(Settings):
     inputs: dict[Name, Annotated[ImageInput | FeatureInput, Field(discriminator="kind")]] = Field(min_length=1)
     measures: FeatureSettings
     micrographs: MicrographSettings
+    grey: GreySettings
     pixel_size_nm: tuple[float, float] | None
     label_smoothing: float = Field(ge=0, lt=1)
     floor: float = Field(gt=0, lt=0.1)
     training_prior: list[Share]
     natural_prior: list[Share]
     provenance: Provenance
+    training: Reference | None = None
 
     @model_validator(mode="after")
     def _fits_together(self) -> Self:
@@ -277,7 +285,7 @@ def _check_graph(path: Path, session: Any, description: Description) -> None:
 
 
 def _check_alike(models: Sequence[Model]) -> None:
-    may_differ = {"fold", "training_prior", "natural_prior", "pixel_size_nm", "provenance"}
+    may_differ = {"fold", "training_prior", "natural_prior", "pixel_size_nm", "provenance", "training"}
     descriptions = [model.description.model_dump(exclude=may_differ) for model in models]
     for model, description in zip(models, descriptions, strict=True):
         keys = [key for key, value in description.items() if value != descriptions[0][key]]
@@ -295,3 +303,33 @@ def priors(models: Iterable[Model]) -> tuple[NDArray[np.float64], NDArray[np.flo
     pairs = [(model.description.training_prior, model.description.natural_prior) for model in models]
     training, natural = zip(*pairs, strict=True)
     return np.array(training), np.array(natural)
+
+
+def references(models: Iterable[Model]) -> list[Reference]:
+    """Summaries of the training particles of the models, one for each fold; empty if a model has none."""
+    by_fold = {model.description.fold: model.description.training for model in models}
+    found = [reference for reference in by_fold.values() if reference is not None]
+    return found if len(found) == len(by_fold) else []
+
+
+def in_words(name: str, description: Description) -> str:
+    """What a model file says of itself, a line for each item; ``name`` is that of the file."""
+    inputs = [f"{key}: {item.kind} {item.tensor[1]}" for key, item in description.inputs.items()]
+    origin, training = description.provenance, description.training
+    return "\n".join(
+        [
+            f"{name}: {description.architecture}, fold {description.fold}, for {description.problem}",
+            f"  classes         {', '.join(description.classes)}",
+            f"  inputs          {'; '.join(inputs)}",
+            f"  grey levels     {grey_levels.in_words(description.grey)}",
+            f"  training prior  {_percent(description.training_prior)}",
+            f"  natural prior   {_percent(description.natural_prior)}",
+            f"  trained on      {outliers.in_words(training) if training else 'unknown'}",
+            f"  git revision    {origin.git_revision or 'unknown'}",
+            f"  data MD5        {origin.data_md5 or 'unknown'}",
+        ]
+    )
+
+
+def _percent(shares: Iterable[float]) -> str:
+    return ", ".join(f"{share:.2%}" for share in shares)

@@ -14,16 +14,18 @@ import pandas as pd
 from numpy.typing import NDArray
 
 from lipnet.core.errors import InputError
-from lipnet.deployment import rules
-from lipnet.deployment.model_files import Description, FeatureInput, ImageInput, Model, priors
+from lipnet.deployment import outliers, rules
+from lipnet.deployment.model_files import Description, FeatureInput, ImageInput, Model, priors, references
 from lipnet.deployment.rules import FoldRule
 from lipnet.evaluation.formatting import nanometres
 from lipnet.evaluation.posteriors import shift_prior, unsmooth
 from lipnet.evaluation.predictions import PROBABILITY
 from lipnet.samples import crops, features, particles
 from lipnet.samples.particles import Particle, ParticleStore
-from lipnet.sources.rows import Rejected, Source
+from lipnet.sources.formats import grey_levels
+from lipnet.sources.rows import Rejected, Remark, reasons
 from lipnet.sources.rows import summarise as reasons_in_words
+from lipnet.sources.unlabelled import Opened
 
 THREADS = 2  # more threads would wait for the lock of the Python interpreter
 TOLERANCE = 1.1  # largest ratio of pixel sizes, to those of the training particles, without a note
@@ -33,16 +35,18 @@ class PredictedBatch(NamedTuple):
     """Result of one task: a batch of n particles.
 
     Attributes:
-        known: properties of each particle other than its pixels (see ``particles.describe``).
+        known: properties of each particle other than its pixels (see ``particles.describe``), and ``brightest``.
         features: measured and given features, in nm if all pixel sizes of the batch are known; None if not wanted.
         probabilities: output of each model, shape (n_models, n, K).
         rejected: rows that could not be used.
+        quantities: what is compared with the training particles (``outliers.quantities_of``); None if nothing is.
     """
 
     known: pd.DataFrame
     features: pd.DataFrame | None
     probabilities: NDArray[np.float64]
     rejected: list[Rejected]
+    quantities: pd.DataFrame | None = None
 
 
 def predict_batch(
@@ -51,6 +55,7 @@ def predict_batch(
     models: Sequence[Model],
     pixel_size_nm: float | None,
     with_features: bool,
+    compare: bool = True,
 ) -> PredictedBatch:
     """Read the particles of one task and compute the probabilities of every model.
 
@@ -60,6 +65,7 @@ def predict_batch(
         models: models of one problem, at least one.
         pixel_size_nm: pixel size of particles for which the input has none.
         with_features: measure features even if no model needs them.
+        compare: measure what ``outliers`` compares with the training particles, if the models have a summary of these.
 
     Raises:
         InputError: a particle is larger than the field of the crops, or a feature that the models need is missing.
@@ -72,11 +78,12 @@ def predict_batch(
         nothing = np.empty((len(models), 0, len(description.classes)))
         return PredictedBatch(pd.DataFrame(), pd.DataFrame() if with_features else None, nothing, rejected)
     store, known = particles.pack(accepted), particles.describe(accepted)
+    known["brightest"] = [grey_levels.brightest(item.image) for item in accepted]
     if pixel_size_nm is not None:
         known["pixel_size_nm"] = known["pixel_size_nm"].fillna(pixel_size_nm)
-    table = None
+    table, compare = None, compare and bool(references(models))
     inputs = [item for model in models for item in model.description.inputs.values()]
-    if with_features or any(isinstance(item, FeatureInput) for item in inputs):
+    if with_features or compare or any(isinstance(item, FeatureInput) for item in inputs):
         given = pd.DataFrame([item.features for item in accepted])
         measured = features.measure_all(store, description.measures)
         measured = features.with_given(measured, given, known["pixel_size_nm"].to_numpy())
@@ -87,7 +94,8 @@ def predict_batch(
         {name: made[item.model_dump_json()] for name, item in model.description.inputs.items()} for model in models
     ]
     probabilities = np.stack([model.probabilities(of_model) for model, of_model in zip(models, feeds, strict=True)])
-    return PredictedBatch(known, table if with_features else None, probabilities, rejected)
+    quantities = outliers.quantities_of(store, table) if compare and table is not None else None
+    return PredictedBatch(known, table if with_features else None, probabilities, rejected, quantities)
 
 
 def _feed(
@@ -191,7 +199,10 @@ def join(
     abstain_below: float,
     of_folds: Sequence[FoldRule] = (),
 ) -> pd.DataFrame:
-    """Table of all batches: the columns of ``ensemble_table``, followed by the features if they were wanted.
+    """Table of all batches: the columns of ``ensemble_table``, and the features if they were wanted.
+
+    Between these, if the particles were compared with the training particles: outlier, the score of ``outliers.score``,
+    and outside, the quantities outside the range of the training particles.
 
     Features are in nm if every particle has a pixel size. If only some particles have one, the table has the columns in
     nm and those in px, and both are partly empty.
@@ -213,15 +224,43 @@ def join(
         shifted = shift(probabilities, models, prior, strength)
     ids = [name for batch in filled for name in batch.known["id"]]
     table = ensemble_table(shifted, ids, models[0].description.classes, abstain_below, costs)
+    quantities = _quantities(batches)
+    if quantities is not None:
+        known = references(models)
+        table["outlier"] = outliers.score(quantities, known).round(6)
+        table["outside"] = outliers.outside(quantities, known)
     measured = [batch.features for batch in filled if batch.features is not None]
     return pd.concat([table, pd.concat(measured, ignore_index=True)], axis=1) if measured else table
 
 
+def _quantities(batches: Sequence[PredictedBatch]) -> pd.DataFrame | None:
+    found = [batch.quantities for batch in batches if batch.quantities is not None]
+    return pd.concat(found, ignore_index=True) if found else None
+
+
+def comparison(batches: Sequence[PredictedBatch], models: Sequence[Model], compare: bool) -> list[str]:
+    """Notes on whether the particles, as a set, are like the training particles.
+
+    Args:
+        batches: at least one of them with a particle.
+        models: that predicted.
+        compare: as in ``predict_batch``.
+    """
+    quantities, known = _quantities(batches), references(models)
+    if quantities is not None:
+        return outliers.notes(quantities, outliers.score(quantities, known), known)
+    if compare:
+        return ["the models have no summary of their training particles, so it is unknown whether they can judge these"]
+    return []
+
+
 def notes(batches: Sequence[PredictedBatch], description: Description) -> list[str]:
-    """Warnings about the input: estimated masks, pixel sizes other than those of the training particles."""
+    """Warnings about the input: faint images, estimated masks, pixel sizes other than in the file or in training."""
     known = pd.concat([batch.known for batch in batches], ignore_index=True)
     images = [item for item in description.inputs.values() if isinstance(item, ImageInput)]
-    found = []
+    remarks = [row for batch in batches for row in batch.rejected if isinstance(row, Remark)]
+    found = [f"{number} x {text}" for text, number in reasons(remarks)]
+    found += grey_levels.faint(known["brightest"].tolist(), known["id"].tolist(), description.grey)
     estimated = int(known["mask_estimated"].sum())
     if estimated and any(item.mode == "masked" for item in images):
         found.append(f"{estimated} particles have no mask, which the model needs; an ellipse was used instead")
@@ -244,35 +283,43 @@ def notes(batches: Sequence[PredictedBatch], description: Description) -> list[s
 
 
 def classify(
-    source: Path,
-    opened: Source,
+    opened: Sequence[Opened],
     models: Sequence[Model],
     pixel_size_nm: float | None,
     with_features: bool,
     watch: Callable[[Iterable[PredictedBatch], int], Iterable[PredictedBatch]],
+    compare: bool = True,
 ) -> tuple[list[PredictedBatch], list[Rejected]]:
-    """Predictions of all tasks of an input, and every row that was rejected.
+    """Predictions of all tasks of all inputs, and every row that was rejected or left out.
 
     Args:
-        source: the input, for messages.
-        opened: its tasks.
+        opened: the inputs, at least one.
         models: of one classifier, or of all classifiers of a rule.
         pixel_size_nm: for particles without a pixel size; None if unknown.
         with_features: measure features even if no model needs them.
         watch: (batches as they are done, number of tasks) -> the same batches; for a progress bar.
+        compare: as in ``predict_batch``.
 
     Raises:
         InputError: no particle can be used.
     """
     work = partial(
-        predict_batch, read=opened.read, models=models, pixel_size_nm=pixel_size_nm, with_features=with_features
+        predict_batch,
+        models=models,
+        pixel_size_nm=pixel_size_nm,
+        with_features=with_features,
+        compare=compare,
     )
     # In threads: Python measures the features of one batch while ONNX Runtime runs the models on another.
     with ThreadPoolExecutor(THREADS) as pool:
-        batches = list(watch(pool.map(work, opened.tasks), len(opened.tasks)))
-    rejected = [*opened.rejected, *(row for batch in batches for row in batch.rejected)]
+        tasks = [task for one in opened for task in one.tasks]
+        reads = [one.read for one in opened for _ in one.tasks]
+        batches = list(watch(pool.map(work, tasks, reads), len(tasks)))
+    listed = [row for one in opened for row in (*one.rejected, *one.left_out)]
+    rejected = [*listed, *(row for batch in batches for row in batch.rejected if not isinstance(row, Remark))]
     if not any(len(batch.known) for batch in batches):
-        raise InputError(f"{source}: no particle can be used\n{reasons_in_words(rejected)}")
+        places = ", ".join(dict.fromkeys(str(one.folder) for one in opened))
+        raise InputError(f"{places}: no particle can be used\n{reasons_in_words(rejected)}")
     return batches, rejected
 
 
@@ -293,6 +340,7 @@ def summarise(
         "particles": len(table),
         "classes": {name: int(counts.get(name, 0)) for name in description.classes},
         "abstained": int(table["abstain"].sum()),
+        "outliers": int((table["outlier"] >= outliers.LIMIT).sum()) if "outlier" in table else None,
         "rejected": [{"id": row.id, "file": row.file, "reason": row.reason} for row in rejected],
         "notes": list(messages),
     }
@@ -306,4 +354,6 @@ def in_words(summary: dict[str, Any], to: Path) -> str:
         f"{summary['abstained']} below the abstention limit",
         *(f"note: {note}" for note in summary["notes"]),
     ]
+    if summary["outliers"] is not None:
+        lines[0] += f", {summary['outliers']} with an outlier score of {outliers.LIMIT} or more"
     return "\n".join(lines)

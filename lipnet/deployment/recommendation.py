@@ -11,7 +11,7 @@ from lipnet.core import files
 from lipnet.core.errors import InputError
 from lipnet.core.settings import parse, pick
 from lipnet.deployment.model_files import NETWORK
-from lipnet.deployment.rules import VIEWS, FoldRule, Rules
+from lipnet.deployment.rules import DEFAULT_SHIFT, VIEWS, FoldRule, Rules
 from lipnet.deployment.runs import PipelineRun
 from lipnet.evaluation import choices, inner_scores
 from lipnet.evaluation.choices import Selection
@@ -20,7 +20,7 @@ from lipnet.evaluation.decisions import DecideSettings, Fit
 
 LEADING = "macro_f1"
 # Simplest first: what a classifier needs for a prediction.
-KINDS = ("an SVM", "trees", "the network", "a decision rule on one classifier", "a mean of several")
+KINDS = ("an SVM", "trees", "the network", "a fitted decision rule", "a mean of several")
 SVM, TREES, NET, RULE, SEVERAL = range(len(KINDS))
 SIZE = {"height_px", "width_px"}  # a classifier of these features only is a check of the data
 
@@ -39,7 +39,9 @@ def kinds_of(run: PipelineRun) -> dict[str, int]:
     kinds |= dict.fromkeys(pick(run.params, "train_svm", "features"), SVM)
     kinds |= dict.fromkeys(pick(run.params, "train_trees", "models"), TREES)
     for name, row in settings.rules.items():
-        kinds[name] = SEVERAL if len(row.of) > 1 or row.of == [VIEWS] else RULE
+        fitted = row.calibrated or row.tuned
+        # A rule without a fit adds nothing to its classifier that could go wrong.
+        kinds[name] = SEVERAL if len(row.of) > 1 else max(kinds.get(row.of[0], RULE), RULE if fitted else SVM)
     kinds |= dict.fromkeys(settings.choices, SEVERAL)
     return {name: kind for name, kind in kinds.items() if name not in left_out(run)}
 
@@ -83,7 +85,7 @@ def rules_of(run: PipelineRun, scores: pd.DataFrame) -> Rules:
 def _by_fold(run: PipelineRun, selection: Selection, name: str) -> list[FoldRule]:
     tables = {one: files.read_table(_scores(run, one)[0]) for one in selection.of} if selection.fitted else {}
     candidates = _chosen(run, name) if len(selection.candidates) > 1 else [name] * len(run.folds)
-    rules = []
+    floor, rules = _decide(run).floor, []
     for fold, chosen in zip(run.folds, candidates, strict=True):
         of, rule = selection.candidates[chosen]
         if rule is None:  # the classifier's most probable class
@@ -91,7 +93,7 @@ def _by_fold(run: PipelineRun, selection: Selection, name: str) -> list[FoldRule
             continue
         fitted = Fit()
         if rule.fitted:
-            inner = inner_scores.of_fold([tables[one] for one in of], fold.number, run.classes)
+            inner = inner_scores.of_fold([tables[one] for one in of], fold.number, run.classes, floor)
             fitted = rule.fit(_prior(run, of[0], fold.number), run.natural_priors[fold.number], inner)
         rules.append(
             FoldRule(
@@ -150,7 +152,9 @@ def recommend(run: PipelineRun, scores: pd.DataFrame) -> Recommendation:
 
     A simpler classifier (KINDS) is recommended if the ranking of stage compare shows no difference from the best, and
     if its mean lies in the corrected interval of the best. The second condition is needed because a few folds seldom
-    show any difference.
+    show any difference. In the same way, a rule that shifts the prior by at most DEFAULT_SHIFT is recommended before
+    one that shifts further, because test folds have the class shares of the training particles and a new sample may
+    not.
 
     Args:
         run: the finished run.
@@ -171,11 +175,19 @@ def recommend(run: PipelineRun, scores: pd.DataFrame) -> Recommendation:
         ranks = _ranks(scores[scores["classifier"].isin(candidates)], settings, candidates)
     best = ranks.iloc[0]
     close = ranks[ranks["joined"] & (ranks["mean"] >= best["low"]) & ranks["classifier"].isin(candidates)]
-    # Ranks are sorted, so the better one of two equally simple classifiers comes first.
-    name = min([str(best["classifier"]), *close["classifier"]], key=lambda one: kinds[one])
-    if kinds[name] == kinds[str(best["classifier"])]:
-        name = str(best["classifier"])
-    return Recommendation(name, _reason(name, kinds, ranks, settings.confidence))
+    further = _relying_on_shares(run)
+    order = {one: (kinds[one], one in further) for one in candidates}
+    # The best comes first and ranks are sorted, so the better one of two equal classifiers is named.
+    name = min([str(best["classifier"]), *close["classifier"]], key=lambda one: order[one])
+    of_candidates = ranks[ranks["classifier"].isin(candidates)]
+    return Recommendation(name, _reason(name, kinds, of_candidates, settings.confidence))
+
+
+def _relying_on_shares(run: PipelineRun) -> set[str]:
+    """Rules that shift the prior further than DEFAULT_SHIFT to the class shares of the training particles."""
+    rows = _decide(run).rules
+    own = {name for name, row in rows.items() if run.problem in (row.deployment_prior or {})}
+    return {name for name, row in rows.items() if row.shift > DEFAULT_SHIFT} - own
 
 
 def _ranks(scores: pd.DataFrame, settings: CompareSettings, candidates: Sequence[str]) -> pd.DataFrame:
@@ -188,16 +200,21 @@ def _ranks(scores: pd.DataFrame, settings: CompareSettings, candidates: Sequence
 
 def _reason(name: str, kinds: dict[str, int], ranks: pd.DataFrame, confidence: float) -> str:
     best, own = ranks.iloc[0], ranks[ranks["classifier"] == name].iloc[0]
-    interval = f"{confidence:.0%} interval {best['low']:.3f} to {best['high']:.3f}"
+    interval = f"{confidence:.0%} interval {best['low']:.3f} to {min(best['high'], 1):.3f}"
     if not np.isfinite(best["low"]):
         interval = "too few folds for an interval"
     start = f"The recommended classifier is {name} ({KINDS[kinds[name]]}): "
     if name == best["classifier"]:
-        return (
-            f"{start}its macro F1 of {best['mean']:.3f} ({interval}) is the best. Every simpler classifier is shown "
-            "to be worse, or its mean is outside this interval."
+        simpler = ranks[ranks["classifier"].map(kinds) < kinds[name]]
+        means = ", ".join(f"{row['classifier']} {row['mean']:.3f}" for _, row in simpler.iterrows())
+        why = f"The means of simpler classifiers are below this interval, or shown to be worse: {means}."
+        return f"{start}its macro F1 of {best['mean']:.3f} ({interval}) is the best. " + (
+            why if means else "None is simpler."
         )
+    why = "it is simpler than"
+    if kinds[name] == kinds[best["classifier"]]:
+        why = "it relies less on the class shares of the training particles than"
     return (
-        f"{start}it is simpler than the best by macro F1, {best['classifier']} with {best['mean']:.3f} ({interval}); "
+        f"{start}{why} the best by macro F1, {best['classifier']} with {best['mean']:.3f} ({interval}); "
         f"its macro F1 of {own['mean']:.3f} is inside this interval, and no difference is shown."
     )

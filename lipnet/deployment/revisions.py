@@ -1,7 +1,9 @@
 """Runs by name: a folder, a git revision or a DVC experiment, and the results that two of them are compared by."""
 
+import hashlib
 import io
 import subprocess
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -11,6 +13,7 @@ import yaml
 
 from lipnet.core.errors import InputError
 
+TRAINING = ("train_cnn", "train_svm", "train_trees")
 PARAMS = ("params.yaml", "studies/params.yaml")
 PICTURES = ("plots/evaluation", "plots/comparison")
 OF_FOLDS = {"problem": str, "classifier": str, "class": str, "measure": str}  # text columns of metrics/per_fold.csv
@@ -57,12 +60,14 @@ class RunResults:
         params: files of parameters, by name, without recipes applied.
         folds: metrics/per_fold.csv.
         md5: of the outputs of all stages, by path.
+        stale: settings, and modules of the training, that changed after the run.
     """
 
     name: str
     params: dict[str, dict[str, Any]]
     folds: pd.DataFrame
     md5: dict[str, str]
+    stale: Sequence[str] = ()
 
 
 def find_revision(name: str, root: Path) -> Revision:
@@ -101,12 +106,44 @@ def read_results(revision: Revision) -> RunResults:
         params = {name: yaml.safe_load(revision.read(name) or b"{}") for name in PARAMS}
         stages = (yaml.safe_load(revision.read("dvc.lock") or b"") or {"stages": {}})["stages"]
         md5 = {out["path"]: out["md5"] for stage in stages.values() for out in stage.get("outs", [])}
+        stale = _stale(revision, params["params.yaml"], stages)
     except (ValueError, KeyError, TypeError, AttributeError, yaml.YAMLError) as error:
         raise InputError(f"{revision.name}: its results are damaged ({error}); run `dvc repro`") from None
     missing = [name for name in (*OF_FOLDS, "repeat", "fold", "n_train", "n_test", "value") if name not in table]
     if missing:
         raise InputError(f"{revision.name}: metrics/per_fold.csv: column {missing[0]} is missing; run `dvc repro`")
-    return RunResults(revision.name, params, table, md5)
+    return RunResults(revision.name, params, table, md5, stale)
+
+
+def _stale(revision: Revision, params: dict[str, Any], stages: dict[str, Any]) -> list[str]:
+    """What differs between the record of the run in dvc.lock, and the settings and modules of the revision."""
+    found = dict[str, None]()
+    for name, stage in stages.items():
+        recorded = (stage.get("params") or {}).get("params.yaml", {}) if name != "check" else {}  # it reads everything
+        for key, value in recorded.items():
+            changed = differing_keys(value, value_at(params, key), key)
+            found |= dict.fromkeys(f"params.yaml: {one}" for one in changed)
+        modules = stage.get("deps", []) if name.split("@")[0] in TRAINING else []
+        for path, md5 in ((item["path"], item["md5"]) for item in modules if item["path"].endswith(".py")):
+            if hashlib.md5(revision.read(path) or b"", usedforsecurity=False).hexdigest() != md5:
+                found[path] = None
+    return list(found)
+
+
+def value_at(params: dict[str, Any], dotted: str) -> Any:
+    """The value of a dotted key; None if there is none."""
+    value: Any = params
+    for key in dotted.split("."):
+        value = value.get(key) if isinstance(value, dict) else None
+    return value
+
+
+def differing_keys(before: Any, now: Any, key: str) -> list[str]:
+    """Dotted keys of the values that differ; ``key`` is that of both."""
+    if not (isinstance(before, dict) and isinstance(now, dict)):
+        return [] if before == now else [key]
+    names = list(dict.fromkeys([*before, *now]))
+    return [one for name in names for one in differing_keys(before.get(name), now.get(name), f"{key}.{name}")]
 
 
 def _content(revision: Revision, path: str) -> bytes:

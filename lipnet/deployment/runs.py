@@ -17,10 +17,11 @@ from numpy.typing import NDArray
 
 from lipnet.core import dvc_lock, files
 from lipnet.core.errors import InputError
+from lipnet.core.problems import classes_of
 from lipnet.core.recipes import changes_by_section, with_recipe
 from lipnet.core.settings import read_params
 from lipnet.deployment.model_files import NETWORK, Provenance
-from lipnet.deployment.revisions import git
+from lipnet.deployment.revisions import TRAINING, differing_keys, git, value_at
 from lipnet.evaluation import prediction_files, score_tables
 from lipnet.evaluation.predictions import PRIOR, Predictions
 from lipnet.samples import particles
@@ -28,7 +29,7 @@ from lipnet.samples.balance import natural_prior
 from lipnet.samples.particles import Grey, Mask
 from lipnet.samples.tables import Fold, read_folds, read_particles
 
-TRAINING = ("train_cnn", "train_svm", "train_trees")
+READING = ("share", "ingest")
 STAGES = ("ingest", "crop", "split", "balance", *TRAINING, "score_inner", "decide")  # run once per problem
 SUMMARY = "evaluate"  # runs once for all problems
 CODE = ("lipnet", "stages")
@@ -103,16 +104,17 @@ def read_run(root: Path, problem: str, stale: bool = False) -> PipelineRun:
         InputError: the problem is unknown, a file is missing or damaged, or the run is out of date; the message names
             the file or what changed.
     """
+    classes_of(read_params(root / "params.yaml"), problem)  # an unknown problem has nothing to do with runs
+    where = root / "metrics/summary.csv"
+    summary = table_with(where, ["problem", "classifier", "class", "measure", "mean", "sd", "folds"])
+    own = summary[summary["problem"] == problem]
+    if own.empty:  # before all else: --stale would not help
+        raise InputError(f"{where}: no metrics of '{problem}'; list it in `problems` and run `dvc repro`")
     changed = check_up_to_date(root, problem, stale)
     params = with_recipe(_params_of_run(root, problem) if changed else read_params(root / "params.yaml"))
     data = read_particles(params, problem, root / f"data/particles/{problem}.csv")
     folds = read_folds(root / f"data/folds/{problem}.csv")
     n_classes = len(data.classes)
-    where = root / "metrics/summary.csv"
-    summary = table_with(where, ["problem", "classifier", "class", "measure", "mean", "sd", "folds"])
-    own = summary[summary["problem"] == problem]
-    if own.empty:
-        raise InputError(f"{where}: no metrics of '{problem}'; list it in `problems` and run `dvc repro`")
     return PipelineRun(
         root=root,
         problem=problem,
@@ -157,13 +159,30 @@ def changes_since_run(root: Path, problem: str) -> list[str]:
     Raises:
         InputError: params.yaml or dvc.lock is missing or damaged.
     """
+    return _changes(root, _records(root, problem))
+
+
+def changes_since_ingest(root: Path, problem: str) -> list[str]:
+    """As ``changes_since_run``, but for reading the particles only: their files, and the settings that say how.
+
+    Raises:
+        InputError: params.yaml or dvc.lock is missing or damaged.
+    """
+    if not (root / "dvc.lock").exists():
+        return []
+    read = {name: record for name, record in _records(root, problem).items() if name.split("@")[0] in READING}
+    return _changes(root, read)
+
+
+def _changes(root: Path, records: Mapping[str, dvc_lock.StageRecord]) -> list[str]:
     params, found = read_params(root / "params.yaml"), dict[str, None]()
     recipe = {f"{RECIPE}/{name}.json": changes for name, changes in changes_by_section(params).items()}
     md5_of = cache(lambda path: dvc_lock.md5_of(root / path) if (root / path).exists() else "")
-    for name, record in _records(root, problem).items():
+    for name, record in records.items():
         for key, value in record.params.items():
             if key != "problems":  # another problem does not change this one
-                found |= dict.fromkeys(f"params.yaml: {one}" for one in _differing(value, _value(params, key), key))
+                differing = differing_keys(value, value_at(params, key), key)
+                found |= dict.fromkeys(f"params.yaml: {one}" for one in differing)
         trains = name.split("@")[0] in TRAINING
         for path, md5 in (record.deps | record.outs).items():
             if path in recipe:
@@ -175,24 +194,10 @@ def changes_since_run(root: Path, problem: str) -> list[str]:
 
 
 def _records(root: Path, problem: str) -> dict[str, dvc_lock.StageRecord]:
-    names = [*(f"{stage}@{problem}" for stage in STAGES), SUMMARY]
     records = dvc_lock.read_stages(root / "dvc.lock")
+    images = value_at(read_params(root / "params.yaml"), f"source.of.{problem}.images_of")
+    names = [f"share@{images}", *(f"{stage}@{problem}" for stage in STAGES), SUMMARY]
     return {name: records[name] for name in names if name in records}
-
-
-def _value(params: dict[str, Any], dotted: str) -> Any:
-    value: Any = params
-    for key in dotted.split("."):
-        value = value.get(key) if isinstance(value, dict) else None
-    return value
-
-
-def _differing(before: Any, now: Any, key: str) -> list[str]:
-    """Dotted keys of the values that differ."""
-    if not (isinstance(before, dict) and isinstance(now, dict)):
-        return [] if before == now else [key]
-    names = list(dict.fromkeys([*before, *now]))
-    return [one for name in names for one in _differing(before.get(name), now.get(name), f"{key}.{name}")]
 
 
 def _params_of_run(root: Path, problem: str) -> dict[str, Any]:

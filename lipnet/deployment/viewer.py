@@ -5,6 +5,7 @@ Every page of a stack gets a set of files of its own.
 
 import io
 import json
+import os
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -16,14 +17,19 @@ from numpy.typing import NDArray
 from PIL import Image
 from scipy import ndimage
 
+from lipnet.core.errors import InputError
 from lipnet.core.problems import encode
+from lipnet.deployment.model_files import Description
 from lipnet.evaluation.predictions import PROBABILITY
 from lipnet.plots import annotated
 from lipnet.plots.annotated import Piece
 from lipnet.plots.colours import COLOURS, rgb
 from lipnet.samples.particles import Grey
+from lipnet.sources.formats.grey_levels import GreySettings, of_page
 from lipnet.sources.images import read_label_pages, read_pages
-from lipnet.sources.micrograph_rows import LabelPlace, Target
+from lipnet.sources.micrograph_rows import LabelPlace, MicrographTask, Target
+from lipnet.sources.new_data.micrographs import by_mask
+from lipnet.sources.unlabelled import Opened
 
 
 class Classified(NamedTuple):
@@ -40,13 +46,48 @@ class Classified(NamedTuple):
     table: pd.DataFrame
 
 
+def label_masks(opened: Sequence[Opened]) -> list[tuple[Path, Path, list[Target]]]:
+    """Micrograph, label mask and particles of each pair of files among some inputs; boxes have no label mask."""
+    return [
+        (one.folder / task.micrograph, one.folder / labels, targets)
+        for one in opened
+        for task in one.tasks
+        if isinstance(task, MicrographTask)
+        for labels, targets in by_mask(task.targets).items()
+    ]
+
+
+def files_of_all(opened: Sequence[Opened], table: pd.DataFrame, about: Description) -> Iterator[tuple[str, bytes]]:
+    """Name and content of each file for all micrographs with label masks; those of several keep their folders.
+
+    Args:
+        opened: the inputs.
+        table: as in ``files_of``.
+        about: of a model that predicted.
+
+    Raises:
+        InputError: two micrographs have files of the same name.
+    """
+    pairs = label_masks(opened)
+    root = Path(os.path.commonpath([image.resolve().parent for image, _, _ in pairs]))
+    written = set[str]()
+    for image, masks, targets in pairs:
+        within = image.resolve().parent.relative_to(root)
+        for name, content in files_of(image, masks, targets, table, about.classes, about.grey):
+            path = (within / name).as_posix()
+            if path in written:
+                raise InputError(f"{image}: another input also has a picture {path}; give them to --viewer one by one")
+            written.add(path)
+            yield path, content
+
+
 def files_of(
     image: Path,
     masks: Path,
     targets: Sequence[Target],
     table: pd.DataFrame,
     classes: Sequence[str],
-    clip_percent: float,
+    grey: GreySettings,
 ) -> Iterator[tuple[str, bytes]]:
     """Name and content of each file, page after page. Pages without classified particles are left out.
 
@@ -56,17 +97,19 @@ def files_of(
         targets: the particles that were listed.
         table: predictions, with columns id, class and p_<class>; particles that are not listed here are background.
         classes: the K class names.
-        clip_percent: as in ``MicrographSettings``.
+        grey: the rule of the model; the picture of a micrograph has one black and white.
     """
     pages = {target.id: target.page or 0 for target in targets}
     table = table.assign(page=table["id"].map(pages))
     numbers = {target.id: target.place.number for target in targets if isinstance(target.place, LabelPlace)}
     several = len(set(pages.values())) > 1
-    for page, (grey, mask) in enumerate(zip(read_pages(image, clip_percent), read_label_pages(masks), strict=False)):
+    of_whole = grey.model_copy(update={"per": "micrograph"})
+    for page, (samples, mask) in enumerate(zip(read_pages(image), read_label_pages(masks), strict=False)):
         if (table["page"] == page).any():
             found = classified(table[table["page"] == page], numbers, classes)
             stem = f"{image.stem}_page{page}" if several else image.stem
-            yield from _files_of_page(stem, grey, mask, found, classes)
+            shown = of_page(samples, of_whole, image.name)
+            yield from _files_of_page(stem, shown, mask, found, classes)
 
 
 def classified(table: pd.DataFrame, numbers: Mapping[str, int], classes: Sequence[str]) -> Classified:

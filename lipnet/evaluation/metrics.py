@@ -310,12 +310,12 @@ def mean_sd(values: NDArray[np.float64]) -> tuple[float, float]:
 
 
 def spread(values: NDArray[np.float64]) -> dict[str, float | None]:
-    """``mean_sd`` for reports: rounded to 4 decimals, None where undefined.
+    """``mean_sd`` for reports: rounded to 6 decimals, None where undefined.
 
     If the measure is undefined in some folds, the key ``folds`` gives the number of defined folds.
     """
     names = ("mean", "sd")
-    record = {name: round(x, 4) if np.isfinite(x) else None for name, x in zip(names, mean_sd(values), strict=True)}
+    record = {name: round(x, 6) if np.isfinite(x) else None for name, x in zip(names, mean_sd(values), strict=True)}
     defined = int(np.isfinite(values).sum())
     return record if defined == len(values) else {**record, "folds": defined}
 

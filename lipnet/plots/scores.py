@@ -127,7 +127,6 @@ def reliability_diagrams(bins: Mapping[str, NDArray[np.float64]], classes: Seque
 
 
 @styled
-@styled
 def precision_recall_curves(
     curves: Mapping[str, Sequence[tuple[Matrix, Matrix]]],
     points: Mapping[str, Sequence[tuple[float, float]]],

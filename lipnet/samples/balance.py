@@ -79,7 +79,9 @@ def balance(
     elif settings.method == "artificial_only":
         rows = train[:0]
         synthetic, synthetic_labels = _artificial(np.full(n_classes, counts.max()), images, make_artificial)
-    weights = len(train) / (n_classes * counts) if settings.method == "class_weights" else np.ones(n_classes)
+    weights = np.ones(n_classes)
+    if settings.method == "class_weights":  # 0 for a class without training rows
+        weights = np.divide(len(train), n_classes * counts, out=np.zeros(n_classes), where=counts > 0)
     return TrainingSet(
         rows=rows,
         synthetic=synthetic,

@@ -75,19 +75,38 @@ def check_classes(
     Raises:
         InputError: a class has fewer particles or groups than there are folds.
     """
-    for index, name in enumerate(classes):
-        members = labels == index
-        if members.sum() < settings.folds:
-            raise InputError(
-                f"class '{name}' has {members.sum()} particles, fewer than the {settings.folds} folds; "
-                "add particles of it, lower split.folds, or leave the class out of `classes`"
+    for fault in too_few(labels, groups, classes, settings).values():
+        raise InputError(fault)
+
+
+def too_few(
+    labels: NDArray[np.int64], groups: NDArray[np.int64], classes: list[str], settings: SplitSettings
+) -> dict[str, str]:
+    """A message for every class with fewer particles or groups than there are folds; arguments as of ``assign``.
+
+    The message says what helps, also which number of folds all classes allow.
+    """
+    of_class = [labels == index for index in range(len(classes))]
+    particles = [int(members.sum()) for members in of_class]
+    places = [len(np.unique(groups[members])) for members in of_class]
+    folds, grouped = settings.folds, settings.protocol == "grouped"
+    most = min(places if grouped else particles)
+    lower = f"set split.folds to {most}, " if most >= 2 else ""
+    join = "write another class in its rows, or delete its rows; in both cases leave the class out of `classes`"
+    faults = {}
+    for name, n, n_groups in zip(classes, particles, places, strict=True):
+        if n < folds:
+            faults[name] = (
+                f"class '{name}' has {n} particles, fewer than the {folds} folds; "
+                f"add at least {folds - n} of it, {lower}{join}"
             )
-        n_groups = len(np.unique(groups[members]))
-        if settings.protocol == "grouped" and n_groups < settings.folds:
-            raise InputError(
-                f"class '{name}' lies in {n_groups} groups, fewer than the {settings.folds} folds, so some fold would "
-                "have none of it; lower split.folds, use finer groups, or set split.protocol: shuffled"
+        elif grouped and n_groups < folds:
+            faults[name] = (
+                f"class '{name}' lies in {n_groups} groups, fewer than the {folds} folds, so some fold would have none "
+                f"of it; use finer groups, add particles of it from at least {folds - n_groups} more, {lower}"
+                "set split.protocol: shuffled, which ignores groups, or join it with another class"
             )
+    return faults
 
 
 def _shuffled(labels: NDArray[np.int64], n_folds: int, seed: int, repeat: int) -> NDArray[np.int64]:
@@ -127,36 +146,49 @@ def inner(
         InputError: a class lies in fewer groups than there are inner folds.
     """
     own = _kept_apart(groups[train])
-    fewest = min(len(np.unique(own[labels[train] == label])) for label in np.unique(labels[train]))
-    if fewest < n_folds:
+    in_groups = {int(label): len(np.unique(own[labels[train] == label])) for label in np.unique(labels[train])}
+    rarest = min(in_groups, key=lambda label: in_groups[label])
+    if in_groups[rarest] < n_folds:
         raise InputError(
-            f"a class lies in {fewest} groups of the training rows of a fold, fewer than the {n_folds} inner folds; "
-            "lower inner.folds or use finer groups"
+            f"inner.folds: class {rarest} (counted from 0, as in `classes`) lies in {in_groups[rarest]} groups of the "
+            f"training rows of a fold, fewer than the {n_folds} inner folds; lower inner.folds or use finer groups"
         )
-    return [(train[fitting], train[held_out]) for fitting, held_out in parts(labels[train], own, n_folds, seed)]
+    pairs = parts(labels[train], own, n_folds, seed, "inner.folds")
+    return [(train[fitting], train[held_out]) for fitting, held_out in pairs]
 
 
 def parts(
-    labels: NDArray[np.int64], groups: NDArray[np.int64], most: int, seed: int
+    labels: NDArray[np.int64], groups: NDArray[np.int64], most: int, seed: int, setting: str
 ) -> list[tuple[NDArray[np.int64], NDArray[np.int64]]]:
     """Split training rows into parts, stratified, with groups kept whole: positions to fit on, positions held out.
 
     Args:
         labels: class index of each row, shape (n,).
         groups: group index of each row, shape (n,).
-        most: number of parts; with fewer groups, the number of groups.
+        most: number of parts; fewer, if there are fewer groups or if the largest class has fewer rows.
         seed: of the shuffle.
+        setting: that ``most`` comes from, for the message.
 
     Returns:
         Pairs of positions, each ascending.
+
+    Raises:
+        InputError: no class has two rows.
     """
     from sklearn.model_selection import StratifiedGroupKFold
 
     groups = _kept_apart(groups)
-    n_parts = min(most, len(np.unique(groups)))
+    counts = np.bincount(labels)
+    if counts.max() < 2:
+        raise InputError(
+            f"{setting}: {', '.join(f'class {label}' for label in np.flatnonzero(counts))} (counted from 0, as in "
+            "`classes`) have one training row each, which cannot be split into parts; add particles or lower "
+            "split.folds"
+        )
+    n_parts = min(most, len(np.unique(groups)), int(counts.max()))
     splitter = StratifiedGroupKFold(n_parts, shuffle=True, random_state=seed)
     with warnings.catch_warnings():
-        # A class with fewer rows than parts is missing from some parts. This is acceptable: parts yield no scores.
+        # A class with fewer rows than parts is missing from some parts. This is acceptable: nothing is judged on them.
         warnings.filterwarnings("ignore", message="The least populated class")
         return list(splitter.split(labels, labels, groups))
 

@@ -5,6 +5,8 @@ from pathlib import Path
 from typing import NamedTuple
 
 from lipnet.core.errors import InputError
+from lipnet.sources.input.disk import listed_as
+from lipnet.sources.rows import spelled
 from lipnet.sources.table import read_csv
 
 FILE_NAME = "corrections.csv"
@@ -25,20 +27,20 @@ def read_corrections(folder: Path, classes: Sequence[str]) -> dict[str, Correcti
     Raises:
         InputError: the file is not such a table, an id is empty or repeated, or a label is not one of the classes.
     """
-    path = folder / FILE_NAME
+    path = listed_as(folder, FILE_NAME)
     if not path.exists():
         return {}
     corrections: dict[str, Correction] = {}
     for row, cells in read_csv(path, ("id", "label")):
-        name, label = cells["id"], cells["label"]
+        name, label = cells["id"], spelled(cells["label"], classes)
         if not name:
             raise InputError(f"{path}: row {row}: the id is empty; write the particle's id or delete the row")
         if name in corrections:
             first = corrections[name].row
             raise InputError(f"{path}: row {row}: id '{name}' is in row {first} too; delete one of the two rows")
-        if label not in classes:
-            known = ", ".join(classes)
-            raise InputError(f"{path}: row {row}: label '{label}' of '{name}' is not one of {known}; write one of them")
+        if label is None:
+            given, known = cells["label"], ", ".join(classes)
+            raise InputError(f"{path}: row {row}: label '{given}' of '{name}' is not one of {known}; write one of them")
         corrections[name] = Correction(row, label)
     return corrections
 

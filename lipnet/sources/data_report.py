@@ -8,7 +8,7 @@ from urllib.parse import quote
 
 import pandas as pd
 
-from lipnet.sources.rows import Rejected
+from lipnet.sources.rows import Rejected, Remark
 
 FEW_PARTICLES = 50  # with 5 folds, a test fold has 10, and each is 10 % of the class
 LARGE_GROUP = 0.2  # of all particles: the size of one of 5 folds
@@ -45,7 +45,7 @@ def count(table: pd.DataFrame, rejected: Sequence[Rejected], duplicates: pd.Data
             str(name): {"particles": int(size), "groups": int(groups)} for name, size, groups in by_class.itertuples()
         },
         "rejected": {"total": faults.total(), **dict(sorted(faults.items()))},
-        "left_out": sum(not row.fault for row in rejected),
+        "left_out": sum(not (row.fault or isinstance(row, Remark)) for row in rejected),
         "duplicates": {
             "images": int(duplicates["first_id"].nunique()),
             "particles": len(duplicates),
@@ -62,7 +62,13 @@ def _key(column: str) -> str:
     return "column total" if column == "total" else column or "row"
 
 
-def text(problem: str, counts: Counts, rejected_reasons: Sequence[tuple[str, int]], pictures: Mapping[str, str]) -> str:
+def text(
+    problem: str,
+    counts: Counts,
+    rejected_reasons: Sequence[tuple[str, int]],
+    pictures: Mapping[str, str],
+    notes: Sequence[str] = (),
+) -> str:
     """The report in Markdown: classes, rejected rows with reasons, warnings, and pictures.
 
     Args:
@@ -70,8 +76,9 @@ def text(problem: str, counts: Counts, rejected_reasons: Sequence[tuple[str, int
         counts: result of ``count``, with at least one particle.
         rejected_reasons: reasons of rejection, each with its count, the most frequent first.
         pictures: file name of each picture in the folder of the report -> caption.
+        notes: more warnings, without full stop.
     """
-    warnings = _warnings(counts) or ["None."]
+    warnings = [*_warnings(counts), *(f"{note[0].upper()}{note[1:]}." for note in notes)] or ["None."]
     parts = [
         [f"# {problem}: the particles"],
         _class_table(counts),

@@ -4,26 +4,29 @@
 of a stack.
 """
 
-import math
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from pydantic import Field
+from pydantic import Field, model_validator
+from pydantic_core import PydanticCustomError
 from scipy import ndimage
 from skimage.segmentation import relabel_sequential
 
 from lipnet.core.errors import InputError
 from lipnet.core.settings import Settings
-from lipnet.samples.particles import Grey, Mask, Particle, inscribed_ellipse
-from lipnet.sources.images import count_pages, read_label_pages, read_pages
+from lipnet.samples.particles import Mask, Particle, bounding_box, inscribed_ellipse
+from lipnet.sources.formats import pixel_sizes
+from lipnet.sources.formats.grey_levels import GreySettings, of_cut, of_page
+from lipnet.sources.images import count_pages, pixel_sizes_nm, read_label_pages, read_pages
 from lipnet.sources.micrograph_rows import BoxPlace, LabelPlace, MicrographTask, Target
-from lipnet.sources.rows import Rejected, RowFault, inside
+from lipnet.sources.rows import Rejected, Remark, RowFault, inside
 from lipnet.sources.table import TABLE_NAME
 
 MIN_SIDE_PX = 3
+APART = 2  # an object whose pieces lie further apart than this, in sizes of the largest, is several objects
 
 Labels = NDArray[np.int64]
 
@@ -33,57 +36,76 @@ class MicrographSettings(Settings):
 
     Attributes:
         padding_px: surrounding to cut with each particle.
-        pixel_size_nm: for images without a pixel size in the table; None if unknown.
-        clip_percent: share of the pixels of a 16-bit or float image, at either end, that becomes black or white.
+        pixel_size_nm: for images without a pixel size in the table; None: that which the file states, if any.
     """
 
     padding_px: int = Field(ge=0)
     pixel_size_nm: float | None = Field(gt=0)
-    clip_percent: float = Field(ge=0, lt=50)
+
+    @model_validator(mode="before")
+    @classmethod
+    def _without_clip_percent(cls, section: Any) -> Any:
+        if isinstance(section, dict) and "clip_percent" in section:
+            raise PydanticCustomError(
+                "moved",
+                "clip_percent is now part of source.grey: delete it here and write, under `source:`, grey: {rule: "
+                "percentile, bits: null, per: micrograph, low_percent: {low}, high_percent: {high}}, or take rule: "
+                "as_stored for images that are to keep their levels",
+                {"low": section["clip_percent"], "high": 100 - section["clip_percent"]},
+            )
+        return section
 
 
 class Page(NamedTuple):
     """One image of a file, with its label mask.
 
     Attributes:
-        grey: shape (height_px, width_px).
+        grey: shape (height_px, width_px); the samples as stored, if each particle has its own black and white.
         group: name of the page.
+        stated_nm: pixel size that the file states; None if none.
         labels: label mask, renumbered 1, 2, 3 ..., same shape; None if the particles are given as boxes.
         numbers: numbers in the file -> numbers in ``labels``.
         boxes: bounding box of each number in ``labels``, from 1.
     """
 
-    grey: Grey
+    grey: NDArray[Any]
     group: str
+    stated_nm: float | None = None
     labels: Labels | None = None
     numbers: dict[int, int] = {}  # noqa: RUF012
     boxes: Sequence[tuple[slice, slice]] = ()
 
 
-def read_task(task: MicrographTask, folder: Path, settings: MicrographSettings) -> list[Particle | Rejected]:
+def read_task(
+    task: MicrographTask, folder: Path, settings: MicrographSettings, levels: GreySettings
+) -> list[Particle | Rejected]:
     """Cut the particles of one image file: one result for each row, in the order of the rows.
 
-    Objects of the label masks without a row follow as rejected rows without fault.
+    Objects of the label masks without a row follow as rejected rows without fault, and remarks on pixel sizes.
 
     Args:
         task: the rows.
         folder: the data folder.
         settings: how to cut, and the default pixel size.
+        levels: how samples become grey levels.
     """
     done: dict[Target, Particle | Rejected] = {}
     left_out: list[Rejected] = []
     try:
         path = inside(folder, task.micrograph, "micrograph")
-        n_pages = count_pages(path)
+        n_pages, sizes_nm = count_pages(path), pixel_sizes_nm(path)
         masks: dict[str, Iterator[tuple[int, Labels]]] = {}
-        for number, grey in enumerate(read_pages(path, settings.clip_percent)):
+        for number, samples in enumerate(read_pages(path)):
             targets = [target for target in task.targets if _page_of(target, n_pages) == number]
+            stated_nm = sizes_nm[number] if sizes_nm else None
             group = task.micrograph if n_pages == 1 else f"{task.micrograph}#{number}"
+            left_out += _remarks(targets, group, stated_nm, settings)
+            grey = of_page(samples, levels, group) if targets else samples.values
             for file, same in _by_label_file(targets):
                 try:
-                    page = _with_labels(Page(grey, group), folder, file, number, masks)
+                    page = _with_labels(Page(grey, group, stated_nm), folder, file, number, masks)
                     left_out += _without_row(page, file, same)
-                    done |= {target: _cut_or_reject(target, page, settings) for target in same}
+                    done |= {target: _cut_or_reject(target, page, settings, levels) for target in same}
                 except RowFault as fault:
                     done |= {target: _reject(target, fault) for target in same}
     except InputError as error:
@@ -91,6 +113,19 @@ def read_task(task: MicrographTask, folder: Path, settings: MicrographSettings) 
         done = {target: done.get(target) or _reject(target, damaged) for target in task.targets}
     absent = RowFault("page", task.micrograph, f"{task.micrograph}: the page is not one of its pages; give one from 0")
     return [*(done.get(target) or _reject(target, absent) for target in task.targets), *left_out]
+
+
+def _remarks(
+    targets: Sequence[Target], group: str, stated_nm: float | None, settings: MicrographSettings
+) -> list[Rejected]:
+    """A remark for each pixel size that the user gives on a page and its file contradicts."""
+    given = {target.pixel_size_nm or settings.pixel_size_nm: target for target in targets}
+    found = [(target, pixel_sizes.disagreement(size_nm, stated_nm)) for size_nm, target in given.items()]
+    return [
+        Remark(row.line, row.id, row.file, "pixel_size_nm", f"{group}: {text}", fault=False)
+        for row, text in found
+        if text
+    ]
 
 
 def _page_of(target: Target, n_pages: int) -> int | None:
@@ -137,7 +172,9 @@ def _without_row(page: Page, file: str, targets: Sequence[Target]) -> list[Rejec
     ]
 
 
-def _cut_or_reject(target: Target, page: Page, settings: MicrographSettings) -> Particle | Rejected:
+def _cut_or_reject(
+    target: Target, page: Page, settings: MicrographSettings, levels: GreySettings
+) -> Particle | Rejected:
     try:
         if isinstance(target.place, LabelPlace):
             image, mask, at_edge = _cut_label(page, target.place, settings.padding_px)
@@ -149,21 +186,22 @@ def _cut_or_reject(target: Target, page: Page, settings: MicrographSettings) -> 
         id=target.id,
         label=target.label,
         group=page.group,
-        image=image,
+        image=of_cut(image, levels, target.id),
         mask=mask,
         padding_px=settings.padding_px,
-        pixel_size_nm=target.pixel_size_nm or settings.pixel_size_nm or math.nan,
+        pixel_size_nm=pixel_sizes.agreed(target.pixel_size_nm or settings.pixel_size_nm, page.stated_nm),
         mask_estimated=isinstance(target.place, BoxPlace),
         cut_by_edge=at_edge,
     )
 
 
-def _cut_label(page: Page, place: LabelPlace, padding_px: int) -> tuple[Grey, Mask, bool]:
+def _cut_label(page: Page, place: LabelPlace, padding_px: int) -> tuple[NDArray[Any], Mask, bool]:
     assert page.labels is not None
     if place.number not in page.numbers:
         raise RowFault("label", place.file, f"label {place.number} is not in {place.file}; correct the row")
     number = page.numbers[place.number]
     box = page.boxes[number - 1]
+    _check_is_one_object(page.labels[box] == number, place)
     window, outside = _window(page.grey.shape, box, padding_px)
     labels = np.pad(page.labels[window], outside, constant_values=-1)
     hidden = (labels != number) & (labels != 0)  # neighbours, and the area beyond the image
@@ -171,7 +209,33 @@ def _cut_label(page: Page, place: LabelPlace, padding_px: int) -> tuple[Grey, Ma
     return image, labels == number, _touches(page.grey.shape, box)
 
 
-def _cut_box(page: Page, place: BoxPlace, padding_px: int) -> tuple[Grey, Mask, bool]:
+def _check_is_one_object(mask: Mask, place: LabelPlace) -> None:
+    """Refuse a number that stands for several objects: a stray pixel far away, or a mask in black and white.
+
+    Args:
+        mask: True where the label mask has the number, cut to the bounding box of that.
+        place: the object.
+
+    Raises:
+        RowFault: its pieces lie far apart.
+    """
+    pieces, n_pieces = ndimage.label(mask, np.ones((3, 3)))
+    if n_pieces == 1:
+        return
+    sizes = np.bincount(pieces.ravel())[1:]
+    largest = bounding_box(pieces == sizes.argmax() + 1)
+    sides = [side.stop - side.start for side in largest]
+    if any(whole > APART * side for whole, side in zip(mask.shape, sides, strict=True)):
+        raise RowFault(
+            "label",
+            place.file,
+            f"label {place.number} of {place.file} is in {n_pieces} pieces over {mask.shape[0]} x {mask.shape[1]} px, "
+            f"the largest of {sides[0]} x {sides[1]} px: give each object its own number (a black and white mask has "
+            "one for all of them), and remove stray pixels",
+        )
+
+
+def _cut_box(page: Page, place: BoxPlace, padding_px: int) -> tuple[NDArray[Any], Mask, bool]:
     height, width = page.grey.shape
     across, down = (width, height) if place.relative else (1, 1)
     exact = (
@@ -209,7 +273,7 @@ def _window(
     return tuple(window), outside
 
 
-def _fill(image: NDArray[Any], hidden: Mask, background: Mask, whole: Grey) -> Grey:
+def _fill(image: NDArray[Any], hidden: Mask, background: Mask, whole: NDArray[Any]) -> NDArray[Any]:
     """Fill hidden pixels with the median grey of the background, or of the whole page if there is no background."""
     if hidden.any():
         image[hidden] = np.median(image[background] if background.any() else whole)

@@ -5,7 +5,8 @@ thesis says so of most of them. The diameter is in px, so length / diameter give
 """
 
 import json
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Any, NamedTuple
 
@@ -15,14 +16,29 @@ from PIL import Image
 from pydantic import BeforeValidator, ConfigDict, Field
 
 from lipnet.core.errors import InputError
-from lipnet.core.files import unchanged
 from lipnet.samples import features
 from lipnet.samples.features import FeatureSettings
 from lipnet.samples.particles import Particle, pack
+from lipnet.sources.formats.grey_levels import GreySettings, Levels
 from lipnet.sources.images import read_grey
-from lipnet.sources.rows import Rejected, Row, RowFault, Text, check_class, checked, in_tasks, read_file
+from lipnet.sources.input.disk import listed_as
+from lipnet.sources.input.spelling import tidy_record
+from lipnet.sources.input.text_files import read_text
+from lipnet.sources.rows import (
+    Rejected,
+    Row,
+    RowFault,
+    Text,
+    check_class,
+    check_group,
+    checked,
+    in_tasks,
+    inside,
+    read_file,
+    shared_levels,
+)
 from lipnet.sources.settings import ParticlesSettings
-from lipnet.sources.table import read_matching_mask
+from lipnet.sources.table import OF_CELLPOSE, mask_beside, read_matching_mask
 
 Record = dict[str, Any]
 JPEG_QUALITY = 95
@@ -78,8 +94,10 @@ class ParticlesTask(NamedTuple):
     rows: list[tuple[int, Record]]
 
 
-def list_tasks(folder: Path, settings: ParticlesSettings) -> tuple[list[ParticlesTask], list[Rejected]]:
-    """Read the JSON file but no image.
+def list_tasks(
+    folder: Path, settings: ParticlesSettings, grey: GreySettings
+) -> tuple[list[ParticlesTask], list[Rejected]]:
+    """Read the JSON file but no image; records without any value are left out.
 
     Returns:
         The records in tasks for ``read_task``, and the rejected entries: not a record, or with a repeated Id.
@@ -88,7 +106,7 @@ def list_tasks(folder: Path, settings: ParticlesSettings) -> tuple[list[Particle
         InputError: the file is missing, or is not JSON in a layout that pandas writes: a list of records
             (``orient="records"``), or columns of values by index (the default of pandas).
     """
-    path = folder / settings.file
+    path = listed_as(folder, settings.file)
     first: dict[str, int] = {}
     unique: list[tuple[int, Record]] = []
     rejected: list[Rejected] = []
@@ -96,17 +114,26 @@ def list_tasks(folder: Path, settings: ParticlesSettings) -> tuple[list[Particle
         if not isinstance(record, dict):
             rejected.append(Rejected(number, "", settings.file, "", "not a record of names and values"))
             continue
+        record = tidy_record(record)
+        if record and all(value is None or value == "" for value in record.values()):
+            continue  # an empty row of a spreadsheet
         name = _id_of(record)
         if name and first.setdefault(name, number) != number:
             reason = f"Id '{name}' is a duplicate of record {first[name]}; Ids must be unique"
             rejected.append(Rejected(number, name, settings.file, "Id", reason))
         else:
             unique.append((number, record))
-    return [ParticlesTask(some) for some in in_tasks(unique)], rejected
+    group_of = (lambda row: _group_of(row[1])) if grey.pooled else None
+    return [ParticlesTask(some) for some in in_tasks(unique, group_of)], rejected
 
 
 def read_task(
-    task: ParticlesTask, folder: Path, classes: Sequence[str], settings: ParticlesSettings, measures: FeatureSettings
+    task: ParticlesTask,
+    folder: Path,
+    classes: Sequence[str],
+    settings: ParticlesSettings,
+    measures: FeatureSettings,
+    grey: GreySettings,
 ) -> list[Particle | Rejected]:
     """Read the particles of some records, one result a record, in the order of the records.
 
@@ -116,8 +143,13 @@ def read_task(
         classes: names of the classes of the problem.
         settings: names of the two folders, class names of the codes, and whether to use the given features.
         measures: the grids to which given profiles are resampled.
+        grey: how samples become grey levels.
     """
-    return [_read_record(number, record, folder, classes, settings, measures) for number, record in task.rows]
+    crops = ((_group_of(record), f"{settings.images}/{record.get('Image')}") for _, record in task.rows)
+    shared = shared_levels(crops, folder, grey)
+    return [
+        _read_record(number, record, folder, classes, settings, measures, grey, shared) for number, record in task.rows
+    ]
 
 
 def _read_record(
@@ -127,15 +159,19 @@ def _read_record(
     classes: Sequence[str],
     settings: ParticlesSettings,
     measures: FeatureSettings,
+    grey: GreySettings,
+    shared: Mapping[str, Levels],
 ) -> Particle | Rejected:
     try:
         row: FeatureRecord | ParticleRecord
         row = checked(FeatureRecord, record) if settings.given_features else checked(ParticleRecord, record)
-        label = check_class(settings.class_codes.get(row.class_, row.class_), classes, "Class")
-        image = read_file(read_grey, folder, f"{settings.images}/{row.image}", "Image")
+        label = check_class(class_of(row.class_, settings), classes, "Class")
+        check_group(row.group, grey, "Group")
+        read = partial(read_grey, settings=grey, levels=shared.get(row.group or ""))
+        image = read_file(read, folder, f"{settings.images}/{row.image}", "Image")
         if 2 * row.padding >= min(image.shape):
             raise RowFault("Padding", row.image, f"Padding is {row.padding}, which leaves nothing of {image.shape} px")
-        mask = read_matching_mask(folder, f"{settings.masks}/{row.image}", image)
+        mask = read_matching_mask(folder, _mask_of(folder, row.image, settings), image)
         return Particle(
             id=row.id,
             label=label,
@@ -151,9 +187,36 @@ def _read_record(
         return Rejected(number, _id_of(record), file, fault.column, str(fault))
 
 
+def _mask_of(folder: Path, image: str, settings: ParticlesSettings) -> str:
+    """Name of the mask of an image: the file of its name among the masks, or else the one beside it of Cellpose."""
+    mask = f"{settings.masks}/{image}"
+    if settings.masks != settings.images and inside(folder, mask, "Image").is_file():
+        return mask
+    beside = mask_beside(folder, f"{settings.images}/{image}")
+    if beside is None and settings.masks == settings.images:
+        raise RowFault(
+            "Image", mask, f"{image}: has no mask; with one folder for both, save it as STEM{OF_CELLPOSE}.png"
+        )
+    return beside or mask
+
+
+def class_of(value: Any, settings: ParticlesSettings) -> str:
+    """Name of the class that a value of Class stands for: that of the code, or else the value itself."""
+    name = str(_whole_float_as_int(value))
+    return settings.class_codes.get(name, name)
+
+
 def _id_of(record: Record) -> str:
-    name = _whole_float_as_int(record.get("Id"))
-    return "" if name is None else str(name)
+    return _text_of(record, "Id")
+
+
+def _group_of(record: Record) -> str:
+    return _text_of(record, "Group")
+
+
+def _text_of(record: Record, key: str) -> str:
+    value = _whole_float_as_int(record.get(key))
+    return "" if value is None else str(value)
 
 
 def _pixel_size_nm(row: ParticleRecord | FeatureRecord) -> float:
@@ -202,11 +265,10 @@ def _on_grid(profile: list[tuple[float, float]], grid: NDArray[np.float64]) -> N
 
 def _read_records(path: Path) -> Iterable[Any]:
     try:
-        with unchanged(path):
-            content = json.loads(path.read_text(encoding="utf-8-sig"), object_pairs_hook=_each_once)
-    except FileNotFoundError:
-        raise InputError(f"{path}: no such file; put it there, or set source.folder to where it is") from None
-    except (ValueError, RecursionError, OSError) as error:
+        content = json.loads(read_text(path, "JSON"), object_pairs_hook=_each_once)
+    except InputError:
+        raise
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{path}: not JSON in UTF-8 ({error})") from None
     if isinstance(content, list):
         return content

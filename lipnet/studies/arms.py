@@ -15,7 +15,7 @@ import pandas as pd
 
 from lipnet.classifiers import cache_keys
 from lipnet.classifiers.networks.settings import NETWORK
-from lipnet.classifiers.networks.task import network_of
+from lipnet.classifiers.networks.task import NetworkTask, network_of
 from lipnet.classifiers.registry import Task, Trial, output_of, task_of
 from lipnet.classifiers.training_sets import inner_folds, training_set
 from lipnet.core import files
@@ -158,6 +158,12 @@ def check_arms(of_arms: Sequence[ArmFold], threads: int) -> None:
                 f"{problem}: arms '{one}' and '{other}' test on different rows, so they cannot be compared fold by "
                 "fold; change the seed and split.* in params.yaml or in a scale, for all arms alike"
             )
+
+
+def precisions_of(of_arms: Sequence[ArmFold]) -> list[str]:
+    """The precisions in which the arms train networks, sorted; ``train_cnn.precision: auto`` is one of them here."""
+    tasks = [task for one in of_arms for task in one.tasks]
+    return sorted({task.training.precision for task in tasks if isinstance(task, NetworkTask)})
 
 
 def _folds(params: dict[str, Any], data: Particles) -> list[Fold]:

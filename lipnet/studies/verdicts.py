@@ -15,7 +15,7 @@ from lipnet.studies.study import SEPARATOR, StudySettings, SubsetSettings, count
 INTRODUCTION = """\
 # {title}
 
-{thesis}Scale `{scale}` of studies/params.yaml; particles from source `{source}`.
+{thesis}Scale `{scale}` of studies/params.yaml; particles from source `{source}`. {trained}
 
 Mean ± standard deviation over the test folds. In brackets, where there is one, the value that the thesis reports or
 that follows from its mean confusion matrix; its data are not these, so the two need not agree. Arms are judged by
@@ -143,12 +143,13 @@ def thesis_values(reported: pd.DataFrame, study: str, problem: str, measure: str
     return known
 
 
-def head(study: StudySettings, scale: str, source: str, confidence: float) -> str:
-    """The start of the report: title, data, and how to read the tables."""
+def head(study: StudySettings, scale: str, source: str, confidence: float, precisions: Sequence[str]) -> str:
+    """The start of the report: title, data, precision of the networks' training, and how to read the tables."""
     thesis = f"Thesis: {study.thesis}. " if study.thesis else ""
     level, percent = f"{1 - confidence:.2g}", f"{100 * confidence:.0f}"
     named = {"title": study.title, "thesis": thesis, "scale": scale, "source": source, "judged": words(study.judged)}
-    return INTRODUCTION.format(**named, level=level, percent=percent)
+    trained = f"Networks were trained in {' and '.join(precisions)}." if precisions else "No network was trained."
+    return INTRODUCTION.format(**named, level=level, percent=percent, trained=trained)
 
 
 def section(

@@ -100,7 +100,8 @@ def _cnn(data: Data, fold: int, seed: int) -> FoldOutput:
 
 
 def _joined(data: Data, fold: int, seed: int) -> FoldOutput:
-    return training.train_fold(_network(data, fold, seed, features=data.features)).output
+    joined = {"features": data.features, "feature_names": QUADRANTS}
+    return training.train_fold(_network(data, fold, seed, **joined)).output
 
 
 def _head(data: Data, fold: int, seed: int) -> FoldOutput:
@@ -198,6 +199,28 @@ def test_all_classifiers_learn(name: str, n_classes: int) -> None:
 
 def test_all_classifiers_repeat_with_the_same_seed(name: str, n_classes: int) -> None:
     assert_array_equal(_again(name, n_classes).probabilities, _trained(name, n_classes).probabilities)
+
+
+def test_a_class_that_the_training_rows_lack_keeps_its_column(name: str, n_classes: int) -> None:
+    data = _data(n_classes + 1)
+    folds = np.where(data.labels == 1, 0, data.folds)  # all of class 1 are test rows, of fold 0
+    found = _again(name, n_classes + 1, folds=folds).probabilities
+    assert found.shape == ((folds == 0).sum(), n_classes + 1)
+    assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+    assert name.startswith("cnn") or not found[:, 1].any()
+
+
+def test_no_more_parts_are_made_than_a_class_has_training_rows(name: str, n_classes: int) -> None:
+    rows = np.concatenate([np.flatnonzero(_data(n_classes).labels == label)[:4] for label in range(n_classes)])
+    folds = np.full(N, -1)
+    folds[rows] = np.arange(len(rows)) % 4 // 2  # two rows of each class to train on, two to test on
+    data = replace(_data(n_classes), folds=folds, groups=np.arange(N))
+    found = CLASSIFIERS[name](_only(data, rows), 0, 1).probabilities
+    assert_allclose(found.sum(axis=1), 1, atol=1e-5)
+
+
+def _only(data: Data, rows: NDArray[np.int64]) -> Data:
+    return Data(data.images[rows], data.features[rows], data.labels[rows], data.groups[rows], data.folds[rows])
 
 
 def test_no_classifier_sees_the_labels_of_test_rows(name: str, n_classes: int) -> None:

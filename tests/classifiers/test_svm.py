@@ -156,6 +156,44 @@ def test_fewer_groups_than_inner_folds_are_handled(group_size: int) -> None:
     assert (result.output.predicted == task.labels[task.test]).mean() > 0.9
 
 
+def test_training_rows_of_one_class_are_refused() -> None:
+    task = _task()
+    with pytest.raises(InputError, match=r"all training rows of a fold are of class 2 .* needs two classes"):
+        train_fold(replace(task, train=task.train[task.labels[task.train] == 2]))
+
+
+@pytest.mark.parametrize("library", ["libsvm", "scikit-learn"])
+def test_many_classes_are_calibrated_on_sums_and_the_card_still_suffices(library: str, tmp_path: Path) -> None:
+    n_classes = svm.PAIRWISE + 3
+    rng = np.random.default_rng(0)
+    labels = np.arange(40 * n_classes) % n_classes
+    features = rng.normal(0, 3, (n_classes, 4))[labels] + rng.normal(0, 0.3, (len(labels), 4))
+    rows = {"groups": np.arange(len(labels)), "train": np.arange(400, len(labels)), "test": np.arange(400)}
+    task = _task(labels=labels, features=features, settings=_settings(library=library), **rows)
+    result = train_fold(task)
+    assert np.array(result.card["calibration_coefficients"]).shape == (n_classes, n_classes * (n_classes - 1) // 2)
+    assert (result.output.probabilities.argmax(axis=1) == labels[:400]).mean() > 0.7
+    scaled = (features[:400] - result.card["mean"]) / result.card["scale"]
+    model = _load(result, tmp_path)
+    predicted, _, values = svmutil.svm_predict([], scaled, model, "-q")
+    assert_array_equal(result.output.predicted, predicted)
+    assert_allclose(_calibrated(result.card, np.array(values)), result.output.probabilities, atol=1e-6)
+
+
+def test_decision_values_of_many_classes_are_never_held_for_all_rows(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(svm, "PAIRWISE", 2)
+    whole, most = train_fold(_task()), list[int]()
+
+    def watched(model: svm.Svm, x: NDArray[np.float64], n_classes: int) -> Any:
+        most.append(len(x))
+        return decide(model, x, n_classes)
+
+    monkeypatch.setattr(svm, "BLOCK", 7)
+    monkeypatch.setattr(svm, "decide", watched)
+    assert _same(train_fold(_task()), whole)
+    assert max(most) == 7
+
+
 @pytest.mark.parametrize("value", [np.nan, np.inf])
 def test_features_that_are_not_finite_are_named(value: float) -> None:
     features = _task().features

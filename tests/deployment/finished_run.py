@@ -10,6 +10,8 @@ import yaml
 
 from lipnet.core import files
 from lipnet.core.settings import read_params
+from lipnet.samples import particles
+from lipnet.samples.particles import Particle
 
 ROOT = Path(__file__).parents[2]
 PROBLEM, CLASSES = "vesicles", ["Dense", "Clear"]
@@ -29,6 +31,7 @@ def make_run(folder: Path, **changes: Any) -> Path:
     params |= changes
     write(folder / "params.yaml", yaml.safe_dump(params))
     files.write_table(folder / f"data/particles/{PROBLEM}.csv", particle_table())
+    files.write_blocks(folder / f"data/particles/{PROBLEM}.npz", [particles.to_arrays(store())])
     folds = pd.DataFrame({"id": particle_table()["id"], "repeat0": FOLDS})
     files.write_table(folder / f"data/folds/{PROBLEM}.csv", folds)
     files.write_table(folder / f"data/priors/{PROBLEM}/cnn.csv", priors())
@@ -83,6 +86,13 @@ def particle_table() -> pd.DataFrame:
             "pixel_size_nm": [1.5, 2.0, np.nan, 2.0, 2.0, 2.0, 2.0, 2.0],
         }
     )
+
+
+def store() -> particles.ParticleStore:
+    """Images of the particles: particle n has the grey level 10 n inside a mask of 10 x 10 px, and 0 outside."""
+    mask = np.pad(np.ones((10, 10), bool), 1)
+    images = [np.where(mask, 10 * number, 0).astype(np.uint8) for number in range(8)]
+    return particles.pack([Particle("", "", "", image, mask) for image in images])
 
 
 def priors() -> pd.DataFrame:

@@ -2,9 +2,12 @@
 
 import json
 from pathlib import Path
+from typing import Any
+
+import pytest
 
 from lipnet.deployment.cards import card_of, to_markdown
-from lipnet.deployment.rules import Rules
+from lipnet.deployment.rules import FoldRule, Rules
 from lipnet.deployment.runs import read_run
 from tests.deployment.finished_run import CLASSES, PROBLEM, make_run
 
@@ -39,6 +42,27 @@ def test_the_page_shows_means_with_standard_deviations_and_marks_undefined_ones(
     assert "| cnn | Clear | 0.500 | undefined | 0.100 ± 0.000 |" in page
     assert "- git revision: unknown" in page and "MD5 of the packed particles: abc" in page
     assert "Pixels of the training particles were 1.5 to 2 nm across" in page
+
+
+@pytest.mark.parametrize(
+    ("name", "rule", "shares"),
+    [
+        ("cnn", None, "Dense 42%, Clear 58%"),  # the network: the shares that balancing gave, mean of 1/2 and 1/3
+        ("svm", None, "Dense 75%, Clear 25%"),
+        ("full", {"of": ["cnn"], "shift": 1}, "Dense 75%, Clear 25%"),
+        ("half", {"of": ["cnn"], "shift": 0.5}, "Dense 59%, Clear 41%"),  # mean of sqrt(3) : 1 and sqrt(3/2) : 1
+        ("own", {"of": ["cnn"], "shift": 1, "prior": [0.1, 0.9]}, "Dense 10%, Clear 90%"),
+        ("mean", {"of": ["cnn", "svm"], "shift": 0}, "Dense 58%, Clear 42%"),
+    ],
+)
+def test_the_card_says_for_which_class_shares_the_recommended_classifier_is_right(
+    name: str, rule: Any, shares: str, tmp_path: Path
+) -> None:
+    costs = [[0.0, 1.0], [1.0, 0.0]]
+    of_folds = {} if rule is None else {name: [FoldRule(costs=costs, **rule)] * 2}
+    rules = RULES.model_copy(update={"recommended": name, "rules": of_folds})
+    page = to_markdown(card_of(read_run(make_run(tmp_path), PROBLEM), [], rules))
+    assert f"{name} is right for new samples with about these class shares: {shares}. The training particles" in page
 
 
 def test_a_class_without_particles_has_counts_of_0(tmp_path: Path) -> None:

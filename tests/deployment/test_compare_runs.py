@@ -1,5 +1,6 @@
 """Two runs side by side: the verdict in one sentence, rows with tests on the same folds, and where runs are found."""
 
+import hashlib
 import re
 import subprocess
 from dataclasses import replace
@@ -8,6 +9,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import yaml
 from numpy.testing import assert_allclose
 
 from lipnet.core.errors import InputError
@@ -21,6 +23,7 @@ from lipnet.deployment.compare_runs import (
     to_markdown,
     to_text,
 )
+from lipnet.deployment.reports.page import prose
 from lipnet.deployment.revisions import Revision, RunResults, find_revision, read_results
 from lipnet.evaluation.comparison import corrected_t_test
 from tests.deployment.two_runs import BASE, NOISE, results, write
@@ -155,7 +158,7 @@ def test_the_page_holds_both_pictures_and_escapes_names() -> None:
     found = replace(compared({F1: BASE + 0.05 + NOISE}), names=("<b>main", "here"))
     page = to_html(found, ({"plots/a.png": b"1"}, {"plots/a.png": b"2", "plots/b.png": b"3"}))
     assert page.count("data:image/png;base64,") == 3 and "No such picture." in page
-    assert "&lt;b&gt;main" in page and "<b>main" not in page and found.verdict in page
+    assert "&lt;b&gt;main" in page and "<b>main" not in page and prose(found.verdict) in page
     assert not re.search(r"""(src|href)=["']?(https?:|//)""", page) and "<script" not in page
 
 
@@ -229,3 +232,28 @@ def test_a_run_without_a_lock_has_no_hashes(tmp_path: Path) -> None:
     (tmp_path / "dvc.lock").unlink()
     read: RunResults = read_results(Revision("mine", tmp_path))
     assert read.md5 == {} and read.folds.equals(FIRST.folds)
+
+
+def test_a_run_whose_settings_or_training_modules_changed_after_it_is_out_of_date(tmp_path: Path) -> None:
+    write(tmp_path, results("mine", {}))
+    module = tmp_path / "lipnet/training.py"
+    module.parent.mkdir()
+    module.write_text("one = 1\n")
+    lock = yaml.safe_load((tmp_path / "dvc.lock").read_text())
+    centred = yaml.safe_load((tmp_path / "params.yaml").read_text())["train_cnn"]
+    lock["stages"]["train_cnn@one"] = {
+        "deps": [{"path": "lipnet/training.py", "md5": hashlib.md5(b"one = 1\n").hexdigest()}],
+        "params": {"params.yaml": {"train_cnn": centred}},
+    }
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump(lock))
+    assert read_results(Revision("mine", tmp_path)).stale == []
+
+    lock["stages"]["train_cnn@one"]["params"]["params.yaml"]["train_cnn"]["mid_grey"] = 0.4
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump(lock))
+    module.write_text("one = 2\n")
+    stale = read_results(Revision("mine", tmp_path))
+    assert stale.stale == ["params.yaml: train_cnn.mid_grey", "lipnet/training.py"]
+    said = compare(results("base", {}), stale).verdict
+    assert said.startswith(
+        "mine is out of date: its scores are of before the change of params.yaml: train_cnn.mid_grey"
+    )

@@ -15,6 +15,7 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+import yaml
 from libsvm import svmutil
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
@@ -33,6 +34,7 @@ from lipnet.deployment import export
 from lipnet.deployment.graphs.networks import load_on_tensorflow, network
 from lipnet.deployment.graphs.svms import svm
 from lipnet.deployment.model_files import Model, read_models
+from lipnet.deployment.outliers import QUANTILES
 from lipnet.deployment.runs import read_run
 from lipnet.samples.crops import to_grey
 from tests.deployment.finished_run import CLASSES as CLASSES_OF_RUN
@@ -178,10 +180,11 @@ def test_another_backend_is_refused(monkeypatch: pytest.MonkeyPatch, tmp_path: P
 
 @pytest.mark.skipif(keras.backend.backend() != "tensorflow", reason="needs Keras on TensorFlow")
 def test_the_choice_of_the_backend_does_not_outlast_the_import(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+    for name in ("KERAS_BACKEND", "TF_CPP_MIN_LOG_LEVEL"):
+        monkeypatch.delenv(name, raising=False)
     with pytest.raises(InputError, match="no such file"):
         load_on_tensorflow(tmp_path / "architecture.json", tmp_path / "fold0.weights.h5")
-    assert "KERAS_BACKEND" not in os.environ
+    assert "KERAS_BACKEND" not in os.environ and "TF_CPP_MIN_LOG_LEVEL" not in os.environ
 
 
 def test_export_starts_keras_on_tensorflow_whatever_the_environment_says() -> None:
@@ -191,6 +194,29 @@ def test_export_starts_keras_on_tensorflow_whatever_the_environment_says() -> No
     environment = {**os.environ, "KERAS_BACKEND": "jax"}
     done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False)
     assert "InputError" in done.stderr and "on TensorFlow" not in done.stderr
+
+
+QUIET = """
+from pathlib import Path
+from lipnet.deployment.graphs.networks import load_on_tensorflow, network
+from lipnet.deployment.model_files import Description
+said = Description.model_validate_json(Path("said.json").read_text())
+print(len(network(load_on_tensorflow(Path("architecture.json"), Path("fold0.weights.h5")), said)))
+"""
+
+
+def test_tensorflow_writes_no_lines_about_gpus_while_networks_are_exported(tmp_path: Path) -> None:
+    """In a process of its own: TensorFlow reads the level of its messages when it is imported."""
+    model = _built({"size_px": 8, "blocks": [[4]], "halve": "pool", "top": "dense", "dense_units": 5})
+    model.save_weights(tmp_path / "fold0.weights.h5")
+    write(tmp_path / "architecture.json", model.to_json())
+    write(tmp_path / "said.json", _of_network(8).model_dump_json())
+    given = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
+    environment = {**given, "PYTHONPATH": str(ROOT)}
+    words = [sys.executable, "-c", QUIET]
+    done = subprocess.run(words, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0 and int(done.stdout) > 1000
+    assert done.stderr == ""
 
 
 @pytest.mark.parametrize("changes", [{"size_px": 12}, {"n_classes": 4}])
@@ -334,6 +360,9 @@ def _add_models(run: Path) -> None:
 
 def test_every_model_of_a_run_is_exported_with_the_priors_of_its_fold(tmp_path: Path) -> None:
     _add_models(make_run(tmp_path / "run"))
+    params = read_params(tmp_path / "run/params.yaml")
+    params["source"]["grey"] |= {"rule": "percentile", "per": "particle"}
+    (tmp_path / "run/params.yaml").write_text(yaml.safe_dump(params))
     for name, content in export.export_run(read_run(tmp_path / "run", PROBLEM)):
         (tmp_path / name).write_bytes(content)
     models = [model for name in ("cnn", *SVMS, "trees") for model in read_models(tmp_path, name)]
@@ -346,12 +375,18 @@ def test_every_model_of_a_run_is_exported_with_the_priors_of_its_fold(tmp_path: 
     assert cnn.training_prior == pytest.approx([1 / 3, 2 / 3])
     assert cnn.natural_prior == svm.natural_prior == svm.training_prior == pytest.approx([3 / 4, 1 / 4])
     assert (cnn.micrographs.padding_px, cnn.pixel_size_nm) == (5, (1.5, 2.0))
+    assert cnn.grey.rule == "percentile" and svm.grey.per == "particle"
     assert cnn.provenance.data_md5 == "abc"
     assert cnn.inputs["image"].size_px == 8 and cnn.inputs["image"].mode == "masked"
     assert svm.inputs["features"].names[:2] == ["area", "density"] and svm.inputs["features"].given == ["density"]
     trees = models[-1].description
     assert (trees.architecture, trees.inputs["features"].given) == ("boosted", ["density"])
     assert trees.training_prior == trees.natural_prior == cnn.natural_prior
+    assert cnn.training == svm.training == trees.training and cnn.training is not None
+    assert cnn.training.particles == 4 and list(cnn.training.ranges) == ["grey_mean", "grey_sd", "height_px"]
+    levels = [0, 10, 20, 60]  # fold 1 was tested on particles 3, 4, 5 and 7
+    assert cnn.training.ranges["grey_mean"] == pytest.approx(np.quantile(levels, QUANTILES) / 255)
+    assert cnn.training.ranges["height_px"] == [10] * len(QUANTILES)
 
 
 def test_a_damaged_card_of_an_svm_is_named(tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from lipnet.core.errors import InputError
 from lipnet.deployment.model_files import Model, read_models
 from lipnet.deployment.predict import (
     PredictedBatch,
+    classify,
     ensemble_table,
     entropy,
     join,
@@ -29,10 +30,22 @@ from lipnet.deployment.predict import (
 from lipnet.evaluation import decisions, posteriors
 from lipnet.samples import crops, features, particles
 from lipnet.samples.particles import Particle
-from lipnet.sources.rows import Rejected
+from lipnet.sources.rows import Rejected, Remark
+from lipnet.sources.unlabelled import Opened
 from tests.deployment.onnx_models import IMAGE, description, features_of, write
 
-HEAVY = ("tensorflow", "keras", "sklearn", "imblearn", "joblib", "matplotlib", "pyfastnoiselite", "onnx", "tf2onnx")
+HEAVY = (
+    "tensorflow",
+    "keras",
+    "sklearn",
+    "imblearn",
+    "joblib",
+    "matplotlib",
+    "pyfastnoiselite",
+    "onnx",
+    "tf2onnx",
+    "rsciio",
+)
 REJECTED = Rejected(3, "bad", "bad.png", "image", "bad.png: damaged")
 
 
@@ -211,13 +224,14 @@ def test_the_summary_counts_every_class_and_names_what_was_rejected(tmp_path: Pa
         "particles": 2,
         "classes": {"Bright": 1, "Dark": 1},
         "abstained": 1,
+        "outliers": None,
         "rejected": [{"id": "bad", "file": "bad.png", "reason": "bad.png: damaged"}],
         "notes": ["mind"],
     }
 
 
 def test_estimated_masks_and_other_pixel_sizes_are_noted(tmp_path: Path) -> None:
-    cut = {"padding_px": 0, "pixel_size_nm": None, "clip_percent": 0.1}  # as the particles of this test
+    cut = {"padding_px": 0, "pixel_size_nm": None}  # as the particles of this test
     masked = {"inputs": {"image": {**IMAGE, "mode": "masked"}}, "pixel_size_nm": (1.0, 2.0), "micrographs": cut}
     models = _models(tmp_path, **masked)
     estimated = _batch(models, _particle(0, mask_estimated=True, pixel_size_nm=2.1))
@@ -234,6 +248,20 @@ def test_a_surrounding_that_only_the_training_particles_had_is_noted(tmp_path: P
     [note] = notes([_batch(models, _particle(0))], models[0].description)
     assert "the training particles had one of 3 px" in note and "--padding-px" in note
     assert notes([_batch(models, _particle(0, padding_px=3))], models[0].description) == []
+
+
+def test_remarks_on_rows_that_were_used_become_notes(tmp_path: Path) -> None:
+    models, names = _models(tmp_path), ("first.dm4", "second.dm4")
+    remarks = [Remark(2, f"in {name}", name, "pixel_size_nm", f"{name}: differs", fault=False) for name in names]
+    found = notes([_batch(models, _particle(0, padding_px=3), *remarks)], models[0].description)
+    assert found == ["2 x ...: differs"]
+
+
+def test_remarks_reject_nothing(tmp_path: Path) -> None:
+    models, remark = _models(tmp_path), Remark(2, "p", "a.dm4", "pixel_size_nm", "a.dm4: differs", fault=False)
+    opened = [Opened(tmp_path, [None], lambda _: [_particle(0), remark], [], [])]
+    batches, rejected = classify(opened, models, None, False, lambda results, _: results)
+    assert rejected == [] and len(batches[0].known) == 1
 
 
 def test_prediction_imports_no_library_of_training() -> None:

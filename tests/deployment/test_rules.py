@@ -77,7 +77,7 @@ def _inner(seed: int) -> pd.DataFrame:
         rows = np.flatnonzero(outer != FOLDS)
         for part, own in enumerate(np.array_split(rows, 2)):
             p = rng.dirichlet([2, 1], len(own))
-            given = inner_scores.Posterior(p, np.array([0.5, 0.5]))
+            given = FoldOutput(p.argmax(axis=1), p, np.array([0.5, 0.5]))
             tables.append(inner_scores.to_table(outer, part, own, LABELS, given, CLASSES))
     return pd.concat(tables)
 
@@ -105,7 +105,7 @@ def run(tmp_path_factory: pytest.TempPathFactory, images: Path) -> tuple[Path, O
     files.write_table(folder / f"metrics/choices/{PROBLEM}.csv", pd.DataFrame(chosen, columns=choices.COLUMNS))
 
     read = read_run(folder, PROBLEM)
-    opened = open_unlabelled(images, None, None, [], _description(read).micrographs)
+    opened = open_unlabelled(images, None, None, [], _description(read).micrographs, _description(read).grey)
     some = [particle for task in opened.tasks for particle in opened.read(task)]
     store, known = particles.pack(some), particles.describe(some)
     table = pd.concat(
@@ -191,7 +191,7 @@ def _expected(folder: Path, outputs: Outputs, name: str) -> tuple[NDArray[np.flo
         tables = [
             files.read_table(folder / f"data/inner/{PROBLEM}/{of}.csv") for of in selection.of if selection.fitted
         ]
-        inner = inner_scores.of_fold(tables, fold, CLASSES) if tables else None
+        inner = inner_scores.of_fold(tables, fold, CLASSES, settings.floor) if tables else None
         results.append(choices.select(selection, given, read.natural_priors[fold], inner).output.probabilities)
         rule = selection.candidates[one].rule
         expected_cost = expected_cost + results[-1] @ (rule.costs if rule else 1 - np.eye(2))
@@ -289,12 +289,20 @@ def _recommended(folder: Path, **means: float) -> tuple[str, str]:
 @pytest.mark.parametrize(
     ("means", "expected", "words"),
     [
-        ({"cnn": 0.895}, "cnn", "simpler than the best by macro F1, cnn_shifted with 0.900"),
+        ({"cnn": 0.895}, "cnn", "relies less on the class shares of the training particles than the best"),
+        ({"cnn": 0.895, "costly": 0.9001}, "costly", "is the best"),  # a rule without a fit is as simple as its network
         ({"cnn": 0.895, "svm": 0.898, "trees": 0.899}, "svm", "an SVM"),
-        ({}, "cnn_shifted", "is the best. Every simpler classifier"),
+        ({}, "cnn_shifted", "is the best. The means of simpler classifiers are below this interval"),
         ({"size_only": 0.99}, "cnn_shifted", "its macro F1 of 0.900 "),  # a check of the data is never recommended
         ({"head": 0.99, "svm": 0.899}, "svm", "cnn_shifted with 0.900"),  # not exported
         ({"cnn": 0.5, "mean": 0.9001}, "cnn_shifted", "simpler than the best by macro F1, mean"),
+        (
+            {"cnn": 0.5, "costly": 0.895},
+            "costly",
+            "it relies less on the class shares of the training particles than the",
+        ),
+        ({"cnn": 0.5, "costly": 0.7}, "cnn_shifted", "is the best"),  # half the shift, but clearly worse
+        ({"cnn": 0.5, "expected": 0.9001}, "expected", "is the best"),  # it states its own class shares
     ],
 )
 def test_the_best_classifier_is_recommended_or_a_simpler_one_that_is_as_good(
@@ -308,7 +316,15 @@ def test_kinds_checks_and_gaps_of_a_run_follow_from_its_settings(run: tuple[Path
     read = read_run(run[0], PROBLEM)
     read.params["train_svm"]["features"]["size_only"] = ["height_px", "width_px"]
     kinds = kinds_of(read)
-    assert [kinds[name] for name in ("svm", "trees", "cnn", "cnn_shifted", "mean", "chosen")] == [0, 1, 2, 3, 4, 4]
+    assert [kinds[name] for name in ("svm", "trees", "cnn", "cnn_shifted", "tuned", "mean", "chosen")] == [
+        0,
+        1,
+        2,
+        2,
+        3,
+        4,
+        4,
+    ]
     assert checks_of(read) == {"size_only"} and "head" not in kinds
     assert "fitted on inner scores of trees" in left_out(read)["unscored"]
     assert "uses head" in left_out(read)["of_head"]
@@ -328,7 +344,7 @@ def test_node_applies_the_rules_of_the_file_with_the_same_classes(
     words = ("predict", exported, images, "--classifier", name, "--to", tmp_path / "out.csv", "--no-features")
     assert _lipnet(monkeypatch, *words) == 0
     chosen = rules.read_classifier(exported, name)
-    opened = open_unlabelled(images, None, None, [], chosen.description.micrographs)
+    opened = open_unlabelled(images, None, None, [], chosen.description.micrographs, chosen.description.grey)
     some = [particle for task in opened.tasks for particle in opened.read(task)]
     store, known = particles.pack(some), particles.describe(some)
     measured = features.measure_all(store, chosen.description.measures)

@@ -189,6 +189,18 @@ def test_a_run_that_is_out_of_date_is_refused_and_what_changed_is_named(
     assert f"**Out of date.** Changed since the models were trained: {name}." in to_markdown(card)
 
 
+def test_a_change_of_images_that_the_problem_shares_is_named(recorded: Path) -> None:
+    write(recorded / "data/raw/cells/particles.csv", "id\n")
+    set_param(recorded, lambda params: params["source"].update(of={PROBLEM: {"images_of": "cells"}}))
+    lock = yaml.safe_load((recorded / "dvc.lock").read_text())
+    lock["stages"]["share@cells"] = record(recorded, ["data/raw/cells"], [], "source")
+    lock["stages"][f"ingest@{PROBLEM}"]["params"] = {}
+    write(recorded / "dvc.lock", yaml.safe_dump(lock))
+    assert changes_since_run(recorded, PROBLEM) == []
+    write(recorded / "data/raw/cells/particles.csv", "id\n1\n")
+    assert changes_since_run(recorded, PROBLEM) == ["data/raw/cells"]
+
+
 def test_a_run_that_is_out_of_date_has_the_settings_that_it_was_run_with(recorded: Path) -> None:
     set_param(recorded, lambda params: params["train_svm"].update(cost=9.0))
     set_param(recorded, lambda params: params.update(model="other", recipe="mine", recipes={"mine": {}}))

@@ -12,14 +12,17 @@ import tifffile
 from numpy.typing import NDArray
 from PIL import Image
 
-from lipnet.deployment.viewer import class_image, files_of, legend, row_image
+from lipnet.core.errors import InputError
+from lipnet.deployment.viewer import class_image, files_of, files_of_all, legend, row_image
 from lipnet.plots.colours import rgb
 from lipnet.sources.micrographs import MicrographSettings
 from lipnet.sources.unlabelled import open_unlabelled
+from tests.deployment.onnx_models import description
 from tests.plots.test_annotated import filled
+from tests.sources.grey import AS_STORED
 
 CLASSES = ["Full", "Empty", "Odd"]
-SETTINGS = MicrographSettings(padding_px=2, pixel_size_nm=None, clip_percent=0)
+SETTINGS = MicrographSettings(padding_px=2, pixel_size_nm=None)
 
 
 def _mask() -> NDArray[np.uint16]:
@@ -49,8 +52,8 @@ def _table(*labels: str, page: str = "") -> pd.DataFrame:
 
 
 def _files(image: Path, masks: Path, table: pd.DataFrame) -> dict[str, bytes]:
-    [task] = open_unlabelled(image, masks, None, [], SETTINGS).tasks
-    return dict(files_of(image, masks, task.targets, table, CLASSES, 0))
+    [task] = open_unlabelled(image, masks, None, [], SETTINGS, AS_STORED).tasks
+    return dict(files_of(image, masks, task.targets, table, CLASSES, AS_STORED))
 
 
 def _read(content: bytes) -> NDArray[Any]:
@@ -129,3 +132,16 @@ def test_more_than_255_classes_need_16_bits() -> None:
 def test_files_depend_on_their_content_only(stack: tuple[Path, Path]) -> None:
     table = _table("Odd", "Full", "Empty")
     assert _files(*stack, table) == _files(*stack, table.iloc[::-1])
+
+
+def test_two_micrographs_whose_files_would_have_the_same_name_are_refused(tmp_path: Path) -> None:
+    said, opened = description(), []
+    for name in ("m.tif", "m.png"):
+        labels = np.zeros((30, 40), np.uint8)
+        labels[5:20, 5:20] = 1
+        Image.fromarray(labels).save(tmp_path / name)
+        tifffile.imwrite(tmp_path / "m_labels.tif", labels)
+        opened.append(open_unlabelled(tmp_path / name, None, 0, [], said.micrographs))
+    table = pd.DataFrame({"id": ["m.tif:1", "m.png:1"], "class": "Dark", "p_Bright": 0.1, "p_Dark": 0.9})
+    with pytest.raises(InputError, match=r"another input also has a picture m_classes\.tif"):
+        list(files_of_all(opened, table, said))

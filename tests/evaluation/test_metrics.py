@@ -346,9 +346,9 @@ def test_mean_confusion_counts_folds_of_different_repeats_apart() -> None:
 
 
 def test_spread_leaves_undefined_folds_out_says_how_many_are_left_and_rounds() -> None:
-    assert spread(np.array([0.1, 0.4])) == {"mean": 0.25, "sd": 0.2121}
-    assert spread(np.array([0.1, np.nan, 0.4])) == {"mean": 0.25, "sd": 0.2121, "folds": 2}
-    assert spread(np.array([np.nan, 1 / 3])) == {"mean": 0.3333, "sd": None, "folds": 1}
+    assert spread(np.array([0.1, 0.4])) == {"mean": 0.25, "sd": 0.212132}
+    assert spread(np.array([0.1, np.nan, 0.4])) == {"mean": 0.25, "sd": 0.212132, "folds": 2}
+    assert spread(np.array([np.nan, 1 / 3])) == {"mean": 0.333333, "sd": None, "folds": 1}
     assert spread(np.array([np.nan])) == {"mean": None, "sd": None, "folds": 0}
 
 
@@ -356,10 +356,10 @@ def test_summary_holds_mean_and_sd_over_folds() -> None:
     record = summary(fold_table(TWO_REPEATS), NAMES)
     assert list(record) == [*OVERALL, *NAMES]
     values = np.array([1, 0.5, 2 / 3, 1])
-    assert record["accuracy"] == {"mean": round(values.mean(), 4), "sd": round(values.std(ddof=1), 4)}
+    assert record["accuracy"] == {"mean": round(values.mean(), 6), "sd": round(values.std(ddof=1), 6)}
     assert tuple(record["Uncertain"]) == HEADLINE_OF_CLASS
     # True in two folds of repeat 0 and 1: found once, missed once.
-    assert record["Uncertain"]["tpr"] == {"mean": 0.5, "sd": 0.7071, "folds": 2}
+    assert record["Uncertain"]["tpr"] == {"mean": 0.5, "sd": 0.707107, "folds": 2}
 
 
 def test_pooled_confusion_counts_every_pair_of_classes_and_pairs_name_every_row() -> None:

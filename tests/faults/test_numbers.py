@@ -1,6 +1,7 @@
 """NaN and infinity stop a stage with a message that names the cause; undefined measures are null, not 0."""
 
 import json
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -50,6 +51,16 @@ def test_a_feature_that_is_not_finite_is_refused_by_every_classifier(name: str, 
     features = data.features.copy()
     features[3, 2] = value
     with pytest.raises(InputError, match=r"NaN or infinite"):
+        CLASSIFIERS[name](replace(data, features=features), 0, 1)
+
+
+@pytest.mark.parametrize("value", [1e39, -1e39, 1e160])
+@pytest.mark.parametrize("name", OF_FEATURES)
+def test_a_huge_feature_is_refused_by_every_classifier_with_its_value(name: str, value: float) -> None:
+    data = _data(2)
+    features = data.features.copy()
+    features[3, 2] = value
+    with pytest.raises(InputError, match=rf"feature quadrant2: has the value {re.escape(f'{value:g}')}, "):
         CLASSIFIERS[name](replace(data, features=features), 0, 1)
 
 

@@ -13,7 +13,7 @@ from tests.stages.test_stages import make_params
 ROOT = Path(__file__).parents[2]
 OWN = {"picture", "counts"}  # several stages have an output with this name
 STAGES = {
-    "ingest": ["folder", "store", "table", "rejected", "duplicates", "counts", "pictures"],
+    "ingest": ["folder", "shared", "store", "table", "rejected", "duplicates", "counts", "pictures"],
     "crop": ["store", "table", "crops", "picture"],
     "split": ["table", "folds", "counts"],
     "balance": ["table", "crops", "folds", "training_sets", "picture"],

@@ -13,7 +13,7 @@ from pydantic import ValidationError
 
 from lipnet.core.errors import InputError
 from lipnet.samples import folds
-from lipnet.samples.folds import SplitSettings, assign, count_table, giant_group, inner, parts, unevenness
+from lipnet.samples.folds import SplitSettings, assign, count_table, giant_group, inner, parts, too_few, unevenness
 
 NAMES = ["Full", "Empty", "Uncertain", "Odd"]
 
@@ -151,7 +151,8 @@ def test_thesis_protocol_with_repeats_is_refused() -> None:
 def test_a_class_with_fewer_members_than_folds_is_named(protocol: str) -> None:
     with _refused(
         "class 'Empty' has 1 particles, fewer than the 2 folds; "
-        "add particles of it, lower split.folds, or leave the class out of `classes`"
+        "add at least 1 of it, write another class in its rows, or delete its rows; in both cases leave the class out "
+        "of `classes`"
     ):
         _assign([0, 0, 0, 1], protocol=protocol)
 
@@ -160,10 +161,25 @@ def test_a_class_in_fewer_groups_than_folds_is_named_when_groups_matter() -> Non
     labels, groups = np.repeat([0, 1], 10), np.concatenate([np.arange(10), np.full(10, 3)])
     with _refused(
         "class 'Empty' lies in 1 groups, fewer than the 2 folds, so some fold would have none of it; "
-        "lower split.folds, use finer groups, or set split.protocol: shuffled"
+        "use finer groups, add particles of it from at least 1 more, set split.protocol: shuffled, which ignores "
+        "groups, or join it with another class"
     ):
         _assign(labels, groups)
     assert set(_assign(labels, groups, protocol="shuffled")[0][labels == 1]) == {0, 1}
+
+
+def test_the_message_names_the_number_of_folds_that_all_classes_allow() -> None:
+    labels = np.repeat([0, 1, 2], [9, 3, 4])
+    with pytest.raises(
+        InputError, match=r"class 'Empty' has 3 particles, .* add at least 2 of it, set split.folds to 3, "
+    ):
+        _assign(labels, n_folds=5, protocol="shuffled")
+    groups = np.concatenate([np.arange(9), [0, 1, 2], [0, 0, 1, 1]])
+    settings = SplitSettings(folds=4, repeats=1, protocol="grouped")
+    faults = too_few(labels, groups, ["Full", "Empty", "Uncertain"], settings)
+    assert list(faults) == ["Empty", "Uncertain"]
+    assert "set split.folds to 2, " in faults["Empty"]
+    assert "from at least 2 more, set split.folds to 2, set split.protocol: shuffled" in faults["Uncertain"]
 
 
 def test_a_fold_without_a_class_is_refused() -> None:
@@ -256,8 +272,21 @@ def test_training_rows_of_a_single_group_are_split_by_rows() -> None:
 
 def test_a_class_with_fewer_rows_than_parts_is_absent_from_some_of_them_without_a_warning() -> None:
     labels = np.repeat([0, 1], [20, 2])
-    found = parts(labels, np.arange(22), 5, seed=0)
+    found = parts(labels, np.arange(22), 5, 0, "s")
     assert sorted(int(labels[held_out].sum()) for _, held_out in found) == [0, 0, 0, 1, 1]
+
+
+@pytest.mark.parametrize(("rows", "expected"), [(6, 5), (4, 4), (2, 2)])
+def test_there_are_no_more_parts_than_the_largest_class_has_rows(rows: int, expected: int) -> None:
+    labels = np.arange(2 * rows) % 2
+    found = parts(labels, np.arange(2 * rows), 5, 0, "s")
+    assert len(found) == expected
+    assert sorted(row for _, held_out in found for row in held_out) == list(range(2 * rows))
+
+
+def test_classes_of_one_row_each_cannot_be_split_and_the_setting_is_named() -> None:
+    with pytest.raises(InputError, match=r"^some\.setting: class 0, class 2 \(counted from 0, .* one training row"):
+        parts(np.array([2, 0]), np.arange(2), 5, 0, "some.setting")
 
 
 def test_two_groups_are_kept_apart() -> None:
@@ -270,7 +299,7 @@ def test_a_class_in_fewer_groups_than_inner_folds_is_refused() -> None:
     groups = np.where(INNER_LABELS == 1, INNER_GROUPS % 2, INNER_GROUPS)  # class 1 lies in two groups
     assert len(_inner(2, groups=groups)) == 2
     with _refused(
-        "a class lies in 2 groups of the training rows of a fold, fewer than the 3 inner folds; "
-        "lower inner.folds or use finer groups"
+        "inner.folds: class 1 (counted from 0, as in `classes`) lies in 2 groups of the training rows of a fold, fewer "
+        "than the 3 inner folds; lower inner.folds or use finer groups"
     ):
         _inner(3, groups=groups)

@@ -7,12 +7,14 @@ import numpy as np
 from PIL import Image
 
 from lipnet.samples.particles import Particle
+from lipnet.sources.formats.grey_levels import GreySettings
 from lipnet.sources.micrograph_rows import list_tasks
 from lipnet.sources.micrographs import MicrographSettings, read_task
 from lipnet.sources.rows import Rejected
+from tests.sources.grey import AS_STORED
 
 CLASSES = ("Full", "Empty")
-SETTINGS = MicrographSettings(padding_px=4, pixel_size_nm=None, clip_percent=0)
+SETTINGS = MicrographSettings(padding_px=4, pixel_size_nm=None)
 GREY = np.random.default_rng(0).integers(20, 230, (50, 60)).astype(np.uint8)
 LABELS = np.zeros((50, 60), np.uint16)
 LABELS[10:20, 12:24] = 3  # in the middle
@@ -27,12 +29,14 @@ def save_micrograph(folder: Path) -> Path:
     return folder
 
 
-def read_folder(folder: Path, table: str = "", settings: MicrographSettings = SETTINGS) -> list[Particle | Rejected]:
+def read_folder(
+    folder: Path, table: str = "", settings: MicrographSettings = SETTINGS, grey: GreySettings = AS_STORED
+) -> list[Particle | Rejected]:
     """All particles and rejected rows of a folder, after its table has been written."""
     if table:
         (folder / "particles.csv").write_text(table, encoding="utf-8")
     tasks, rejected = pickle.loads(pickle.dumps(list_tasks(folder, CLASSES, "class")))
-    return [*(item for task in tasks for item in read_task(task, folder, settings)), *rejected]
+    return [*(item for task in tasks for item in read_task(task, folder, settings, grey)), *rejected]
 
 
 def particles_of(found: list[Particle | Rejected]) -> list[Particle]:

@@ -48,3 +48,20 @@ def test_a_correction_of_an_unknown_particle_is_named(tmp_path: Path) -> None:
     check_known({"a": Correction(2, "Full")}, ["a", "b"], tmp_path)
     with pytest.raises(InputError, match=r"corrections\.csv: row 3: no particle 'c' was ingested; correct the id"):
         check_known({"a": Correction(2, "Full"), "c": Correction(3, "Full")}, ["a", "b"], tmp_path)
+
+
+def test_blank_rows_and_blanks_around_cells_do_not_count_and_rows_keep_their_lines(tmp_path: Path) -> None:
+    _write(
+        tmp_path, "", '7 ,Full\u00a0,"two', 'lines",', ",,,", " x,\ufeffEmpty,,", "", header="id ,label,note,reviewer"
+    )
+    assert read_corrections(tmp_path, CLASSES) == {"7": Correction(3, "Full"), "x": Correction(6, "Empty")}
+
+
+def test_accents_of_labels_and_ids_compare_in_one_form(tmp_path: Path) -> None:
+    _write(tmp_path, "e\u0301,Gro\u0308\u00dfe,,")
+    assert read_corrections(tmp_path, ["Gr\u00f6\u00dfe", "x"]) == {"\u00e9": Correction(2, "Gr\u00f6\u00dfe")}
+
+
+def test_a_file_named_in_capitals_is_not_ignored(tmp_path: Path) -> None:
+    (tmp_path / "Corrections.CSV").write_text("id,label\na,Full\n")
+    assert read_corrections(tmp_path, CLASSES) == {"a": Correction(2, "Full")}

@@ -16,6 +16,7 @@ from lipnet.samples.particles import Particle, bounding_box, inscribed_ellipse
 from lipnet.sources.micrograph_rows import list_tasks
 from lipnet.sources.micrographs import read_task
 from lipnet.sources.rows import Rejected
+from tests.sources.grey import AS_STORED, POOLED
 from tests.sources.micrograph_folder import (
     GREY,
     LABELS,
@@ -75,6 +76,28 @@ def test_objects_without_a_row_are_listed_but_no_fault(folder: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize("dtype", [bool, np.uint8])
+def test_a_mask_in_black_and_white_is_no_label_mask_of_several_objects(folder: Path, dtype: type) -> None:
+    (folder / "f_labels.png").unlink()
+    np.save(folder / "f_labels.npy", (LABELS > 0) if dtype is bool else np.where(LABELS, 255, 0).astype(dtype))
+    fault = the_fault(read_folder(folder, f"micrograph,label,class\nf.png,{1 if dtype is bool else 255},Full"))
+    assert fault.column == "label"
+    assert "is in 2 pieces over 40 x 48 px, the largest of 18 x 12 px: give each object its own number" in fault.reason
+
+
+def test_a_number_with_a_stray_pixel_far_away_is_refused_and_one_nearby_is_not(folder: Path) -> None:
+    for row, fine in ((22, True), (45, False)):
+        labels = np.where(LABELS == 3, 3, 0)
+        labels[row, 13] = 3
+        Image.fromarray(labels.astype(np.uint16)).save(folder / "f_labels.png")
+        found = read_folder(folder, "micrograph,label,class\nf.png,3,Full")
+        if fine:
+            [particle] = particles_of(found)
+            assert particle.mask.sum() == 121
+        else:
+            assert "is in 2 pieces over 36 x 12 px, the largest of 10 x 12 px" in the_fault(found).reason
+
+
 def test_a_box_gives_an_ellipse_marked_as_estimated_and_keeps_its_neighbours(folder: Path) -> None:
     table = "id,micrograph,x_px,y_px,width_px,height_px,class,pixel_size_nm\na,f.png,12.2,9.8,12,10,Full,1.5\n"
     [particle] = particles_of(read_folder(folder, table))
@@ -126,7 +149,7 @@ def test_every_page_of_a_stack_is_a_group_with_its_own_labels(tmp_path: Path, na
     tifffile.imwrite(tmp_path / "masks.tif", masks, photometric="minisblack")
     rows = [f"{name},3,0,Full", f"{name},3,2,Empty", f"{name},700,2,Empty", f"{name},3,1,Full", f"{name},3,,Full"]
     table = "\n".join(["micrograph,label,page,class,labels", *(f"{row},masks.tif" for row in rows)])
-    found = read_folder(tmp_path, table)
+    found = read_folder(tmp_path, table, grey=POOLED)
     particles = [item for item in found if isinstance(item, Particle)]
     assert [item.group for item in particles] == [f"{name}#0", f"{name}#2", f"{name}#2"]
     assert [item.id for item in particles] == [f"{name}#0:3", f"{name}#2:3", f"{name}#2:700"]
@@ -144,8 +167,9 @@ def test_hot_pixels_do_not_flatten_a_float_image(tmp_path: Path) -> None:
     values[0, 0] = 1e6
     tifffile.imwrite(tmp_path / "f.tif", values)
     table = "micrograph,x_px,y_px,width_px,height_px,class\nf.tif,12,10,12,10,Full\n"
-    flat = particles_of(read_folder(tmp_path, table))[0]
-    clipped = particles_of(read_folder(tmp_path, table, SETTINGS.model_copy(update={"clip_percent": 0.1})))[0]
+    flat = particles_of(read_folder(tmp_path, table, grey=POOLED))[0]
+    percents = POOLED.model_copy(update={"low_percent": 0.1, "high_percent": 99.9})
+    clipped = particles_of(read_folder(tmp_path, table, grey=percents))[0]
     assert np.ptp(flat.image) < 100
     assert np.ptp(clipped.image) > 50_000
 
@@ -199,7 +223,7 @@ def test_every_published_box_of_the_liposomes_is_cut_or_rejected(tmp_path: Path)
     (folder / "classes.csv").write_text(LUMEN)
     classes = ("Empty", "Filled", "Clustered")
     tasks, rejected = list_tasks(folder, classes, "class")
-    found = [item for task in tasks for item in read_task(task, folder, SETTINGS)]
+    found = [item for task in tasks for item in read_task(task, folder, SETTINGS, AS_STORED)]
     assert len(tasks) == 34
     particles = [item for item in found if isinstance(item, Particle)]
     assert len(found) + len(rejected) == 2720

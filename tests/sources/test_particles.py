@@ -20,6 +20,7 @@ from lipnet.sources.artificial.settings import ArtificialSettings
 from lipnet.sources.particles import list_tasks, read_task, write_particles
 from lipnet.sources.rows import Rejected
 from lipnet.sources.settings import ParticlesSettings
+from tests.sources.grey import AS_STORED
 
 PARAMS = yaml.safe_load((Path(__file__).parents[2] / "params.yaml").read_text())
 LAYOUT = ParticlesSettings.model_validate(PARAMS["source"]["particles"])
@@ -59,8 +60,11 @@ def folder(tmp_path: Path) -> Path:
 def _read(folder: Path, content: Any, settings: ParticlesSettings = LAYOUT) -> list[Particle | Rejected]:
     text = content if isinstance(content, str) else json.dumps(content)
     (folder / "particles.json").write_text(text, encoding="utf-8")
-    tasks, rejected = pickle.loads(pickle.dumps(list_tasks(folder, settings)))
-    return [*(item for task in tasks for item in read_task(task, folder, CLASSES, settings, MEASURES)), *rejected]
+    tasks, rejected = pickle.loads(pickle.dumps(list_tasks(folder, settings, AS_STORED)))
+    return [
+        *(item for task in tasks for item in read_task(task, folder, CLASSES, settings, MEASURES, AS_STORED)),
+        *rejected,
+    ]
 
 
 def _particle(folder: Path, settings: ParticlesSettings = LAYOUT, **changes: Any) -> Particle:
@@ -212,7 +216,7 @@ def test_what_is_no_such_file_is_refused_with_the_cure(folder: Path, text: str, 
 
 def test_no_file_is_named_with_the_cure(folder: Path) -> None:
     with pytest.raises(InputError, match=r"particles\.json: no such file; .* set source\.folder"):
-        list_tasks(folder, LAYOUT)
+        list_tasks(folder, LAYOUT, AS_STORED)
 
 
 def test_what_is_written_is_read_back_with_the_features_of_the_particles(tmp_path: Path) -> None:
@@ -235,3 +239,44 @@ def test_what_is_written_is_read_back_with_the_features_of_the_particles(tmp_pat
         assert pd.Series(back.features)[scalars].to_numpy() == pytest.approx(expected[scalars].to_numpy())
         # Resampling twice smooths a profile a little.
         assert pd.Series(back.features).to_numpy() == pytest.approx(expected.to_numpy(), abs=0.03)
+
+
+def test_names_are_compared_in_one_spelling(folder: Path) -> None:
+    (folder / "images/a.jpg").rename(folder / "images/e\u0301.JPG")
+    (folder / "masks/a.jpg").rename(folder / "masks/\u00e9.jpg")
+    record = RECORD | {
+        "Id": " e\u0301",
+        "Class": "Unilamellar\u00a0",
+        "Image": "\u00e9.jpg ",
+        "Group": "\ufeffm\u00a01 ",
+    }
+    [particle, again] = _read(folder, [record, record | {"Id": "\u00e9"}])
+    assert isinstance(particle, Particle), particle
+    assert (particle.id, particle.label, particle.group) == ("\u00e9", "Unilamellar", "m 1")
+    assert isinstance(again, Rejected) and again.reason == "Id '\u00e9' is a duplicate of record 0; Ids must be unique"
+
+
+@pytest.mark.parametrize("empty", [dict.fromkeys(RECORD), dict.fromkeys(RECORD, ""), dict.fromkeys(RECORD, "\u00a0 ")])
+def test_records_without_content_are_passed_over_and_the_others_keep_their_numbers(folder: Path, empty: Any) -> None:
+    found = _read(folder, [empty, RECORD, empty, RECORD | {"Image": "gone.jpg", "Id": 2}])
+    assert [type(item) for item in found] == [Particle, Rejected]
+    assert isinstance(found[1], Rejected) and found[1].row == 3
+
+
+@pytest.mark.parametrize("record", [{}, {"Id": None, "Note": "x"}, {"Id": 0}])
+def test_other_records_that_lack_values_are_rejected(folder: Path, record: Any) -> None:
+    [found] = _read(folder, [record])
+    assert isinstance(found, Rejected)
+
+
+@pytest.mark.parametrize("masks", ["masks", "images"])
+def test_masks_may_be_in_the_folder_of_the_images_as_cellpose_saves_them(folder: Path, masks: str) -> None:
+    settings = LAYOUT.model_copy(update={"masks": masks})
+    (folder / "masks/a.jpg").unlink()
+    fault = _rejected(folder, settings)
+    assert fault.reason in {
+        "a.jpg: no such file",
+        "a.jpg: has no mask; with one folder for both, save it as STEM_cp_masks.png",
+    }
+    Image.fromarray(MASK // 255).save(folder / "images/a_cp_masks.png")
+    np.testing.assert_array_equal(_particle(folder, settings).mask, MASK > 0)

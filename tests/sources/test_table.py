@@ -2,6 +2,7 @@
 
 import math
 import pickle
+import unicodedata
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
@@ -14,8 +15,11 @@ from PIL import Image
 
 from lipnet.core.errors import InputError
 from lipnet.samples.particles import Particle, bounding_box, inscribed_ellipse
+from lipnet.sources.formats.grey_levels import GreySettings
+from lipnet.sources.images import FORMAT_NAMES
 from lipnet.sources.rows import Rejected
 from lipnet.sources.table import TableTask, list_tasks, read_task
+from tests.sources.grey import AS_STORED
 
 CLASSES = ("Full", "Empty")
 IMAGE = np.arange(120, dtype=np.uint8).reshape(10, 12)
@@ -39,12 +43,21 @@ def _table(folder: Path, *lines: str) -> None:
 
 
 def read_particles(
-    folder: Path, classes: Sequence[str], class_column: str, feature_columns: Sequence[str]
+    folder: Path,
+    classes: Sequence[str],
+    class_column: str,
+    feature_columns: Sequence[str],
+    grey: GreySettings = AS_STORED,
 ) -> list[Particle | Rejected]:
-    tasks, rejected = list_tasks(folder, class_column, feature_columns)
+    tasks, rejected = list_tasks(folder, class_column, feature_columns, grey)
     tasks = pickle.loads(pickle.dumps(tasks))  # as when they are sent to other processes
     read = partial(
-        read_task, folder=folder, classes=classes, class_column=class_column, feature_columns=feature_columns
+        read_task,
+        folder=folder,
+        classes=classes,
+        class_column=class_column,
+        feature_columns=feature_columns,
+        grey=grey,
     )
     return [*(item for task in tasks for item in read(task)), *rejected]
 
@@ -129,7 +142,7 @@ def test_the_class_column_may_have_another_name_and_non_ascii_classes(folder: Pa
 
 def test_a_byte_order_mark_and_blanks_after_commas_do_not_matter(folder: Path) -> None:
     (folder / "particles.csv").write_text("id, image, class\np1, images/a.png, Full\n", encoding="utf-8-sig")
-    [found] = read_particles(folder, CLASSES, "class", ())
+    [found] = read_particles(folder, CLASSES, "class", (), AS_STORED)
     assert isinstance(found, Particle)
     assert (found.id, found.label) == ("p1", "Full")
 
@@ -142,14 +155,14 @@ def test_results_come_in_order_and_a_bad_row_does_not_stop_the_others(folder: Pa
 
 def test_no_table_is_named_with_the_cure(folder: Path) -> None:
     with pytest.raises(InputError, match=r"particles\.csv: no such file; .* set source\.folder"):
-        read_particles(folder, CLASSES, "class", ())
+        read_particles(folder, CLASSES, "class", (), AS_STORED)
 
 
 @pytest.mark.parametrize("content", [b"", b"id,image,class\n\xe4,a.png,Full\n", b'id,image,class\n"a,b\n'])
 def test_a_table_that_is_no_csv_in_utf_8_is_refused(folder: Path, content: bytes) -> None:
     (folder / "particles.csv").write_bytes(content)
     with pytest.raises(InputError, match=r"particles\.csv: not a CSV table in UTF-8"):
-        read_particles(folder, CLASSES, "class", ())
+        read_particles(folder, CLASSES, "class", (), AS_STORED)
 
 
 def test_missing_columns_are_all_named_with_the_present_ones(folder: Path) -> None:
@@ -188,8 +201,8 @@ def test_nan_in_an_image_is_named(folder: Path) -> None:
 
 
 def test_an_unknown_format_is_named_with_the_known_ones(folder: Path) -> None:
-    (folder / "a.bmp").write_bytes(b"BM")
-    assert _reason(folder, image="a.bmp") == "a.bmp: format '.bmp' is not read; use PNG, JPEG, TIFF or MRC"
+    (folder / "a.webp").write_bytes(b"RIFF")
+    assert _reason(folder, image="a.webp") == f"a.webp: format '.webp' is not read; use {FORMAT_NAMES}"
 
 
 def test_a_missing_mask_is_named_as_the_file_at_fault(folder: Path) -> None:
@@ -282,7 +295,7 @@ def test_the_data_folder_itself_may_be_a_link(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["a" * 5000, "a\0b.png"])
 def test_what_cannot_name_a_file_is_refused(folder: Path, name: str) -> None:
     row = {"id": "p1", "image": name, "class": "Full"}
-    [result] = read_task(TableTask([(2, row)]), folder, CLASSES, "class", ())
+    [result] = read_task(TableTask([(2, row)]), folder, CLASSES, "class", (), AS_STORED)
     assert isinstance(result, Rejected)
     assert result.column == "image"
 
@@ -290,7 +303,7 @@ def test_what_cannot_name_a_file_is_refused(folder: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["a\tb", "a\nb", "\x7f"])
 def test_an_id_without_control_characters_is_needed(folder: Path, name: str) -> None:
     row = {"id": name, "image": "images/a.png", "class": "Full"}
-    [result] = read_task(TableTask([(2, row)]), folder, CLASSES, "class", ())
+    [result] = read_task(TableTask([(2, row)]), folder, CLASSES, "class", (), AS_STORED)
     assert isinstance(result, Rejected)
     assert (result.column, result.id) == ("id", name)
 
@@ -301,3 +314,168 @@ def test_a_path_that_stays_inside_is_read(folder: Path) -> None:
 
 def test_an_empty_image_name_is_refused(folder: Path) -> None:
     assert _reason(folder, image="") == "image is '': String should have at least 1 character"
+
+
+@pytest.mark.parametrize("blank", [" ", "\u00a0", "\u202f", "\u200b", "\ufeff", "\t"])
+def test_blanks_at_either_end_of_a_cell_or_a_name_of_a_column_do_not_count(folder: Path, blank: str) -> None:
+    names = ["id", "image", "class", "group", "pixel_size_nm", "density"]
+    lines = [["a", "images/a.png", "Full", "m 1", "1.5", "2"], ["b", "images/b.png", "Empty", "m\u00a01", "1.5", "3"]]
+    rows = [",".join(f"{blank}{cell}{blank}" for cell in cells) for cells in (names, *lines)]
+    found = _read(folder, *rows, feature_columns=("density",))
+    assert [(item.id, item.label, item.group) for item in found if isinstance(item, Particle)] == [
+        ("a", "Full", "m 1"),
+        ("b", "Empty", "m 1"),
+    ]
+    assert [item.features for item in found if isinstance(item, Particle)] == [{"density": 2.0}, {"density": 3.0}]
+
+
+@pytest.mark.parametrize(("in_table", "in_settings"), [("NFC", "NFD"), ("NFD", "NFC")])
+def test_accents_compare_in_one_form_wherever_they_stand(folder: Path, in_table: str, in_settings: str) -> None:
+    def of(text: str, form: Any) -> str:
+        return unicodedata.normalize(form, text)
+
+    (folder / of("Größe", in_settings)).mkdir()
+    Image.fromarray(IMAGE).save(folder / of("Größe/é.png", in_settings))
+    _table(folder, of("id,image,Füllung,ä,group", in_table), of("ü,Größe/é.png,Größe,1,é", in_table))
+    column, feature, name = (of(text, in_settings) for text in ("Füllung", "ä", "Größe"))
+    [found] = read_particles(folder, (name, "leer"), column, (feature,))
+    assert isinstance(found, Particle), found
+    assert (found.label, found.features) == (name, {feature: 1.0})
+    assert (found.id, found.group) == (of("ü", "NFC"), of("é", "NFC"))
+
+
+@pytest.mark.parametrize("name", ["images/a.PNG", "images\\a.png", "./images/A/../a.Png"])
+def test_a_file_is_found_whatever_the_case_of_its_suffix_and_the_strokes_between_folders(
+    folder: Path, name: str
+) -> None:
+    np.testing.assert_array_equal(_particle(folder, image=name).image, IMAGE)
+
+
+@pytest.mark.parametrize("name", ["..\\outside.png", "images\\..\\..\\outside.png"])
+def test_strokes_of_windows_do_not_lead_outside(folder: Path, name: str) -> None:
+    assert (
+        _reason(folder, image=name) == f"image file '{name}' is empty or leaves the data folder; name a file inside it"
+    )
+
+
+def test_two_files_that_a_name_can_mean_are_named(folder: Path) -> None:
+    for name in ("c.PNG", "c.Png"):
+        Image.fromarray(IMAGE).save(folder / name, format="png")
+    assert _reason(folder, image="c.png") == "image file 'c.png': c.PNG and c.Png have this name; rename one of them"
+
+
+@pytest.mark.parametrize("tail", ["\n", "\n\n\n", ",,\n,,\n", " , ,\u00a0\n", "\r\n\r\n", ",,,,,,\n", '"","",""\n'])
+def test_rows_without_content_are_passed_over(folder: Path, tail: str) -> None:
+    (folder / "particles.csv").write_bytes(f"id,image,class\na,images/a.png,Full\n{tail}".encode())
+    [found] = read_particles(folder, CLASSES, "class", ())
+    assert isinstance(found, Particle)
+
+
+def test_a_row_with_any_content_is_not_passed_over(folder: Path) -> None:
+    found = _read(folder, "id,image,class,note", ",,,", "7,,,", ",,,x")
+    assert [(item.row, item.column) for item in found if isinstance(item, Rejected)] == [(3, "image"), (4, "id")]
+
+
+def test_a_row_is_the_line_where_it_begins(folder: Path) -> None:
+    lines = [
+        "",
+        "id,image,class,note",
+        "",
+        'a,images/a.png,Full,"two',
+        'lines"',
+        ",,,",
+        "b,gone.png,Full,",
+        "b,,,",
+        "c,,,",
+    ]
+    found = _read(folder, *lines)
+    assert [(item.row, item.id) for item in found if isinstance(item, Rejected)] == [(7, "b"), (9, "c"), (8, "b")]
+    assert [item.reason for item in found if isinstance(item, Rejected)][2].startswith("id 'b' is a duplicate of row 7")
+
+
+@pytest.mark.parametrize(
+    "header", ["id,image,class,class", "id,image,class, Class ,class\u00a0", "note,id,image,class,note"]
+)
+def test_a_column_that_is_there_twice_is_refused(folder: Path, header: str) -> None:
+    with pytest.raises(
+        InputError, match=r"particles\.csv: column (class|note) is there more than once; rename or delete"
+    ):
+        _read(folder, header, "a,images/a.png,Full,x,y")
+
+
+def test_columns_without_a_name_do_no_harm(folder: Path) -> None:
+    [found] = _read(folder, ",id,image,class,,", "0,a,images/a.png,Full,,")
+    assert isinstance(found, Particle)
+
+
+@pytest.mark.parametrize(("mark", "word"), [(";", "semicolons"), ("\t", "tabs")])
+def test_another_separator_is_named(folder: Path, mark: str, word: str) -> None:
+    lines = [line.replace("|", mark) for line in ("id|image|class|pixel_size_nm", "a|images/a.png|Full|1,5")]
+    with pytest.raises(
+        InputError, match=f"column id, image, class is missing; .*{word} between the columns: save it with"
+    ):
+        _read(folder, *lines)
+
+
+def test_a_missing_column_of_the_class_names_the_setting(folder: Path) -> None:
+    with pytest.raises(
+        InputError, match=r"column class is missing; it has id, image, kind; source\.class_column in params"
+    ):
+        _read(folder, "id,image,kind", "a,images/a.png,Full")
+
+
+@pytest.mark.parametrize("column", ["pixel_size_nm", "density"])
+def test_a_decimal_comma_in_quotes_is_named(folder: Path, column: str) -> None:
+    assert _reason(folder, **{column: '"1,5"'}).endswith("; write a decimal point, not a comma")
+
+
+def test_a_decimal_comma_without_quotes_is_named_with_its_line(folder: Path) -> None:
+    with pytest.raises(InputError, match=r"line 3 has 5 cells, the header 4.* and write numbers with decimal points"):
+        _read(folder, "id,image,class,pixel_size_nm", "a,images/a.png,Full,1", "b,images/b.png,Full,1,5")
+
+
+@pytest.mark.parametrize("column", ["group", "label", "padding_px", "mask", "Typ\u00a0"])
+def test_the_column_of_the_class_may_have_any_name(folder: Path, column: str) -> None:
+    found = _read(folder, f"id,image,{column}", "a,images/a.png,Full", "b,images/b.png,Full", class_column=column)
+    assert [item.label for item in found if isinstance(item, Particle)] == ["Full", "Full"]
+    assert len({item.group for item in found if isinstance(item, Particle)}) == 2
+
+
+def test_a_table_named_in_capitals_is_read(folder: Path) -> None:
+    (folder / "Particles.CSV").write_text("id,image,class\na,images/a.png,Full\n")
+    [found] = read_particles(folder, CLASSES, "class", ())
+    assert isinstance(found, Particle)
+
+
+def test_a_link_into_the_cache_of_dvc_is_read_and_others_are_refused_with_a_cure(folder: Path) -> None:
+    content = (folder / "images/a.png").read_bytes()
+    for place in (".dvc", "other/.dvc"):
+        (folder.parent / place / "cache/files/md5/ab").mkdir(parents=True)
+        (folder.parent / place / "cache/files/md5/ab" / ("0" * 30)).write_bytes(content)
+    (folder / "own.png").symlink_to(folder.parent / ".dvc/cache/files/md5/ab" / ("0" * 30))
+    (folder / "foreign.png").symlink_to(folder.parent / "other/.dvc/cache/files/md5/ab" / ("0" * 30))
+    (folder / "more").symlink_to(folder.parent / ".dvc/cache/files/md5")
+    np.testing.assert_array_equal(_particle(folder, image="own.png").image, IMAGE)
+    assert "dvc checkout --relink" in _reason(folder, image="foreign.png")
+    assert "more is a link, which is not followed" in _reason(folder, image=f"more/ab/{'0' * 30}")
+
+
+@pytest.mark.parametrize("name", ["a_cp_masks.png", "a_cp_masks.TIF", "a_cp_masks.tiff"])
+def test_the_mask_that_cellpose_saved_beside_an_image_is_taken(folder: Path, name: str) -> None:
+    if name.endswith("png"):
+        Image.fromarray(MASK // 255 * 7).save(folder / "images" / name)
+    else:
+        tifffile.imwrite(folder / "images" / name, (MASK // 255 * 7).astype(np.uint16))
+    particle = _particle(folder)
+    np.testing.assert_array_equal(particle.mask, MASK > 0)
+    assert not particle.mask_estimated
+    assert _particle(folder, image="images/b.png").mask_estimated
+    Image.fromarray(255 - MASK).save(folder / "mask.png")
+    np.testing.assert_array_equal(_particle(folder, mask="mask.png").mask, MASK == 0)  # the table comes first
+
+
+def test_a_mask_of_cellpose_with_neighbours_is_refused(folder: Path) -> None:
+    labels = MASK // 255
+    labels[0, 0] = 2
+    Image.fromarray(labels).save(folder / "images/a_cp_masks.png")
+    assert _reason(folder).startswith("a_cp_masks.png: marks 2 objects; set all but the particle to 0")

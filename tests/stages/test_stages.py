@@ -15,8 +15,7 @@ from PIL import Image
 from lipnet.core import files
 from lipnet.core.errors import InputError
 from lipnet.evaluation.inner_scores import to_table
-from lipnet.evaluation.posteriors import Posterior
-from lipnet.evaluation.predictions import from_table
+from lipnet.evaluation.predictions import FoldOutput, from_table
 from lipnet.samples import balance as balancing
 from stages import (
     balance,
@@ -45,6 +44,7 @@ def make_params(**changes: Any) -> dict[str, Any]:
     tiny = {
         "crop__sizes_px": [8],
         "split__folds": 2,
+        "train_cnn__epochs__choose": "fixed",
         "train_cnn__epochs__fixed": 1,
         "train_svm__calibration_folds": 2,
         "source__artificial__n_particles": 48,
@@ -149,7 +149,9 @@ def test_no_training_set_holds_a_test_row_whatever_the_method(tmp_path: Path) ->
             assert set(folds[training_set.rows]) == expected, method
 
 
-def test_evaluate_and_compare_read_predictions_of_all_problems_and_classifiers(tmp_path: Path) -> None:
+def test_evaluate_and_compare_read_predictions_of_all_problems_and_classifiers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     params = make_params(compare__reference="a", evaluate__headline=["c", "b"], evaluate__baseline="a")
     rng = np.random.default_rng(0)
     for problem in ("one", "two"):
@@ -160,13 +162,16 @@ def test_evaluate_and_compare_read_predictions_of_all_problems_and_classifiers(t
             rows |= {"label": ["X", "Y"] * 20, "predicted": np.where(probabilities[:, 0] > 0.5, "X", "Y")}
             rows |= {"p_X": probabilities[:, 0], "p_Y": probabilities[:, 1]}
             files.write_table(tmp_path / f"{name.format(problem)}.csv", pd.DataFrame(rows))
-        history = {"fold": [0, 0], "phase": "training", "epoch": [1, 2], "loss": [1.0, 0.5], "accuracy": [0.5, 0.8]}
+        losses = {"one": [1.0, 0.6, 0.5, 0.5, 0.5, 0.5], "two": [1.0, 0.9, 0.8, 0.7, 0.6, 0.5]}[problem]
+        history = {"fold": 0, "phase": "training", "epoch": np.arange(6) + 1, "loss": losses, "accuracy": 0.8}
         files.write_table(tmp_path / f"history/{problem}.csv", pd.DataFrame({**history, "validation_loss": np.nan}))
         ids = [f"p{i}" for i in range(40)][::-1]
         files.write_table(tmp_path / f"particles/{problem}.csv", pd.DataFrame({"id": ids, "group": [*"abcd"] * 10}))
     params["problems"] = ["one", "two"]
     arguments = Namespace(**{name: tmp_path / name for name in EVALUATE})
     evaluate.main(params, arguments)
+    said = capsys.readouterr().err
+    assert "two: The training loss of the network was still falling" in said and "one: " not in said
     compare.main(params, Namespace(**{name: tmp_path / name for name in COMPARE}))
     text = (tmp_path / "text").read_text()
     assert "# Classifiers against a" in text and "## one" in text and "## two" in text
@@ -209,13 +214,12 @@ def prepare_decisions(folder: Path, labels: list[str]) -> None:
     stated[[f"p_{name}" for name in classes]] = np.random.default_rng(1).dirichlet([3, 3, 3], n).round(6)
     files.write_table(folder / "predictions" / "cnn.csv", stated)
     guess = np.random.default_rng(2)  # the same whatever the labels are
-    scores = [
-        to_table(
-            number, part, rows, codes, Posterior(guess.dirichlet([3, 3, 3], len(rows)), np.full(3, 1 / 3)), classes
-        )
-        for number, train in enumerate(trains)
-        for part, rows in enumerate(np.array_split(train, 2))
-    ]
+    scores = []
+    for number, train in enumerate(trains):
+        for part, rows in enumerate(np.array_split(train, 2)):
+            p = guess.dirichlet([3, 3, 3], len(rows))
+            output = FoldOutput(p.argmax(axis=1), p, np.full(3, 1 / 3))
+            scores.append(to_table(number, part, rows, codes, output, classes))
     files.write_table(folder / "scores" / "cnn.csv", pd.concat(scores))
 
 
@@ -350,6 +354,23 @@ def test_ingest_refuses_an_empty_table_by_name(tmp_path: Path) -> None:
     params = write_source(tmp_path / "folder", "id,image,class\n")
     with pytest.raises(InputError, match="folder: no particles are listed there"):
         run(ingest, tmp_path, params)
+
+
+def test_ingest_says_that_a_class_is_too_small_before_it_opens_an_image(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = [
+        f"{number},gone.png,{name}" for number, name in enumerate(["Uncertain", *["Unilamellar", "Multilamellar"] * 5])
+    ]
+    params = write_source(tmp_path / "folder", "\n".join(["id,image,class", *rows]))
+    with pytest.raises(InputError, match="11 of 11 rows rejected"):
+        run(ingest, tmp_path, params)
+    n_folds = params["split"]["folds"]
+    said = capsys.readouterr().err
+    assert (
+        f"class 'Uncertain' has 1 particles, fewer than the {n_folds} folds; add at least {n_folds - 1} of it" in said
+    )
+    assert said.count("warning: ") == 1
 
 
 def test_ingest_refuses_a_feature_column_that_it_writes_itself(tmp_path: Path) -> None:

@@ -216,8 +216,10 @@ def test_a_section_has_verdicts_a_table_and_the_arms_left_out() -> None:
 
 
 def test_the_head_says_what_is_repeated_and_how_to_read_it() -> None:
-    text = head(_study(thesis="section 8.3"), "reduced", "artificial", 0.9)
+    text = head(_study(thesis="section 8.3"), "reduced", "artificial", 0.9, ["bfloat16", "float32"])
     assert text.startswith("# Things\n\nThesis: section 8.3. Scale `reduced`")
     assert "source `artificial`" in text
     assert "macro F1, fold by fold" in text and "level of 0.1" in text and "intervals are 90 %" in text
-    assert "Thesis:" not in head(_study(), "full", "table", 0.95)
+    assert "Networks were trained in bfloat16 and float32." in text
+    plain = head(_study(), "full", "table", 0.95, [])
+    assert "Thesis:" not in plain and "No network was trained." in plain

@@ -24,14 +24,16 @@ def split_validation(task: NetworkTask) -> tuple[TrainingSet, NDArray[np.int64]]
     if not len(rows):
         raise InputError("balance.method 'artificial_only' leaves no rows to choose epochs on; use choose: fixed")
     n_parts, seed = task.training.epochs.validation_parts, derive("validation", task.seed, task.fold)
-    _, held_out = folds.parts(task.labels[rows], task.groups[rows], n_parts, seed)[0]
+    setting = "train_cnn.epochs.validation_parts"
+    _, held_out = folds.parts(task.labels[rows], task.groups[rows], n_parts, seed, setting)[0]
     validation = rows[held_out]
     balanced = task.training_set
     fitting = balanced.rows[~np.isin(balanced.rows, validation)]
-    if len(np.unique(task.labels[fitting])) < len(balanced.class_weights):
+    lost = np.setdiff1d(np.arange(len(balanced.class_weights)), task.labels[fitting])
+    if len(lost):
         raise InputError(
-            f"fold {task.fold}: early stopping took all groups of a class for validation; raise "
-            "train_cnn.epochs.validation_parts or use choose: fixed"
+            f"fold {task.fold}: early stopping took all groups of class {lost[0]} (counted from 0, as in `classes`) "
+            f"for validation; raise {setting} or use choose: fixed"
         )
     if len(balanced.synthetic_labels):
         fitting = oversample(fitting, task.labels, generator("validation", task.seed, task.fold))

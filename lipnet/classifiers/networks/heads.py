@@ -43,5 +43,6 @@ def _head_outputs(model: "keras.Model", task: NetworkTask) -> dict[str, FoldOutp
     for name, head in task.heads.items():
         values = np.concatenate([embedding, head.features], axis=1)
         rows = (task.labels, task.groups, train, task.test, task.seed)
-        outputs[name] = svm.train_fold(SvmTask(*rows, values, units + head.names, settings)).output
+        task_of_head = SvmTask(*rows, values, units + head.names, settings, "train_cnn.heads.calibration_folds")
+        outputs[name] = svm.train_fold(task_of_head).output
     return outputs

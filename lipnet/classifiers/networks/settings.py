@@ -105,10 +105,35 @@ class OptimiserSettings(Settings):
     momentum: float = Field(ge=0, lt=1)
 
 
+class BudgetSettings(Settings):
+    """Section ``train_cnn.epochs.budget`` of params.yaml: optimiser steps to train for, in whole epochs.
+
+    Attributes:
+        steps: as many epochs as are needed for at least this many steps.
+        least: minimum number of epochs.
+        most: maximum number of epochs.
+    """
+
+    steps: int = Field(ge=1)
+    least: int = Field(ge=1)
+    most: int = Field(ge=1)
+
+    @model_validator(mode="after")
+    def _in_order(self) -> Self:
+        if self.least > self.most:
+            raise ValueError(f"least ({self.least}) must not exceed most ({self.most})")
+        return self
+
+    def epochs(self, steps_per_epoch: int) -> int:
+        """Number of epochs for this many steps in each."""
+        return min(max(-(-self.steps // steps_per_epoch), self.least), self.most)
+
+
 class EpochSettings(Settings):
     """Section ``train_cnn.epochs`` of params.yaml (thesis, section 5.4)."""
 
-    choose: Literal["fixed", "early_stopping"]
+    choose: Literal["budget", "fixed", "early_stopping"]
+    budget: BudgetSettings
     fixed: int = Field(ge=1)
     most: int = Field(ge=1)
     patience: int = Field(ge=1)
@@ -142,7 +167,7 @@ class TrainingSettings(Settings):
     """Section ``train_cnn`` of params.yaml."""
 
     batch_size: int = Field(ge=1)
-    precision: Literal["float32", "bfloat16"]
+    precision: Literal["float32", "bfloat16", "auto"]
     mid_grey: float = Field(ge=0, le=1)
     label_smoothing: float = Field(ge=0, lt=1)
     loss: LossSettings

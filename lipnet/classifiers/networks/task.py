@@ -1,6 +1,6 @@
 """Input and output of training the active network on one fold."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from lipnet.classifiers import precision
 from lipnet.classifiers.networks.prediction import NO_FEATURES
 from lipnet.classifiers.networks.settings import NetworkSettings, TrainingSettings
 from lipnet.classifiers.task import FoldTask
@@ -62,10 +63,11 @@ class NetworkTask(FoldTask):
         images: crops of all particles, shape (n, size_px, size_px) or (n, size_px, size_px, n_channels), uint8.
         training_set: the balanced training set.
         network: row of the table of networks.
-        training: how to train.
+        training: how to train; its precision is never ``auto``.
         augment: augmentation policy.
         report: called after every epoch.
         features: of all particles to join to the images, shape (n, n_features); NO_FEATURES to join none.
+        feature_names: of these features, for messages.
         heads: SVMs to train on the embedding, by name.
         checkpoint: path of the checkpoints, without a suffix; None to write none.
     """
@@ -78,6 +80,7 @@ class NetworkTask(FoldTask):
     augment: AugmentSettings
     report: Report
     features: NDArray[np.float64] = field(default_factory=lambda: NO_FEATURES)
+    feature_names: Sequence[str] = ()
     heads: dict[str, Head] = field(default_factory=dict)
     checkpoint: Path | None = None
 
@@ -91,7 +94,8 @@ class NetworkResult:
         architecture: content of the architecture JSON file.
         output: of the network, for the test rows.
         others: outputs of classifiers that use the same network, by name: its views, and the SVMs on its embedding.
-        history: one record per epoch: fold, phase, epoch, loss, accuracy and, while choosing epochs, validation_loss.
+        history: one record per epoch: fold, phase, epoch, loss, accuracy, validation_loss (while choosing epochs), and
+            precision_bits (16 for bfloat16, 32 for float32).
     """
 
     weights: bytes
@@ -121,6 +125,8 @@ def task_of(
         InputError: params.yaml is not valid.
     """
     training = parse(TrainingSettings, pick(params, "train_cnn"), "train_cnn")
+    training = training.model_copy(update={"precision": precision.chosen(training.precision)})
+    features, columns = data.values(training.join.features)
     return NetworkTask(
         fold=fold.number,
         images=images,
@@ -134,6 +140,7 @@ def task_of(
         augment=parse(AugmentSettings, pick(params, "augment"), "augment"),
         seed=seed_of(params),
         report=report,
-        features=data.values(training.join.features)[0],
+        features=features,
+        feature_names=columns,
         heads={name: Head(*data.values(names)) for name, names in training.heads.svms.items()},
     )

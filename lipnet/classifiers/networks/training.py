@@ -20,6 +20,7 @@ from lipnet.classifiers.networks.losses import per_example
 from lipnet.classifiers.networks.prediction import chunks, features_of, network_inputs, predict
 from lipnet.classifiers.networks.settings import POLICIES, OptimiserSettings, learning_rate
 from lipnet.classifiers.networks.task import NetworkResult, NetworkTask, Progress
+from lipnet.classifiers.task import check_range
 from lipnet.core.errors import InputError
 from lipnet.core.seeds import derive, generator
 from lipnet.samples import buckets
@@ -30,13 +31,15 @@ from lipnet.samples.crops import to_grey
 if TYPE_CHECKING:
     import keras
 
+LARGEST_JOINED = 1e15  # magnitude of a joined feature; its square is summed over all rows in 32 bits
 CHUNK = 4096  # images augmented at once
 
 
 def train_fold(task: NetworkTask) -> NetworkResult:
     """Train one network on one fold and predict its test rows.
 
-    With early stopping, the number of epochs is chosen first: a network is trained on a part of the training rows and
+    With a budget, the number of epochs follows from the number of steps of an epoch. With early stopping, it is chosen
+    first: a network is trained on a part of the training rows and
     validated on the others. Then a new network is trained on all training rows for the chosen number of epochs. Each
     fold chooses its own number; a number common to all folds would depend on the test rows of other folds.
 
@@ -58,23 +61,24 @@ def _check_features(task: NetworkTask) -> None:
         return
     if len(task.training_set.synthetic_labels):
         raise InputError("train_cnn.join.features: synthetic examples have none; use balance.method: oversample")
-    bad = np.flatnonzero(~np.isfinite(task.features).all(axis=1))
-    if len(bad):
-        raise InputError(f"train_cnn.join.features: {len(bad)} particles have NaN or infinite values; leave them out")
+    check_range(task.features, task.feature_names, LARGEST_JOINED)
 
 
 def _train_fold(task: NetworkTask) -> NetworkResult:
-    epochs, choosing = task.training.epochs.fixed, list[dict[str, Any]]()
-    if task.training.epochs.choose == "early_stopping":
+    settings, choosing = task.training.epochs, list[dict[str, Any]]()
+    if settings.choose == "early_stopping":
         epochs, choosing = _choose_epochs(task)
+    elif settings.choose == "budget":
+        epochs = settings.budget.epochs(steps_per_epoch(task, task.training_set))
+    else:
+        epochs = settings.fixed
     fitting, done = _resume(task, task.training_set, "training")
     for epoch in range(len(done.history), epochs):
-        _prepare(fitting, task, epoch, epochs)
-        loss, accuracy = _train_epoch(fitting.train_epoch, task, task.training_set, epoch)
+        loss, accuracy = train_epoch(fitting, task, task.training_set, epoch, epochs)
         if epochs - epoch <= task.training.average_epochs:
             done.epoch_weights.append(fitting.model.get_weights())
         task.report(Progress(task.fold, "training", epoch + 1, epochs, loss, accuracy))
-        done.history.append(_record(task.fold, "training", epoch, loss, accuracy, None))
+        done.history.append(_record(task, "training", epoch, loss, accuracy, None))
         _save(fitting, done, task, "training")
     if done.epoch_weights:  # the mean over the last epochs (Izmailov et al. 2018)
         fitting.model.set_weights([np.mean(arrays, axis=0) for arrays in zip(*done.epoch_weights, strict=True)])
@@ -95,31 +99,31 @@ def _choose_epochs(task: NetworkTask) -> tuple[int, list[dict[str, Any]]]:
     fitting, done = _resume(task, training_set, "choosing")
     while not is_over(done.validation_losses, settings):
         epoch = len(done.validation_losses)
-        _prepare(fitting, task, epoch, settings.most)
-        loss, accuracy = _train_epoch(fitting.train_epoch, task, training_set, epoch)
+        loss, accuracy = train_epoch(fitting, task, training_set, epoch, settings.most)
         probabilities = predict(fitting.model, task.images[validation], features_of(task.features, validation))
         done.validation_losses.append(balanced_log_loss(task.labels[validation], probabilities))
         _check_loss(done.validation_losses[-1], "validation loss", task, epoch)
         task.report(Progress(task.fold, "choosing epochs", epoch + 1, settings.most, loss, accuracy))
-        done.history.append(_record(task.fold, "choosing", epoch, loss, accuracy, done.validation_losses[-1]))
+        done.history.append(_record(task, "choosing", epoch, loss, accuracy, done.validation_losses[-1]))
         _save(fitting, done, task, "choosing")
     return best_epochs(done.validation_losses), done.history
 
 
 def _record(
-    fold: int, phase: str, epoch: int, loss: float, accuracy: float, validation_loss: float | None
+    task: NetworkTask, phase: str, epoch: int, loss: float, accuracy: float, validation_loss: float | None
 ) -> dict[str, Any]:
     return {
-        "fold": fold,
+        "fold": task.fold,
         "phase": phase,
         "epoch": epoch + 1,
         "loss": round(loss, 6),
         "accuracy": round(accuracy, 6),
         "validation_loss": None if validation_loss is None else round(validation_loss, 6),
+        "precision_bits": 32 if task.training.precision == "float32" else 16,
     }
 
 
-class _Fitting(NamedTuple):
+class Fitting(NamedTuple):
     """A network in training."""
 
     model: "keras.Model"
@@ -127,11 +131,12 @@ class _Fitting(NamedTuple):
     train_epoch: TrainEpoch
 
 
-def _start(task: NetworkTask, training_set: TrainingSet) -> _Fitting:
+def start(task: NetworkTask, training_set: TrainingSet) -> Fitting:
+    """A new network of a task, with its optimiser and its compiled training step."""
     training, model = task.training, _build(task, training_set, POLICIES[task.training.precision])
     loss = per_example(training.loss, training.label_smoothing, sampled_prior(training_set, task.labels))
     optimiser = _optimiser(training.optimiser)
-    return _Fitting(model, optimiser, compiled(model, optimiser, loss, training.batch_size))
+    return Fitting(model, optimiser, compiled(model, optimiser, loss, training.batch_size))
 
 
 def _build(task: NetworkTask, training_set: TrainingSet, policy: str) -> "keras.Model":
@@ -174,9 +179,9 @@ def _in_full_precision(model: "keras.Model", task: NetworkTask) -> "keras.Model"
     return rebuilt
 
 
-def _resume(task: NetworkTask, training_set: TrainingSet, phase: str) -> tuple[_Fitting, Checkpoint]:
+def _resume(task: NetworkTask, training_set: TrainingSet, phase: str) -> tuple[Fitting, Checkpoint]:
     """A network in the state after its last complete epoch, and its checkpoint; a new network without a checkpoint."""
-    fitting = _start(task, training_set)
+    fitting = start(task, training_set)
     done = Checkpoint() if task.checkpoint is None else checkpoints.read(_path_of(task.checkpoint, phase))
     if done.variables:
         for variable, value in zip(_variables(fitting), done.variables, strict=True):
@@ -184,7 +189,7 @@ def _resume(task: NetworkTask, training_set: TrainingSet, phase: str) -> tuple[_
     return fitting, done
 
 
-def _save(fitting: _Fitting, done: Checkpoint, task: NetworkTask, phase: str) -> None:
+def _save(fitting: Fitting, done: Checkpoint, task: NetworkTask, phase: str) -> None:
     if task.checkpoint is not None:
         from keras.ops import convert_to_numpy
 
@@ -192,7 +197,7 @@ def _save(fitting: _Fitting, done: Checkpoint, task: NetworkTask, phase: str) ->
         checkpoints.write(_path_of(task.checkpoint, phase), done)
 
 
-def _variables(fitting: _Fitting) -> list[Any]:
+def _variables(fitting: Fitting) -> list[Any]:
     return [*fitting.model.weights, *fitting.optimiser.variables]
 
 
@@ -200,7 +205,21 @@ def _path_of(checkpoint: Path, phase: str) -> Path:
     return checkpoint.with_name(f"{checkpoint.name}.{phase}.npz")
 
 
-def _prepare(fitting: _Fitting, task: NetworkTask, epoch: int, epochs: int) -> None:
+def steps_per_epoch(task: NetworkTask, training_set: TrainingSet) -> int:
+    """Number of optimiser steps of an epoch."""
+    rows = epoch_rows(training_set, task.labels, generator("steps", 0))
+    return -(-len(rows) // task.training.batch_size)
+
+
+def train_epoch(
+    fitting: Fitting, task: NetworkTask, training_set: TrainingSet, epoch: int, epochs: int
+) -> tuple[float, float]:
+    """Train one epoch, counted from 0, of this number of epochs; returns the mean loss and the weighted accuracy."""
+    _prepare(fitting, task, epoch, epochs)
+    return _train_epoch(fitting.train_epoch, task, training_set, epoch)
+
+
+def _prepare(fitting: Fitting, task: NetworkTask, epoch: int, epochs: int) -> None:
     """Set the learning rate, the dropout rates and the seeds of an epoch."""
     fitting.optimiser.learning_rate = learning_rate(task.training.optimiser, epoch, epochs)
     # New seeds for every epoch: the draws of an epoch depend on its number, not on earlier draws.
@@ -216,7 +235,6 @@ def _prepare(fitting: _Fitting, task: NetworkTask, epoch: int, epochs: int) -> N
 def _train_epoch(
     train_epoch: TrainEpoch, task: NetworkTask, training_set: TrainingSet, epoch: int
 ) -> tuple[float, float]:
-    """Train one epoch; returns the mean loss and the weighted accuracy."""
     rng = generator("epoch", task.seed, task.fold, epoch)
     rows = epoch_rows(training_set, task.labels, rng)
     labels = np.concatenate([task.labels, training_set.synthetic_labels])

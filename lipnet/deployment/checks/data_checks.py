@@ -1,6 +1,7 @@
 """Look at the particles of a problem before the pipeline runs: classes, masks, grey levels, duplicates and sizes.
 
-Where stage ingest has run, its table and store are read. Otherwise the tables of the source and some of its images are.
+Where stage ingest has run and nothing that it read has changed since, its table and store are read. Otherwise the
+tables of the source and some of its images are.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,19 +19,20 @@ from lipnet.core.errors import InputError
 from lipnet.core.problems import classes_of
 from lipnet.core.settings import parse, pick, seed_of
 from lipnet.deployment.checks.validation import RECORDS, features_used
+from lipnet.deployment.runs import changes_since_ingest
 from lipnet.samples import particles
 from lipnet.samples.crops import CropSettings
 from lipnet.samples.feature_names import select_columns
 from lipnet.samples.features import FeatureSettings
-from lipnet.samples.folds import SplitSettings, check_classes
+from lipnet.samples.folds import SplitSettings, too_few
 from lipnet.samples.particles import Grey, Mask, Particle, bounding_box
 from lipnet.sources import duplicates
+from lipnet.sources.formats import grey_levels
 from lipnet.sources.micrograph_rows import MicrographTask
-from lipnet.sources.reading import IngestSettings
-from lipnet.sources.rows import Rejected, summarise
-from lipnet.sources.settings import SourceSettings
+from lipnet.sources.reading import IngestSettings, Listed, listed
+from lipnet.sources.rows import Rejected, spelled, summarise
+from lipnet.sources.settings import SourceSettings, source_of
 from lipnet.sources.source import open_source
-from lipnet.sources.table import TableTask
 
 MOST_IMAGES = 200  # images of a source that are opened
 MOST_MICROGRAPHS = 5  # whole micrographs are slow to read
@@ -78,33 +80,38 @@ def look_at(params: dict[str, Any], problem: str, root: Path) -> tuple[str, list
         InputError: there is no such problem.
     """
     classes_of(params, problem)  # an unknown problem is no fault of the data
-    settings = parse(SourceSettings, pick(params, "source"), "source")
+    settings = source_of(params, problem)
+    own = root / settings.folder / problem
+    if settings.shared_by(problem) and not own.is_dir():
+        cure = f"make it; it holds corrections.csv of {problem}, of which the header id,label is enough"
+        return "the folder of the problem is missing", [Finding(f"{own}: no such folder; {cure}", stops=True)]
     table = root / f"data/particles/{problem}.csv"
-    if not table.exists() and settings.kind == "artificial":
+    ingested = table.exists() and not changes_since_ingest(root, problem)
+    if not ingested and settings.kind == "artificial":
         return "artificial particles, which stage ingest simulates; nothing to look at before it has run", []
     try:
-        data = _ingested(table) if table.exists() else _raw(params, problem, root, settings)
+        data = _ingested(table, settings) if ingested else _raw(params, problem, root, settings)
     except InputError as error:
         return "the data cannot be read", [Finding(str(error), stops=True)]
     findings = [
         *_rows(params, problem, data, settings),
         *_classes(params, problem, data.listed),
         *_masks(data.sample),
-        *_grey_levels(data.sample),
+        *_grey_levels(data.sample, settings),
         *_duplicates(data.sample),
         *_sizes(params, data.sample),
-        *(_features(params, data.listed) if table.exists() else []),
+        *(_features(params, data.listed) if ingested else []),
     ]
     return f"{data.origin}: {len(data.listed)} particles, {len(data.sample)} images", findings
 
 
-def _ingested(table: Path) -> Data:
+def _ingested(table: Path, settings: SourceSettings) -> Data:
     listed, store = files.read_table(table), table.with_suffix(".npz")
-    images = [
-        (packed.image(index).copy(), packed.mask(index).copy())
-        for packed in (particles.from_arrays(block, str(store)) for block in files.read_blocks(store))
-        for index in range(len(packed))
-    ]
+    images = list[tuple[Grey, Mask]]()
+    for block in files.read_blocks(store):
+        grey_levels.check_record(block, settings.made_by, str(store))
+        packed = particles.from_arrays(block, str(store))
+        images += [(packed.image(index).copy(), packed.mask(index).copy()) for index in range(len(packed))]
     if len(images) != len(listed):
         raise InputError(f"{store}: holds {len(images)} particles but the table {len(listed)}; run `dvc repro`")
     columns = [listed[name] for name in ("id", "label", "group", "padding_px", "mask_estimated")]
@@ -116,13 +123,16 @@ def _ingested(table: Path) -> Data:
 
 
 def _raw(params: dict[str, Any], problem: str, root: Path, settings: SourceSettings) -> Data:
-    folder, measures = root / settings.folder / problem, parse(FeatureSettings, pick(params, "features"), "features")
+    folder = root / settings.folder / settings.folder_of(problem)
+    measures = parse(FeatureSettings, pick(params, "features"), "features")
     source = open_source(problem, classes_of(params, problem), folder, settings, measures, seed_of(params))
     read = [item for task in _some(source.tasks) for item in source.read(task)]
     found = [item for item in read if isinstance(item, Particle)]
     unusable = [item for item in [*source.rejected, *read] if isinstance(item, Rejected) and item.fault]
-    listed = pd.DataFrame([row for task in source.tasks for row in _listed(task, settings)], columns=["label", "group"])
-    return Data(str(folder), listed, found, unusable)
+    rows = pd.DataFrame([row for task in source.tasks for row in listed(task, settings)], columns=Listed._fields)
+    names = classes_of(params, problem)
+    rows["label"] = [spelled(label, names) or label for label in rows["label"]]
+    return Data(str(folder), rows, found, unusable)
 
 
 def _some(tasks: Sequence[Any]) -> list[Any]:
@@ -133,20 +143,6 @@ def _some(tasks: Sequence[Any]) -> list[Any]:
         return [task._replace(targets=task.targets[:: ceil(len(task.targets) / most)]) for task in chosen]
     rows = [row for task in tasks for row in task.rows]
     return [tasks[0]._replace(rows=rows[:: ceil(len(rows) / MOST_IMAGES)])] if rows else []
-
-
-def _listed(task: Any, settings: SourceSettings) -> Iterator[tuple[str, str]]:
-    """Class and group of every row of a task."""
-    if isinstance(task, MicrographTask):
-        yield from ((target.label, f"{task.micrograph}#{target.page}") for target in task.targets)
-    elif isinstance(task, TableTask):
-        yield from ((cells[settings.class_column], cells.get("group") or f"row {line}") for line, cells in task.rows)
-    else:
-        for number, record in task.rows:
-            code = str(record.get("Class", "")).removesuffix(".0")
-            group = record.get("Group")
-            name = settings.particles.class_codes.get(code, code)
-            yield name, f"record {number}" if group is None else str(group)
 
 
 def _rows(params: dict[str, Any], problem: str, data: Data, settings: SourceSettings) -> Iterator[Finding]:
@@ -168,13 +164,13 @@ def _classes(params: dict[str, Any], problem: str, listed: pd.DataFrame) -> Iter
     split = parse(SplitSettings, pick(params, "split"), "split")
     inner = parse(InnerSettings, pick(params, "inner"), "inner")
     calibration = pick(params, "train_svm", "calibration_folds")
-    groups = pd.factorize(listed["group"])[0]
-    for name in classes_of(params, problem):
+    groups, classes = pd.factorize(listed["group"])[0], classes_of(params, problem)
+    labels = np.array([classes.index(name) if name in classes else -1 for name in listed["label"]], dtype=np.int64)
+    short = too_few(labels, groups, classes, split)
+    for name in classes:
         members = (listed["label"] == name).to_numpy()
-        try:
-            check_classes(np.where(members, 0, 1), groups, [name], split)
-        except InputError as error:
-            yield Finding(str(error), stops=True)
+        if name in short:
+            yield Finding(short[name], stops=True)
             continue
         train, train_groups = (
             number * (split.folds - 1) // split.folds for number in (members.sum(), len(np.unique(groups[members])))
@@ -213,14 +209,11 @@ def _looks_inverted(mask: Mask) -> bool:
     return bool(mask[[0, 0, -1, -1], [0, -1, 0, -1]].all() or np.concatenate(_sides(mask)).mean() > 0.5)
 
 
-def _grey_levels(sample: Sequence[Particle]) -> Iterator[Finding]:
+def _grey_levels(sample: Sequence[Particle], settings: SourceSettings) -> Iterator[Finding]:
+    shares = [grey_levels.brightest(item.image) for item in sample]
+    for note in grey_levels.faint(shares, [item.id for item in sample], settings.grey):
+        yield Finding(note, stops=False)
     eight = [item.image for item in sample if _has_eight_bits(item.image)]
-    if 0 < len(eight) < len(sample):
-        yield Finding(
-            f"{len(eight)} images have 8 bits and {len(sample) - len(eight)} have 16: only 16-bit images are stretched "
-            "to the whole range of grey levels; convert all images to one depth",
-            stops=False,
-        )
     if eight:
         unit = 1 if eight[0].dtype == np.uint8 else SIXTEEN_OF_EIGHT
         levels = float(np.median([(int(image.max()) - int(image.min())) / unit + 1 for image in eight]))

@@ -29,7 +29,7 @@ from lipnet.samples.folds import SplitSettings
 from lipnet.samples.particles import Particle
 from lipnet.sources.artificial.settings import CLASSES, class_shares, restrict
 from lipnet.sources.reading import IngestSettings
-from lipnet.sources.settings import SourceSettings
+from lipnet.sources.settings import SourceSettings, source_of
 
 RECORDS: dict[str, type[Settings]] = {
     "source": SourceSettings,
@@ -47,7 +47,16 @@ RECORDS: dict[str, type[Settings]] = {
     "evaluate": EvaluateSettings,
     "compare": CompareSettings,
 }
-OTHERS = ("problems", "classes", "model", "recipe", "recipes", "seed", "networks")  # the keys without a record
+OTHERS = (
+    "problems",
+    "shared",
+    "classes",
+    "model",
+    "recipe",
+    "recipes",
+    "seed",
+    "networks",
+)  # the keys without a record
 DISC_PX = 24  # side of the image that shows which features are measured
 Records = Mapping[str, Any]  # section -> its record; sections with faults are missing
 
@@ -174,8 +183,9 @@ def _check_networks(params: dict[str, Any], records: Records, faults: Faults) ->
 def _check_source(params: dict[str, Any], records: Records, classes: dict[str, list[str]], faults: Faults) -> None:
     source, chosen = records["source"], params.get("problems")
     problems = [name for name in classes if isinstance(chosen, list) and name in chosen]
-    if source.kind == "artificial":
-        for problem in problems:
+    _check_shared(params, source, problems, classes, faults)
+    for problem in problems:
+        if source_of(params, problem).kind == "artificial":
             drawn = faults.of(restrict, source.artificial, problem, classes[problem])
             if drawn:
                 faults.of(class_shares, problem, drawn)
@@ -186,6 +196,26 @@ def _check_source(params: dict[str, Any], records: Records, classes: dict[str, l
         known = feature_names([*measured_columns(records["features"]), *source.feature_columns])
         for where, names in features_used(records).items():
             faults.unknown(where, names, known, "feature")
+
+
+def _check_shared(
+    params: dict[str, Any], source: SourceSettings, problems: list[str], classes: dict[str, list[str]], faults: Faults
+) -> None:
+    """Check the rows of source.of, and that `shared` lists the folders that they name."""
+    shared = params.get("shared")
+    if not isinstance(shared, list) or not all(isinstance(name, str) for name in shared):
+        faults.add("shared must be a list of folders; [] for none")
+        return
+    faults.unknown("source.of", source.of, list(classes), "problem")
+    used = {problem: images for problem in source.of if (images := source.shared_by(problem))}
+    for problem, images in used.items():
+        if source_of(params, problem).kind != "table":
+            faults.add(f"source.of.{problem}.images_of: only images of kind table can be shared; set kind: table")
+        if problem in problems and images not in shared:
+            faults.add(f"shared: add {images}, whose images {problem} uses (source.of.{problem}.images_of)")
+    for name in shared:
+        if name not in used.values():
+            faults.add(f"shared: no problem uses {name}; remove it, or name it in source.of.PROBLEM.images_of")
 
 
 def measured_columns(measures: FeatureSettings) -> list[str]:

@@ -220,25 +220,30 @@ _LINEAR: dict[str, Callable[[Any, Floats, Floats], Floats]] = {
 }
 
 
-def occlusion(model: "keras.Model", crop: NDArray[np.uint8], label: int, reach_px: int, grey: int = 128) -> Floats:
+def occlusion(
+    model: "keras.Model", crop: NDArray[np.uint8], label: int, reach_px: int, grey: int = 128, step_px: int = 1
+) -> Floats:
     """Drop of the probability of a class when a grey square covers a part of the image (Zeiler and Fergus 2014).
 
     Args:
-        model: a LipNet.
-        crop: shape (size_px, size_px).
+        model: a LipNet that takes images only.
+        crop: shape (size_px, size_px) or (size_px, size_px, n_channels).
         label: index of the class.
         reach_px: distance from the centre of the square to its edge; its side is 2 reach_px + 1.
         grey: grey level of the square, 0 to 255.
+        step_px: distance between the centres of squares.
 
     Returns:
-        Shape (size_px, size_px): probability without the square minus probability with the square centred at the pixel.
+        Probability without the square minus probability with the square, shape (m, m): one value for each centre, from
+        pixel ``step_px // 2`` on; with the step 1, for each pixel.
     """
     along = np.arange(len(crop))
-    hidden = np.abs(along[:, None] - along) <= reach_px
+    hidden = np.abs(along[step_px // 2 :: step_px, None] - along) <= reach_px
     squares = hidden[:, None, :, None] & hidden[None, :, None, :]
-    images = np.where(squares, np.uint8(grey), crop).reshape(-1, *crop.shape)
+    channels = (1,) * (crop.ndim - 2)
+    images = np.where(squares.reshape(*squares.shape, *channels), np.uint8(grey), crop).reshape(-1, *crop.shape)
     drop = predict(model, crop[None])[0, label] - predict(model, images)[:, label]
-    return drop.reshape(crop.shape)
+    return drop.reshape(len(hidden), len(hidden))
 
 
 def receptive_field(model: "keras.Model", layer: str, place: tuple[int, int]) -> tuple[slice, slice]:

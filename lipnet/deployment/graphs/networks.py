@@ -3,7 +3,7 @@
 import os
 import tempfile
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,9 @@ if TYPE_CHECKING:
     import onnx
 
 BACKEND = "KERAS_BACKEND"  # environment variable that Keras reads when it is imported
+# Environment variable of TensorFlow, and its value for no messages of the C++ code; exceptions pass. Without it, every
+# exported network writes lines about GPUs to stderr.
+LOG_LEVEL, SILENT = "TF_CPP_MIN_LOG_LEVEL", "3"
 
 
 def load_on_tensorflow(architecture: Path, weights: Path) -> "keras.Model":
@@ -33,7 +36,8 @@ def load_on_tensorflow(architecture: Path, weights: Path) -> "keras.Model":
     from lipnet.classifiers.networks.backend import start_keras
     from lipnet.classifiers.networks.weights import load
 
-    with _keras_imports_tensorflow():
+    # Keras and TensorFlow read them when they are first imported, which is in this block unless it happened before.
+    with _environment({BACKEND: "tensorflow", LOG_LEVEL: os.environ.get(LOG_LEVEL, SILENT)}):
         start_keras()
     import keras
 
@@ -45,17 +49,18 @@ def load_on_tensorflow(architecture: Path, weights: Path) -> "keras.Model":
 
 
 @contextmanager
-def _keras_imports_tensorflow() -> Iterator[None]:
-    """Make Keras start on TensorFlow if it is first imported inside this block."""
-    before = os.environ.get(BACKEND)
-    os.environ[BACKEND] = "tensorflow"
+def _environment(variables: Mapping[str, str]) -> Iterator[None]:
+    """Set environment variables inside this block."""
+    before = {name: os.environ.get(name) for name in variables}
+    os.environ.update(variables)
     try:
         yield
     finally:
-        if before is None:
-            del os.environ[BACKEND]
-        else:
-            os.environ[BACKEND] = before
+        for name, value in before.items():
+            if value is None:
+                del os.environ[name]
+            else:
+                os.environ[name] = value
 
 
 def network(model: "keras.Model", description: Description) -> bytes:

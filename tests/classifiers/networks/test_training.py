@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
 from numpy.typing import NDArray
+from pydantic import ValidationError
 
 from lipnet.classifiers.networks import training
 from lipnet.classifiers.networks.architecture import ModelOptions, build
@@ -18,7 +19,7 @@ from lipnet.classifiers.networks.early_stopping import balanced_log_loss, split_
 from lipnet.classifiers.networks.prediction import embed, predict, predict_views
 from lipnet.classifiers.networks.settings import POLICIES, VIEWS, NetworkSettings, TrainingSettings, learning_rate
 from lipnet.classifiers.networks.task import Head, NetworkResult, NetworkTask, Progress
-from lipnet.classifiers.networks.training import train_fold
+from lipnet.classifiers.networks.training import steps_per_epoch, train_fold
 from lipnet.core.errors import InputError
 from lipnet.samples.augment import AugmentSettings
 from lipnet.samples.balance import TrainingSet
@@ -168,7 +169,7 @@ def test_every_epoch_is_recorded_and_reported() -> None:
     result = train_fold(_task(fold=7, training=training_settings(epochs__fixed=2), report=reports.append))
     assert [report[:4] for report in reports] == [(7, "training", 1, 2), (7, "training", 2, 2)]
     for record, (*_, loss, accuracy) in zip(result.history, reports, strict=True):
-        assert list(record) == ["fold", "phase", "epoch", "loss", "accuracy", "validation_loss"]
+        assert list(record) == ["fold", "phase", "epoch", "loss", "accuracy", "validation_loss", "precision_bits"]
         assert (record["fold"], record["phase"], record["validation_loss"]) == (7, "training", None)
         assert (record["loss"], record["accuracy"]) == pytest.approx((loss, accuracy), abs=1e-6)
     assert [record["epoch"] for record in result.history] == [1, 2]
@@ -191,6 +192,40 @@ def test_early_stopping_trains_for_the_best_number_of_epochs(monkeypatch: pytest
     ]
     assert reports[0][1:4] == ("choosing epochs", 1, 10)
     assert reports[-1][1:4] == ("training", 2, 2)
+
+
+@pytest.mark.parametrize(
+    ("budget", "expected"),
+    [({"steps": 18}, 2), ({"steps": 19}, 3), ({"steps": 1, "least": 2}, 2), ({"steps": 99, "most": 3}, 3)],
+)
+def test_a_budget_of_steps_becomes_whole_epochs_within_its_limits(budget: dict[str, int], expected: int) -> None:
+    limits = {"steps": 1, "least": 1, "most": 9} | budget  # an epoch of 72 rows in batches of 8 has 9 steps
+    training = training_settings(epochs__choose="budget", epochs__budget=limits)
+    assert steps_per_epoch(_task(training=training), _training_set()) == 9
+    assert [record["epoch"] for record in train_fold(_task(training=training)).history] == list(range(1, expected + 1))
+
+
+def test_a_budget_trains_as_the_same_number_of_epochs_would() -> None:
+    budget = training_settings(epochs__choose="budget")
+    fixed = training_settings(epochs__choose="fixed", epochs__fixed=2)
+    results = [train_fold(_task(training=training)) for training in (budget, fixed)]
+    assert results[0].weights == results[1].weights
+
+
+def test_rows_that_are_left_out_of_an_epoch_take_no_steps() -> None:
+    dropped = _training_set(drop_fraction=1 / 3)  # 8 of the 24 rows of one class
+    assert steps_per_epoch(_task(), dropped) == 8
+
+
+def test_a_budget_with_more_epochs_at_least_than_at_most_is_refused() -> None:
+    with pytest.raises(ValidationError, match=r"least \(5\) must not exceed most \(4\)"):
+        training_settings(epochs__budget={"steps": 1, "least": 5, "most": 4})
+
+
+def test_the_history_says_in_how_many_bits_was_trained() -> None:
+    for precision, bits in (("float32", 32), ("bfloat16", 16)):
+        history = train_fold(_task(training=training_settings(precision=precision))).history
+        assert {record["precision_bits"] for record in history} == {bits}
 
 
 def test_early_stopping_stops_at_the_maximum_number_of_epochs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -243,7 +278,7 @@ def test_early_stopping_on_artificial_examples_alone_says_what_to_change() -> No
 
 def test_early_stopping_that_takes_a_whole_class_for_validation_says_what_to_change() -> None:
     coarse = np.where(LABELS == 2, 0, 1 + np.arange(N))  # all of class 2 is one group
-    with pytest.raises(InputError, match=r"took all groups of a class for validation; raise train_cnn\.epochs"):
+    with pytest.raises(InputError, match=r"took all groups of class 2 .*for validation; raise train_cnn\.epochs"):
         for fold in range(20):  # some fold draws it
             split_validation(_task(groups=coarse, fold=fold))
 
@@ -359,8 +394,13 @@ def test_features_that_cannot_be_joined_are_refused() -> None:
     synthetic = _training_set(synthetic={SIZE: np.zeros((3, SIZE, SIZE), np.uint8)}, synthetic_labels=np.arange(3))
     with pytest.raises(InputError, match=r"join\.features: synthetic examples have none"):
         train_fold(_task(features=FEATURES, training_set=synthetic))
-    with pytest.raises(InputError, match="1 particles have NaN or infinite values"):
-        train_fold(_task(features=np.where(np.arange(N)[:, None] == 5, np.nan, FEATURES)))
+    names = ["area", "moment"]
+    with pytest.raises(InputError, match="feature area, moment: has NaN or infinite values"):
+        train_fold(_task(features=np.where(np.arange(N)[:, None] == 5, np.nan, FEATURES), feature_names=names))
+    huge = FEATURES.copy()
+    huge[5, 1] = -1e20  # its square overflows in 32 bits
+    with pytest.raises(InputError, match=r"feature moment: has the value -1e\+20, .* up to 1e\+15 only"):
+        train_fold(_task(features=huge, feature_names=names))
 
 
 @pytest.mark.parametrize("top", ["dense", "average"])

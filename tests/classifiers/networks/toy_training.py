@@ -22,7 +22,14 @@ def training_settings(**changes: Any) -> TrainingSettings:
             "momentum": 0.9,
         },
         "average_epochs": 0,
-        "epochs": {"choose": "fixed", "fixed": 1, "most": 3, "patience": 2, "validation_parts": 3},
+        "epochs": {
+            "choose": "fixed",
+            "budget": {"steps": 18, "least": 1, "most": 9},
+            "fixed": 1,
+            "most": 3,
+            "patience": 2,
+            "validation_parts": 3,
+        },
         "regularisation": {
             "dropout_block": 0.1,
             "dropout_dense": 0.1,

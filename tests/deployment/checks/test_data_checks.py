@@ -12,13 +12,14 @@ import yaml
 from numpy.typing import NDArray
 from PIL import Image
 
-from lipnet.core import files
-from lipnet.core.settings import read_params
+from lipnet.core import dvc_lock, files
+from lipnet.core.settings import parse, read_params
 from lipnet.deployment.checks.data_checks import MOST_IMAGES, Finding, look_at
 from lipnet.samples import particles
 from lipnet.samples.features import FeatureSettings
 from lipnet.samples.particles import Particle
 from lipnet.sources import ingest
+from lipnet.sources.settings import SourceSettings
 
 ROOT = Path(__file__).parents[3]
 CLASSES = ["A", "B"]
@@ -85,7 +86,7 @@ def flat(number: int) -> NDArray[np.uint8]:
 
 
 def deep(number: int) -> NDArray[Any]:
-    return picture(number) if number % 2 else np.random.default_rng(number).integers(0, 5000, (SIDE, SIDE), np.uint16)
+    return picture(number) if number % 2 else np.random.default_rng(number).integers(0, 4096, (SIDE, SIDE), np.uint16)
 
 
 @pytest.mark.parametrize(
@@ -95,7 +96,7 @@ def deep(number: int) -> NDArray[Any]:
         ({"mask": lambda _: disc(40.0)}, {}, "24 of 24 masks look inverted", False),
         ({"mask": lambda _: disc(20.0)}, {}, "24 of 24 masks touch all four borders", False),
         ({"image": flat}, {}, "8-bit images use only 32 of 256 grey levels", False),
-        ({"image": deep}, {}, "12 images have 8 bits and 12 have 16", False),
+        ({"image": deep}, {}, "12 of 24 images use at most a sixteenth of the grey levels (first: p0)", False),
         (
             {"image": lambda number: picture(number // 3)},
             {},
@@ -188,20 +189,39 @@ def test_the_json_layout_is_looked_at(tmp_path: Path) -> None:
     assert found == [] and seen.endswith("12 particles, 12 images")
 
 
-def write_ingested(root: Path, n: int = N) -> None:
+def write_ingested(root: Path, n: int = N, kind: str = "table") -> None:
     """The outputs of stage ingest."""
     made = [Particle(f"p{i}", CLASSES[i % 2], f"g{i}", picture(i), disc(), padding_px=5) for i in range(n)]
     measures = params_of(root)["features"]
     batch = ingest.read_batch(None, lambda _: made, FeatureSettings(**measures), {})
     table, _ = ingest.join([batch])
     files.write_table(root / "data/particles/mine.csv", table)
-    files.write_blocks(root / "data/particles/mine.npz", [particles.to_arrays(particles.pack(made))])
+    source = parse(SourceSettings, params_of(root, source__kind=kind)["source"], "source")
+    block = particles.to_arrays(particles.pack(made)) | source.made_by
+    files.write_blocks(root / "data/particles/mine.npz", [block])
+
+
+def test_a_store_of_another_rule_of_grey_levels_is_refused(tmp_path: Path) -> None:
+    params = params_of(make(tmp_path))
+    write_ingested(tmp_path)
+    params["source"]["grey"] = params["source"]["grey"] | {"rule": "percentile"}
+    [one] = findings(tmp_path, params)
+    assert one.stops and "mine.npz: made with source.grey = " in one.text and "run `dvc repro`" in one.text
+
+
+def test_images_that_use_few_of_their_16_bits_are_named(tmp_path: Path) -> None:
+    params = params_of(make(tmp_path, image=lambda number: picture(number).astype(np.uint16) * 16))
+    [one] = findings(tmp_path, params)
+    assert not one.stops and "12 bits: set source.grey.bits" in one.text
+    params["source"]["grey"] = params["source"]["grey"] | {"bits": 12}
+    assert findings(tmp_path, params) == []
 
 
 def test_after_ingest_its_outputs_are_looked_at(tmp_path: Path) -> None:
-    write_ingested(tmp_path)
+    write_ingested(tmp_path, kind="artificial")
     seen, found = look_at(params_of(tmp_path, source__kind="artificial"), "mine", tmp_path)
     assert found == [] and seen.endswith("mine.csv: 24 particles, 24 images")
+    write_ingested(tmp_path)
     path = tmp_path / "data/particles/mine.csv"
     table = files.read_table(path)
     table.loc[3, "circularity"] = np.nan
@@ -214,8 +234,37 @@ def test_after_ingest_its_outputs_are_looked_at(tmp_path: Path) -> None:
     assert "holds 24 particles but the table 20" in findings(tmp_path, params_of(tmp_path))[0].text
 
 
+def test_images_of_another_folder_are_looked_at_by_their_own_labels(tmp_path: Path) -> None:
+    make(tmp_path, shape=[["round", "long"][number // 2 % 2] for number in range(N)]).joinpath("mine").rename(
+        tmp_path / "cells"
+    )
+    params = params_of(tmp_path, source__of={"mine": {"images_of": "cells", "class_column": "shape"}})
+    params["classes"] = {"mine": ["round", "long"]}
+    [one] = findings(tmp_path, params)
+    assert one.stops and "mine: no such folder; make it" in one.text
+    (tmp_path / "mine").mkdir()
+    assert findings(tmp_path, params) == []
+
+
 def test_params_are_not_changed(tmp_path: Path) -> None:
     params = params_of(make(tmp_path))
     before = yaml.safe_dump(params)
     look_at(params, "mine", tmp_path)
     assert yaml.safe_dump(params) == before
+
+
+@pytest.mark.parametrize("what", ["data", "settings", "nothing"])
+def test_what_changed_since_ingest_is_looked_at_in_the_raw_data(tmp_path: Path, what: str) -> None:
+    params = params_of(make(tmp_path / "raw"))
+    write_ingested(tmp_path)
+    (tmp_path / "params.yaml").write_text(yaml.safe_dump(params))
+    recorded = params["source"] | ({"class_column": "label"} if what == "settings" else {})
+    deps = [{"path": "raw/mine", "md5": dvc_lock.md5_of(tmp_path / "raw/mine")}]
+    record = {"deps": deps, "params": {"params.yaml": {"source": recorded}}}
+    (tmp_path / "dvc.lock").write_text(yaml.safe_dump({"stages": {"ingest@mine": record}}))
+    if what == "data":
+        with (tmp_path / "raw/mine/particles.csv").open("a") as table:
+            table.write("p99,,99.tif,99.png,5\n")
+    seen, found = look_at(params, "mine", tmp_path)
+    assert seen.startswith(str(tmp_path / "data/particles/mine.csv")) == (what == "nothing")
+    assert bool(found) == (what == "data")

@@ -237,6 +237,23 @@ def test_occlusion_of_a_class_shows_a_rise_as_negative() -> None:
     assert occlusion(model, crop, 1, reach_px=1)[9, 10] < -0.1
 
 
+def test_occlusion_with_a_step_has_the_values_at_the_centres_of_its_squares() -> None:
+    crop, _ = _with_cross()
+    model = _cross_detector(POOL)
+    assert_array_equal(occlusion(model, crop, 0, 1, step_px=3), occlusion(model, crop, 0, 1)[1::3, 1::3])
+
+
+def test_a_square_of_occlusion_covers_all_channels() -> None:
+    keras.utils.set_random_seed(0)
+    options = ModelOptions(RegularisationSettings.model_validate(PLAIN), 0.5, n_channels=2)
+    model = build(NetworkSettings.model_validate(POOL), 3, options)
+    crop = _crops(2, 8).transpose(1, 2, 0)
+    covered = crop.copy()
+    covered[1:4, 4:7] = 128
+    expected = predict(model, crop[None])[0, 1] - predict(model, covered[None])[0, 1]
+    assert occlusion(model, crop, 1, reach_px=1)[2, 5] == pytest.approx(expected, abs=1e-6)
+
+
 @pytest.mark.parametrize("size_px", [None, 15])
 @pytest.mark.parametrize("name", NETWORKS)
 def test_receptive_fields_are_those_that_perturbation_measures(name: str, size_px: int | None) -> None:

@@ -1,9 +1,6 @@
 """The report: its content for a small run, escaping of names, and its behaviour in a browser."""
 
-import importlib.util
 import os
-import shutil
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -13,16 +10,14 @@ import pandas as pd
 import pytest
 
 from lipnet.core import files
-from lipnet.deployment.report import make_report
+from lipnet.deployment.reports.report import make_report
 from lipnet.deployment.runs import read_evidence, read_run
 from lipnet.samples import particles
 from lipnet.samples.particles import Particle
 from tests.deployment.finished_run import CLASSES, FOLDS, LABELS, PROBLEM, make_run
+from tests.deployment.reports.looks import check
 
 EVIL = "<script>alert(1)</script>"
-CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser") or shutil.which("google-chrome")
-FLAGS = "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking"
-FLAGS += " --disable-component-update --disable-sync"
 
 
 @pytest.fixture(scope="module")
@@ -80,34 +75,27 @@ def test_the_table_of_label_errors_changes_nothing_if_it_is_saved_unchanged(page
     assert table["note"].tolist() == ["", "corrected before; was Dense"]
 
 
-@pytest.fixture
-def browser(tmp_path: Path) -> Iterator[Any]:
-    if not CHROMIUM:
-        pytest.skip("no Chromium on this machine: apt-get install chromium")
-    if not importlib.util.find_spec("playwright"):
-        pytest.skip("playwright is not installed: pip install playwright")
-    from playwright.sync_api import sync_playwright
-
-    with sync_playwright() as driver:
-        context = driver.chromium.launch_persistent_context(
-            str(tmp_path / "profile"), executable_path=CHROMIUM, headless=True, args=FLAGS.split()
-        )
-        yield context
-        context.close()
-
-
+@pytest.mark.parametrize("scheme", ["light", "dark"])
 @pytest.mark.parametrize("width", [390, 1280])
-def test_the_page_renders_offline_without_errors_and_fits_the_window(browser: Any, page: Path, width: int) -> None:
-    tab, messages, requests = browser.new_page(), [], []
-    tab.on("console", lambda message: messages.append(message.text))
-    tab.on("pageerror", lambda error: messages.append(str(error)))
-    tab.on("request", lambda request: requests.append(request.url))
-    tab.set_viewport_size({"width": width, "height": 900})
+def test_the_page_is_readable_at_every_width_and_in_both_colour_schemes(
+    browser: Any, page: Path, width: int, scheme: str
+) -> None:
+    tab = check(browser, page, width, scheme)
+    chart = tab.locator("#precision-recall picture").first
+    light, dark = chart.locator("img").get_attribute("src"), chart.locator("source").get_attribute("srcset")
+    assert light != dark
+    assert chart.locator("img").evaluate("(one) => one.currentSrc") == (dark if scheme == "dark" else light)
+
+
+def test_every_particle_has_the_outline_of_its_mask_which_can_be_hidden(browser: Any, page: Path) -> None:
+    tab = browser.new_page()
     tab.goto(page.as_uri())
-    assert messages == []
-    assert [url for url in requests if not url.startswith(("file:", "data:"))] == []
-    assert tab.evaluate("document.documentElement.scrollWidth <= document.documentElement.clientWidth")
-    assert tab.evaluate("[...document.images].every((image) => image.complete && image.naturalWidth > 0)")
+    pictures, outlines = tab.locator("svg.crop"), tab.locator("svg.crop > image + path.outline")
+    assert pictures.count() == outlines.count() > 8
+    assert outlines.evaluate_all("(all) => all.every((one) => one.getAttribute('d').startsWith('M'))")
+    assert outlines.first.is_visible()
+    tab.get_by_label("outlines").uncheck()
+    assert not outlines.first.is_visible()
 
 
 def test_tables_sort_by_mouse_and_by_keyboard(browser: Any, page: Path) -> None:
@@ -141,6 +129,16 @@ def test_the_page_is_accessible(browser: Any, page: Path) -> None:
             "axe.run().then((result) => result.violations.map((one) => `${one.id}: ${one.nodes[0].html}`))"
         )
         assert found == []
+
+
+def test_the_page_says_that_the_training_loss_was_still_falling(page: Path) -> None:
+    run, evidence = read_run(page.parent, PROBLEM), read_evidence(page.parent, PROBLEM)
+    said = "The training loss of the network was still falling at the end in 2 of 2 folds"
+    assert said not in page.read_text(encoding="utf-8")
+    epochs = np.arange(1, 9)
+    falling = pd.DataFrame({"fold": np.repeat([0, 1], 8), "phase": "training", "epoch": np.tile(epochs, 2)})
+    history = falling.assign(loss=1 - 0.1 * falling["epoch"], accuracy=0.5, validation_loss=np.nan)
+    assert said in make_report(run, replace(evidence, history=history))[0]
 
 
 def test_a_page_of_a_run_that_is_out_of_date_says_what_changed(page: Path) -> None:

@@ -7,7 +7,7 @@ import pytest
 from numpy.testing import assert_allclose
 
 from lipnet.core.errors import InputError
-from lipnet.deployment import label_errors
+from lipnet.deployment.reports import label_errors
 from lipnet.evaluation.predictions import Predictions
 
 CLASSES = ["A", "B", "C"]
