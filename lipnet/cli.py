@@ -134,12 +134,18 @@ def predict(
     viewer: Annotated[
         Path | None, typer.Option(help="folder to write files for napari, Fiji and QuPath into; for a micrograph")
     ] = None,
+    sample: Annotated[
+        str | None,
+        typer.Option(help="column of the table that names the sample of each particle; default: each INPUT is a sample"),
+    ] = None,
     as_json: AsJson = False,
 ) -> None:
     """Classify particles and write a CSV: one row per particle with class, probabilities, entropy and disagreement."""
     from lipnet.core import files
     from lipnet.deployment import rules
     from lipnet.deployment.predict import classify, comparison, in_words, join, notes, prior_of, summarise
+    from lipnet.deployment.shares.samples import find, record_for, samples_of
+    from lipnet.deployment.shares.samples import write as write_shares
     from lipnet.deployment.viewer import files_of_all, label_masks
     from lipnet.sources import rows
     from lipnet.sources.unlabelled import left_out_in_words, open_all
@@ -156,15 +162,18 @@ def predict(
     opened = open_all(sources, masks, padding_px, chosen.given, description.micrographs, description.grey)
     if viewer is not None and not label_masks(opened):
         raise InputError(f"{sources[0]}: --viewer needs a micrograph with a label mask")
+    sample_of = samples_of(opened, sources, sample)
     batches, unused = classify(opened, models, pixel_size_nm, features, _bar, outliers)
     rejected = [row for row in unused if row.fault]
     table = join(batches, models, prior, strength, abstain_below, chosen.rules)
     files.write_table(to, table)
+    shares = find(batches, chosen, table, sample_of, record_for(model, chosen.name))
+    write_shares(to, shares.proportions)
     if viewer is not None:
         for name, content in files_of_all(opened, table, description):
             files.write_bytes(viewer / name, content)
     said = [*comparison(batches, models, outliers), *notes(batches, description)]
-    said += left_out_in_words(row for row in unused if not row.fault)
+    said += [*left_out_in_words(row for row in unused if not row.fault), *shares.notes]
     summary = summarise(table, rejected, models, said, chosen.name)
     files.write_json(to.with_name(f"{to.stem}_summary.json"), summary)
     print(json.dumps(summary, indent=2) if as_json else in_words(summary, to))
@@ -360,6 +369,23 @@ def compare_runs(
     if to is not None:
         files.write_text(to, to_html(compared, (one.pictures(), other.pictures())))
         print(f"\n{to}: the page")
+
+
+@app.command("compare-samples")
+def compare_samples(
+    first: Annotated[str, typer.Argument(metavar="A", help="OUT_proportions.csv of `lipnet predict`, or FILE::SAMPLE")],
+    second: Annotated[str, typer.Argument(metavar="B", help="the same")],
+    to: Annotated[Path | None, typer.Option(help="CSV file to write")] = None,
+) -> None:
+    """Say whether the class shares of sample B differ from those of sample A: differences with intervals."""
+    from lipnet.core import files
+    from lipnet.deployment.shares import differences
+
+    one, other = differences.choose(first), differences.choose(second)
+    table = differences.compare(one, other)
+    print(differences.in_words(table, one, other))
+    if to is not None:
+        files.write_table(to, table)
 
 
 @app.command()

@@ -18,6 +18,7 @@ from lipnet.evaluation import choices, decisions
 from lipnet.evaluation.comparison import CompareSettings
 from lipnet.evaluation.decisions import DecideSettings
 from lipnet.evaluation.measures import OVERALL, PER_CLASS, check_class_names
+from lipnet.evaluation.proportions.protocol import ProportionSettings
 from lipnet.evaluation.score_tables import EvaluateSettings
 from lipnet.samples import features, particles
 from lipnet.samples.augment import AugmentSettings
@@ -46,6 +47,7 @@ RECORDS: dict[str, type[Settings]] = {
     "decide": DecideSettings,
     "evaluate": EvaluateSettings,
     "compare": CompareSettings,
+    "proportions": ProportionSettings,
 }
 OTHERS = (
     "problems",

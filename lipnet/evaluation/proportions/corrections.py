@@ -47,12 +47,14 @@ class Correction(NamedTuple):
         confusion: number of rows by true and predicted class, shape (K, K).
         mean_scores: mean probabilities of the rows of each true class, shape (K, K); equal for a class without
             rows.
+        widening: by how much the two halves of an interval are multiplied (``protocol.widening_of``), shape (K,).
     """
 
     classes: list[str]
     fitted: Fitted
     confusion: Floats
     mean_scores: Floats
+    widening: Floats
 
     @property
     def rates(self) -> Floats:
@@ -73,7 +75,7 @@ class Correction(NamedTuple):
 def fit(
     predictions: Predictions, groups: Labels, rows: NDArray[np.bool_], replicates: int, rng: np.random.Generator
 ) -> Correction:
-    """Learn the errors of a classifier from some of its out-of-fold predictions.
+    """Learn the errors of a classifier from some of its out-of-fold predictions; intervals are not widened.
 
     Args:
         predictions: of the classifier.
@@ -100,7 +102,7 @@ def fit(
     fitted = _fit_all(
         stated, true, np.unique(groups[rows], return_inverse=True)[1], fold_numbers(predictions, rows), replicates, rng
     )
-    return Correction(predictions.classes, fitted, confusion, mean_scores)
+    return Correction(predictions.classes, fitted, confusion, mean_scores, np.ones(n_classes))
 
 
 def fold_numbers(predictions: Predictions, rows: NDArray[np.bool_]) -> Labels:

@@ -1,9 +1,11 @@
 """Estimates of the class shares of a sample with intervals: a bootstrap of the sample and of the correction.
 
 A resample draws whole groups (micrographs) of the sample with replacement, and one replicate of the correction. So the
-interval covers the choice of micrographs and what is not known of the classifier's errors.
+interval covers the choice of micrographs and what is not known of the classifier's errors. As the replicates do not
+know all that can differ, the intervals are widened until they hold in other folds (``protocol.widening_of``).
 """
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -27,8 +29,9 @@ class Estimate(NamedTuple):
 
     Attributes:
         counted: share of the predicted classes.
-        likeliest: of expectation maximisation.
+        likeliest: of expectation maximisation, the mean over the models.
         corrected: ``counted``, moved towards ``likeliest`` as far as ``estimators.shrink`` says. The default estimate.
+        noise: variance of ``likeliest - counted``.
         low: lower limit.
         high: upper limit.
         replicates: shares of each resample, shape (R, K); equal rows of two samples share a correction.
@@ -38,6 +41,7 @@ class Estimate(NamedTuple):
     counted: Floats
     likeliest: Floats
     corrected: Floats
+    noise: Floats
     low: Floats
     high: Floats
     replicates: Floats
@@ -55,7 +59,8 @@ def estimate(
     """Estimate the class shares of a sample.
 
     Args:
-        probabilities: of the classifier that ``correction`` is of, shape (n, K), n >= 1.
+        probabilities: of the model of each fold of the classifier that ``correction`` is of, shape (M, n, K), n >= 1.
+            Each is corrected on its own: the correction is known for single models, not for their mean.
         predicted: class indices, shape (n,).
         groups: group of each particle, any whole numbers, shape (n,).
         correction: what is known of the errors of the classifier.
@@ -70,18 +75,38 @@ def estimate(
     n_classes, n = len(correction.classes), len(predicted)
     members, unit = np.unique(groups, return_inverse=True)
     units = unit if len(members) > 1 else np.arange(n)  # one micrograph alone says nothing of others
-    all_alike = np.full((1, n), 1 / n)
-    likeliest = expectation_maximisation(likelihoods(probabilities, _part(correction.fitted, 0, 1)), all_alike)[0]
+    first, all_alike = _part(correction.fitted, slice(0, 1)), np.full((1, n), 1 / n)
+    of_models = [expectation_maximisation(likelihoods(one, first), all_alike)[0] for one in probabilities]
     weights = _resampled(units, len(correction.fitted.temperature) - 1, rng)
-    replicates = _replicates(probabilities, correction.fitted, weights, likeliest)
-    counted = count(predicted, n_classes)
+    replicates = _replicates(probabilities, correction.fitted, weights, of_models)
+    counted, likeliest = count(predicted, n_classes), np.mean(of_models, axis=0)
     noise = (replicates - count(predicted, n_classes, weights)).var(axis=0)
     corrected = counted + shrink(counted, likeliest, noise) * (likeliest - counted)
-    tail = 50 * (1 - confidence)
-    low, high = np.percentile(replicates, [tail, 100 - tail], axis=0)
+    low, high = limits(corrected, replicates, correction.widening, n, confidence)
     unseen = np.isin(correction.classes, correction.unseen)
-    low, high = np.where(unseen, 0.0, np.minimum(low, corrected)), np.where(unseen, 1.0, np.maximum(high, corrected))
-    return Estimate(counted, likeliest, corrected, low, high, replicates, len(members))
+    low, high = np.where(unseen, 0.0, np.maximum(low, 0)), np.where(unseen, 1.0, np.minimum(high, 1))
+    return Estimate(counted, likeliest, corrected, noise, low, high, replicates, len(members))
+
+
+def limits(
+    estimated: Floats, replicates: Floats, widening: Floats, n: int, confidence: float
+) -> tuple[Floats, Floats]:
+    """Limits of an interval: percentiles of the replicates, widened.
+
+    Args:
+        estimated: shape (K,).
+        replicates: of the estimate, shape (R, K).
+        widening: factor of both halves of the interval, shape (K,).
+        n: particles of the sample. A class that none of them is may still have a share of 3 / n (at 95 %; the rule of
+            three), so no half of an interval is shorter.
+        confidence: level.
+    """
+    tail, least = 50 * (1 - confidence), -np.log(1 - confidence) / n
+    low, high = np.percentile(replicates, [tail, 100 - tail], axis=0)
+    return (
+        estimated - widening * np.maximum(estimated - low, least),
+        estimated + widening * np.maximum(high - estimated, least),
+    )
 
 
 def _resampled(units: Labels, replicates: int, rng: np.random.Generator) -> Floats:
@@ -90,17 +115,20 @@ def _resampled(units: Labels, replicates: int, rng: np.random.Generator) -> Floa
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
-def _replicates(probabilities: Floats, fitted: Fitted, weights: Floats, estimated: Floats) -> Floats:
-    n_classes = probabilities.shape[1]
-    first = (1 - INSIDE) * estimated + INSIDE / n_classes
-    at_once = max(CELLS // probabilities.size, 1)
-    parts = []
-    for start in range(0, len(weights), at_once):
-        of_part = weights[start : start + at_once]
-        given = likelihoods(probabilities, _part(fitted, 1 + start, 1 + start + len(of_part)))
-        parts.append(expectation_maximisation(given, of_part, np.repeat(first[None], len(of_part), axis=0)))
-    return np.concatenate(parts)
+def _replicates(probabilities: Floats, fitted: Fitted, weights: Floats, estimated: Sequence[Floats]) -> Floats:
+    """Shares of each resample, shape (R, K); the models take turns."""
+    n_models, n_classes = len(probabilities), probabilities.shape[2]
+    at_once = max(CELLS // probabilities[0].size, 1)
+    shares = np.empty((len(weights), n_classes))
+    for model, (stated, found) in enumerate(zip(probabilities, estimated, strict=True)):
+        own = np.arange(model, len(weights), n_models)
+        for start in range(0, len(own), at_once):
+            rows = own[start : start + at_once]
+            first = np.tile((1 - INSIDE) * found + INSIDE / n_classes, (len(rows), 1))
+            given = likelihoods(stated, _part(fitted, 1 + rows))
+            shares[rows] = expectation_maximisation(given, weights[rows], first)
+    return shares
 
 
-def _part(fitted: Fitted, start: int, stop: int) -> Fitted:
-    return Fitted(*(values[start:stop] for values in fitted))
+def _part(fitted: Fitted, rows: slice | Labels) -> Fitted:
+    return Fitted(*(values[rows] for values in fitted))

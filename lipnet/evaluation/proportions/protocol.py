@@ -3,6 +3,9 @@
 The artificial-prevalence protocol (Forman 2008): draw class shares, then a sample of these shares from the rows of one
 fold, and estimate them with a correction that was learnt on the other folds of the same repeat. Rows are drawn with
 replacement; copies of a particle stay in one group, so that the bootstrap does not take them for independent particles.
+
+The errors in some folds say by how much intervals must be widened to hold in others, as in conformal prediction (Vovk
+et al. 2005, with folds in place of single examples).
 """
 
 from collections.abc import Sequence
@@ -126,7 +129,7 @@ def draw_shares(kind: str, natural: Floats, rng: np.random.Generator) -> Floats:
 
 def _estimates(task: Task, rows: Labels, correction: Correction, rng: np.random.Generator) -> dict[str, Floats]:
     probabilities, predicted = task.predictions.probabilities[rows], task.predictions.predicted[rows]
-    found = estimate(probabilities, predicted, task.groups[rows], correction, task.settings.confidence, rng)
+    found = estimate(probabilities[None], predicted, task.groups[rows], correction, task.settings.confidence, rng)
     return {
         "counted": found.counted,
         "adjusted": estimators.adjusted_count(found.counted, correction.rates),
@@ -136,6 +139,47 @@ def _estimates(task: Task, rows: Labels, correction: Correction, rng: np.random.
         "low": found.low,
         "high": found.high,
     }
+
+
+def widening_of(samples: pd.DataFrame, confidence: float) -> Floats:
+    """Factor of each class, 1 or more, by which intervals must be widened to contain the true share.
+
+    Half of the misses that ``confidence`` allows are left, because a few folds do not show all that can happen.
+
+    Args:
+        samples: rows of ``run_task`` of one classifier, intervals not widened.
+        confidence: level of the intervals.
+
+    Returns:
+        Shape (K,), in the order of the classes.
+    """
+    half = np.where(
+        samples["true"] > samples["corrected"],
+        samples["high"] - samples["corrected"],
+        samples["corrected"] - samples["low"],
+    )
+    missed = (samples["true"] - samples["corrected"]).abs()
+    needed = np.divide(missed, half, out=np.ones(len(samples)), where=half > 0)
+    by_class = pd.Series(needed, samples.index).groupby(samples["class"], sort=False)
+    return np.maximum(by_class.quantile((1 + confidence) / 2).to_numpy(), 1.0)
+
+
+def widened(samples: pd.DataFrame, confidence: float) -> pd.DataFrame:
+    """The same samples with intervals that are widened by what the other folds of the repeat need.
+
+    Args:
+        samples: rows of ``run_task`` of one classifier.
+        confidence: level of the intervals.
+    """
+    parts = []
+    for (repeat, fold), own in samples.groupby(["repeat", "fold"], sort=False):
+        others = samples[(samples["repeat"] == repeat) & (samples["fold"] != fold)]
+        n_classes = own["class"].nunique()
+        factor = np.tile(widening_of(others, confidence) if len(others) else np.ones(n_classes), len(own) // n_classes)
+        low = own["corrected"] - factor * (own["corrected"] - own["low"])
+        high = own["corrected"] + factor * (own["high"] - own["corrected"])
+        parts.append(own.assign(low=low.clip(lower=0), high=high.clip(upper=1)))
+    return pd.concat(parts)
 
 
 def summarise(samples: pd.DataFrame) -> pd.DataFrame:

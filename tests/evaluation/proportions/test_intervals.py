@@ -64,7 +64,7 @@ def _estimate(
 ) -> Estimate:
     groups = _groups(len(predictions.true))[rows]
     rng = np.random.default_rng(seed)
-    return estimate(predictions.probabilities[rows], predictions.predicted[rows], groups, correction, 0.95, rng)
+    return estimate(predictions.probabilities[None, rows], predictions.predicted[rows], groups, correction, 0.95, rng)
 
 
 def test_shares_far_from_the_training_ones_are_recovered_within_the_interval() -> None:

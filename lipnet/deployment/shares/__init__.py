@@ -1,0 +1,1 @@
+"""Class shares of new samples: estimates with intervals, and the difference of two samples."""
