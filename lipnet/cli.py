@@ -11,14 +11,24 @@ import sys
 from collections.abc import Iterable
 from importlib.metadata import version
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
 from lipnet.core.errors import InputError
-
-if TYPE_CHECKING:
-    pass
+from lipnet.options import (
+    AsJson,
+    Classifier,
+    Input,
+    Inputs,
+    Masks,
+    ModelPath,
+    PaddingPx,
+    PixelSizeNm,
+    RunPath,
+    Stale,
+    class_shares,
+)
 
 app = typer.Typer(
     add_completion=False,
@@ -26,41 +36,6 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
 )
-
-ModelPath = Annotated[Path, typer.Argument(metavar="MODEL", help="ONNX file, or a folder that `lipnet export` wrote")]
-Classifier = Annotated[
-    str | None, typer.Option(help="a classifier or decision rule of the report; default: the recommended one")
-]
-RunPath = Annotated[Path, typer.Option(help="folder of the pipeline, with params.yaml")]
-Stale = Annotated[
-    bool, typer.Option("--stale", help="go on if settings, code or data changed since the run; the result says so")
-]
-AsJson = Annotated[bool, typer.Option("--json", help="print the summary as JSON")]
-Input = Annotated[
-    Path,
-    typer.Argument(
-        metavar="INPUT",
-        help="folder of images, table in the format of particles.csv, or micrograph with a label mask",
-    ),
-]
-Inputs = Annotated[
-    list[Path],
-    typer.Argument(
-        metavar="INPUT...",
-        help="folders of images or of micrographs, tables of particles or micrographs, or micrographs with label masks",
-    ),
-]
-Masks = Annotated[
-    Path | None,
-    typer.Option(help="folder of masks with the same names as the images, or label mask of the micrograph"),
-]
-PaddingPx = Annotated[
-    int | None,
-    typer.Option(min=0, help="width of the surrounding in images of single particles, or to cut out of micrographs"),
-]
-PixelSizeNm = Annotated[
-    float | None, typer.Option(min=1e-6, help="pixel size of particles for which the input has none")
-]
 
 
 def _print_version(asked: bool) -> None:
@@ -136,7 +111,9 @@ def predict(
     ] = None,
     sample: Annotated[
         str | None,
-        typer.Option(help="column of the table that names the sample of each particle; default: each INPUT is a sample"),
+        typer.Option(
+            help="column of the table that names the sample of each particle; default: each INPUT is a sample"
+        ),
     ] = None,
     as_json: AsJson = False,
 ) -> None:
@@ -152,7 +129,7 @@ def predict(
 
     if deployment_prior is not None and shift == 0:
         raise typer.BadParameter("has no effect with --shift 0", param_hint="--deployment-prior")
-    shares = None if deployment_prior is None else _shares(deployment_prior)
+    shares = None if deployment_prior is None else class_shares(deployment_prior)
     chosen = rules.read_classifier(model, classifier)
     rules.check_options(chosen, shift, shares is not None)
     models, description = chosen.models, chosen.description
@@ -167,13 +144,13 @@ def predict(
     rejected = [row for row in unused if row.fault]
     table = join(batches, models, prior, strength, abstain_below, chosen.rules)
     files.write_table(to, table)
-    shares = find(batches, chosen, table, sample_of, record_for(model, chosen.name))
-    write_shares(to, shares.proportions)
+    estimated = find(batches, chosen, table, sample_of, record_for(model, chosen.name))
+    write_shares(to, estimated.proportions)
     if viewer is not None:
         for name, content in files_of_all(opened, table, description):
             files.write_bytes(viewer / name, content)
     said = [*comparison(batches, models, outliers), *notes(batches, description)]
-    said += [*left_out_in_words(row for row in unused if not row.fault), *shares.notes]
+    said += [*left_out_in_words(row for row in unused if not row.fault), *estimated.notes]
     summary = summarise(table, rejected, models, said, chosen.name)
     files.write_json(to.with_name(f"{to.stem}_summary.json"), summary)
     print(json.dumps(summary, indent=2) if as_json else in_words(summary, to))
@@ -186,18 +163,6 @@ def _bar(results: Iterable[Any], n: int) -> Iterable[Any]:
     from tqdm import tqdm
 
     return tqdm(results, "lipnet", n, delay=1, file=sys.stderr)
-
-
-def _shares(text: str) -> dict[str, float]:
-    pairs = [item.rpartition("=") for item in text.split(",")]
-    try:
-        shares = {name.strip(): float(share) for name, _, share in pairs}
-    except ValueError:
-        shares = {}
-    if len(shares) < len(pairs):
-        message = f"'{text}': give Class=share once for every class, separated by commas"
-        raise typer.BadParameter(message, param_hint="--deployment-prior")
-    return shares
 
 
 @app.command()
@@ -260,6 +225,7 @@ def export(
     from lipnet.deployment.model_files import NETWORK
     from lipnet.deployment.recommendation import rules_of
     from lipnet.deployment.runs import read_run, read_scores
+    from lipnet.deployment.shares.samples import carry
 
     if to is None and page is None:
         raise typer.BadParameter("give a folder, or --page FILE", param_hint="--to")
@@ -281,6 +247,8 @@ def export(
     if to is not None:
         write_card(to, read, rules, names)
         said.append(f"{to}: {len(names)} models, card.md. {rules.reason}")
+        if not carry(run, problem, to):
+            said.append("the run has no corrections of class shares (data/proportions), so predict only counts classes")
     if page is not None and make_page is not None:
         files.write_text(page, make_page(networks))
         said.append(f"{page}: the page, {page.stat().st_size / 1e6:.0f} MB; open it in a browser")

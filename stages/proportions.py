@@ -34,7 +34,7 @@ class Work(NamedTuple):
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write the errors of all estimators, two numbers for each problem, pictures, and the correction of each classifier."""
+    """Write the errors of all estimators, two numbers a problem, pictures, and the correction of each classifier."""
     settings = parse(ProportionSettings, pick(params, "proportions"), "proportions")
     headline = parse(EvaluateSettings, pick(params, "evaluate"), "evaluate").headline
     tables, headlines = [], {}

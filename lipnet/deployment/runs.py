@@ -31,7 +31,7 @@ from lipnet.samples.tables import Fold, read_folds, read_particles
 
 READING = ("share", "ingest")
 STAGES = ("ingest", "crop", "split", "balance", *TRAINING, "score_inner", "decide")  # run once per problem
-SUMMARY = "evaluate"  # runs once for all problems
+SUMMARIES = ("evaluate", "proportions")  # run once for all problems
 CODE = ("lipnet", "stages")
 RECIPE = "data/recipe"  # folder of the changes that the recipe makes, one file per section
 LIBRARIES = ("keras", "numpy", "onnx", "scikit-learn", "tensorflow", "tf2onnx")
@@ -196,7 +196,7 @@ def _changes(root: Path, records: Mapping[str, dvc_lock.StageRecord]) -> list[st
 def _records(root: Path, problem: str) -> dict[str, dvc_lock.StageRecord]:
     records = dvc_lock.read_stages(root / "dvc.lock")
     images = value_at(read_params(root / "params.yaml"), f"source.of.{problem}.images_of")
-    names = [f"share@{images}", *(f"{stage}@{problem}" for stage in STAGES), SUMMARY]
+    names = [f"share@{images}", *(f"{stage}@{problem}" for stage in STAGES), *SUMMARIES]
     return {name: records[name] for name in names if name in records}
 
 

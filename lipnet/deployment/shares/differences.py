@@ -84,9 +84,12 @@ def compare(first: Chosen, second: Chosen) -> pd.DataFrame:
     shares = [np.array(sample.share) for sample in (first.sample, second.sample)]
     replicates = np.array(second.sample.replicates) - np.array(first.sample.replicates)
     difference = shares[1] - shares[0]
+    assert one.confidence is not None  # ``choose`` refuses counts without intervals
     n = min(first.sample.particles, second.sample.particles)
     low, high = limits(difference, replicates, np.array(one.widening), n, one.confidence)
-    anything = np.any([np.subtract(sample.high, sample.low) == 1 for sample in (first.sample, second.sample)], axis=0)
+    anything = np.any(
+        [np.array(sample.high) - np.array(sample.low) == 1 for sample in (first.sample, second.sample)], axis=0
+    )
     low, high = np.where(anything, -1.0, np.maximum(low, -1)), np.where(anything, 1.0, np.minimum(high, 1))
     return pd.DataFrame(
         {

@@ -65,7 +65,7 @@ class SampleShares(Settings):
     share: list[Share] | None = None
     low: list[Share] | None = None
     high: list[Share] | None = None
-    replicates: list[list[Share]] = []
+    replicates: list[list[Share]] = Field(default=[])
 
 
 class Proportions(Settings):
@@ -110,7 +110,7 @@ def samples_of(opened: Sequence[Opened], paths: Sequence[Path], column: str | No
     Raises:
         InputError: an input is no table, lacks the column, or has an empty cell there.
     """
-    found = {}
+    found = dict[str, str]()
     for one, path in zip(opened, paths, strict=True):
         named = {} if column is None else _named(path, column)
         for task in one.tasks:
@@ -239,6 +239,20 @@ def _of_record(record: Record) -> list[str]:
 def _some(names: Sequence[str]) -> str:
     more = len(names) - MOST_NAMED
     return ", ".join(names[:MOST_NAMED]) + (f" and {more} more samples" if more > 0 else "")
+
+
+def carry(run: Path, problem: str, folder: Path) -> bool:
+    """Copy the corrections of a run to an exported folder; False if the run has none.
+
+    Raises:
+        InputError: the corrections are damaged.
+    """
+    path = run / f"data/proportions/{problem}.json"
+    if not path.is_file():
+        return False
+    records.read(path)
+    files.write_bytes(folder / FILE, path.read_bytes())
+    return True
 
 
 def record_for(model: Path, classifier: str) -> Record | None:

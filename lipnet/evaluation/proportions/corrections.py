@@ -2,9 +2,9 @@
 
 The probabilities of a classifier are calibrated with a temperature and a bias for each class, fitted on out-of-fold
 predictions. Divided by the class shares of these rows, they are likelihoods up to a factor (Saerens et al. 2002;
-Alexandari, Kundaje and Shrikumar 2020). Replicates of the fit show how uncertain it is. Each is fitted to a resample of
-whole groups, and takes the deviation of one random fold: new particles are predicted by another network than these rows
-were, and networks with the same training differ.
+Alexandari, Kundaje and Shrikumar 2020). Replicates of the fit show how uncertain it is, each fitted to a resample of
+whole groups. Deviations of the folds show how models with the same training differ: new particles are predicted by
+other models than these rows were.
 """
 
 from typing import NamedTuple
@@ -31,11 +31,24 @@ class Fitted(NamedTuple):
         temperature: shape (R + 1,).
         bias: shape (R + 1, K).
         prior: class shares of the fitted rows, shape (R + 1, K).
+        deviations: of single models: log temperature and bias less those of all, shape (n_folds, 1 + K).
     """
 
     temperature: Floats
     bias: Floats
     prior: Floats
+    deviations: Floats
+
+    def of_models(self, rows: Labels, folds: Labels) -> "Fitted":
+        """Some fits, each with the deviation of a fold; no deviations are left.
+
+        Args:
+            rows: of the fits, shape (n,).
+            folds: of the deviations, shape (n,).
+        """
+        own = self.deviations[folds]
+        temperature = self.temperature[rows] * np.exp(own[:, 0])
+        return Fitted(temperature, self.bias[rows] + own[:, 1:], self.prior[rows], np.zeros_like(self.deviations[:0]))
 
 
 class Correction(NamedTuple):
@@ -112,7 +125,7 @@ def fold_numbers(predictions: Predictions, rows: NDArray[np.bool_]) -> Labels:
 
 
 def likelihoods(probabilities: Floats, fitted: Fitted) -> Floats:
-    """Likelihood of each particle given each class by every fit, up to a factor for each particle.
+    """Likelihood of each particle given each class by every fit, up to a factor for each particle; no deviations.
 
     Args:
         probabilities: of the classifier, shape (n, K).
@@ -147,9 +160,7 @@ def _fit_all(
     resamples = [everything, *(np.repeat(everything, times[groups]) for times in drawn)]
     fits = np.array([_parameters(stated[rows], true[rows]) for rows in resamples])
     prior = np.array([_shares(true[rows], n_classes) for rows in resamples])
-    deviations = _deviations(stated, true, folds, fits)
-    fits[1:] += deviations[rng.integers(len(deviations), size=replicates)]
-    return Fitted(np.exp(fits[:, 0]), fits[:, 1:], prior)
+    return Fitted(np.exp(fits[:, 0]), fits[:, 1:], prior, _deviations(stated, true, folds, fits))
 
 
 def _parameters(stated: Floats, true: Labels) -> Floats:

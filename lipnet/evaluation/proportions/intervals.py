@@ -5,7 +5,6 @@ interval covers the choice of micrographs and what is not known of the classifie
 know all that can differ, the intervals are widened until they hold in other folds (``protocol.widening_of``).
 """
 
-from collections.abc import Sequence
 from typing import NamedTuple
 
 import numpy as np
@@ -34,7 +33,8 @@ class Estimate(NamedTuple):
         noise: variance of ``likeliest - counted``.
         low: lower limit.
         high: upper limit.
-        replicates: shares of each resample, shape (R, K); equal rows of two samples share a correction.
+        replicates: shares of each resample, shape (R, K); equal rows of two samples, estimated with the same seed,
+            share a correction.
         n_groups: number of groups of the sample.
     """
 
@@ -75,10 +75,20 @@ def estimate(
     n_classes, n = len(correction.classes), len(predicted)
     members, unit = np.unique(groups, return_inverse=True)
     units = unit if len(members) > 1 else np.arange(n)  # one micrograph alone says nothing of others
-    first, all_alike = _part(correction.fitted, slice(0, 1)), np.full((1, n), 1 / n)
-    of_models = [expectation_maximisation(likelihoods(one, first), all_alike)[0] for one in probabilities]
-    weights = _resampled(units, len(correction.fitted.temperature) - 1, rng)
-    replicates = _replicates(probabilities, correction.fitted, weights, of_models)
+    fitted, all_alike = correction.fitted, np.full((1, n), 1 / n)
+    fit_of_all = Fitted(*(values[:1] for values in fitted))
+    of_models = [expectation_maximisation(likelihoods(one, fit_of_all), all_alike)[0] for one in probabilities]
+    n_replicates = len(fitted.temperature) - 1
+    # Drawn first, so that two samples with the same seed get the same models.
+    folds = rng.integers(len(fitted.deviations), size=(len(probabilities), n_replicates))
+    weights = _resampled(units, n_replicates, rng)
+    replicates = np.mean(
+        [
+            _replicates(one, fitted.of_models(np.arange(1, n_replicates + 1), own), weights, found)
+            for one, own, found in zip(probabilities, folds, of_models, strict=True)
+        ],
+        axis=0,
+    )
     counted, likeliest = count(predicted, n_classes), np.mean(of_models, axis=0)
     noise = (replicates - count(predicted, n_classes, weights)).var(axis=0)
     corrected = counted + shrink(counted, likeliest, noise) * (likeliest - counted)
@@ -88,9 +98,7 @@ def estimate(
     return Estimate(counted, likeliest, corrected, noise, low, high, replicates, len(members))
 
 
-def limits(
-    estimated: Floats, replicates: Floats, widening: Floats, n: int, confidence: float
-) -> tuple[Floats, Floats]:
+def limits(estimated: Floats, replicates: Floats, widening: Floats, n: int, confidence: float) -> tuple[Floats, Floats]:
     """Limits of an interval: percentiles of the replicates, widened.
 
     Args:
@@ -115,20 +123,13 @@ def _resampled(units: Labels, replicates: int, rng: np.random.Generator) -> Floa
     return np.asarray(weights / weights.sum(axis=1, keepdims=True))
 
 
-def _replicates(probabilities: Floats, fitted: Fitted, weights: Floats, estimated: Sequence[Floats]) -> Floats:
-    """Shares of each resample, shape (R, K); the models take turns."""
-    n_models, n_classes = len(probabilities), probabilities.shape[2]
-    at_once = max(CELLS // probabilities[0].size, 1)
-    shares = np.empty((len(weights), n_classes))
-    for model, (stated, found) in enumerate(zip(probabilities, estimated, strict=True)):
-        own = np.arange(model, len(weights), n_models)
-        for start in range(0, len(own), at_once):
-            rows = own[start : start + at_once]
-            first = np.tile((1 - INSIDE) * found + INSIDE / n_classes, (len(rows), 1))
-            given = likelihoods(stated, _part(fitted, 1 + rows))
-            shares[rows] = expectation_maximisation(given, weights[rows], first)
-    return shares
-
-
-def _part(fitted: Fitted, rows: slice | Labels) -> Fitted:
-    return Fitted(*(values[rows] for values in fitted))
+def _replicates(probabilities: Floats, fitted: Fitted, weights: Floats, estimated: Floats) -> Floats:
+    """Shares of each resample by one model, shape (R, K)."""
+    n_classes, at_once = probabilities.shape[1], max(CELLS // probabilities.size, 1)
+    first = (1 - INSIDE) * estimated + INSIDE / n_classes
+    parts = []
+    for start in range(0, len(weights), at_once):
+        rows = slice(start, start + at_once)
+        given = likelihoods(probabilities, Fitted(*(values[rows] for values in fitted)))
+        parts.append(expectation_maximisation(given, weights[rows], np.tile(first, (len(given), 1))))
+    return np.concatenate(parts)

@@ -34,6 +34,7 @@ class Record(Settings):
         temperature: of every fit, shape (R + 1,).
         bias: shape (R + 1, K).
         prior: shape (R + 1, K).
+        deviations: shape (n_folds, 1 + K).
         confusion: shape (K, K).
         mean_scores: shape (K, K).
         confidence: level of the intervals that the run measured.
@@ -47,6 +48,7 @@ class Record(Settings):
     temperature: list[Positive] = Field(min_length=2)
     bias: list[list[Number]]
     prior: list[list[Positive]]
+    deviations: list[list[Number]] = Field(min_length=1)
     confusion: list[list[Annotated[Number, Field(ge=0)]]]
     mean_scores: list[list[Share]]
     confidence: Annotated[float, Field(gt=0, lt=1)]
@@ -60,6 +62,7 @@ class Record(Settings):
         shapes = {
             "bias": (n_fits, n),
             "prior": (n_fits, n),
+            "deviations": (len(self.deviations), 1 + n),
             "confusion": (n, n),
             "mean_scores": (n, n),
             "bins": (n, n * (len(mismatch.EDGES) + 1)),
@@ -75,7 +78,7 @@ class Record(Settings):
     @property
     def correction(self) -> Correction:
         """The correction."""
-        fitted = Fitted(np.array(self.temperature), np.array(self.bias), np.array(self.prior))
+        fitted = Fitted(*(np.array(getattr(self, name)) for name in Fitted._fields))
         tables = np.array(self.confusion), np.array(self.mean_scores)
         return Correction(self.classes, fitted, *tables, np.array(self.widening))
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from lipnet.core.errors import InputError
 from lipnet.evaluation.predictions import Predictions
 from lipnet.evaluation.proportions import corrections, protocol
-from lipnet.evaluation.proportions.intervals import Estimate, estimate
+from lipnet.evaluation.proportions.intervals import Estimate, estimate, limits
 
 PER_GROUP = 20
 TABLE_9 = np.array([[2325, 15, 124], [4, 323, 16], [2, 3, 11]])  # of the thesis, lamellarity
@@ -161,9 +161,33 @@ def test_labels_of_the_sample_change_nothing() -> None:
     assert len(protocol.tasks_of("svm", predictions, _groups(800), settings, 1)) == 4
 
 
-def test_the_deviation_of_folds_widens_the_interval() -> None:
-    predictions = _classifier([0.6, 0.4], 4000)
+def _two_kinds_of_folds(predictions: Predictions) -> Predictions:
+    """The same predictions, but the models of two folds favour one class, those of the others the other."""
     shifted = predictions.probabilities * np.where(predictions.fold[:, None] % 2, [4.0, 1.0], [1.0, 4.0])
-    unlike = replace(predictions, probabilities=shifted / shifted.sum(axis=1, keepdims=True))
-    alike, different = (_learnt(one).fitted.bias[1:].std(axis=0) for one in (predictions, unlike))
-    assert (different > 3 * alike).all()
+    return replace(predictions, probabilities=shifted / shifted.sum(axis=1, keepdims=True))
+
+
+def test_folds_that_differ_widen_the_interval() -> None:
+    predictions = _classifier([0.6, 0.4], 4000)
+    alike, unlike = (
+        _estimate(one, np.arange(400), _learnt(one)) for one in (predictions, _two_kinds_of_folds(predictions))
+    )
+    assert (unlike.high - unlike.low > 1.5 * (alike.high - alike.low)).all()
+
+
+def test_several_models_are_surer_than_one() -> None:
+    predictions = _two_kinds_of_folds(_classifier([0.6, 0.4], 4000))
+    correction, rows = _learnt(predictions), np.arange(400)
+    stated, predicted, groups = predictions.probabilities[rows], predictions.predicted[rows], _groups(4000)[rows]
+    one, five = (
+        estimate(np.stack([stated] * n), predicted, groups, correction, 0.95, np.random.default_rng(2)) for n in (1, 5)
+    )
+    assert_allclose(one.likeliest, five.likeliest)
+    assert (five.high - five.low < 0.8 * (one.high - one.low)).all()
+
+
+def test_limits_are_widened_and_never_shorter_than_chance_allows() -> None:
+    replicates = np.linspace([0.1, 0.0], [0.3, 0.0], 101)
+    low, high = limits(np.array([0.2, 0.0]), replicates, np.array([2.0, 1.0]), 300, 0.95)
+    assert_allclose([low[0], high[0]], [0.2 - 2 * 0.095, 0.2 + 2 * 0.095])
+    assert high[1] == pytest.approx(3 / 300, rel=0.01)
