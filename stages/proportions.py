@@ -34,7 +34,7 @@ class Work(NamedTuple):
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write the errors of all estimators, two numbers a problem, pictures, and the correction of each classifier."""
+    """Write samples with their estimates and errors, two numbers a problem, pictures, and what corrects new samples."""
     settings = parse(ProportionSettings, pick(params, "proportions"), "proportions")
     headline = parse(EvaluateSettings, pick(params, "evaluate"), "evaluate").headline
     tables, headlines = [], {}
@@ -52,12 +52,13 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         if not samples:
             print(f"{problem}: no two folds have all classes, so it is not known how good class shares are")
             continue
-        widened = [protocol.widened(of_one, settings.confidence) for of_one in samples.values()]
-        summary, shown = protocol.summarise(pd.concat(widened)), first_of(headline, samples, "headline")
+        widened = pd.concat([protocol.widened(of_one, settings.confidence) for of_one in samples.values()])
+        files.write_table(arguments.corrections / f"{problem}.csv", widened.round(6))
+        summary, shown = protocol.summarise(widened), first_of(headline, samples, "headline")
         summary.insert(0, "problem", problem)
         tables.append(summary)
         headlines[problem] = protocol.headline(summary, shown)
-        picture = shares_picture(dict(zip(samples, widened, strict=True))[shown], f"{problem}, {shown}")
+        picture = shares_picture(widened[widened["classifier"] == shown], f"{problem}, {shown}")
         figure.save(picture, arguments.pictures / f"{problem}.png")
     files.write_json(arguments.metrics, headlines)
     files.write_table(arguments.table, pd.concat(tables) if tables else pd.DataFrame(columns=["problem"]))

@@ -83,6 +83,7 @@ class Evidence:
         images: grey levels of each particle, in the order of the particle table.
         masks: mask of each particle, in the same order.
         corrected: labels that were corrected earlier: columns id, before, label.
+        shares: samples of known class shares with their estimates (``protocol.run_task``); None without any.
     """
 
     predictions: Mapping[str, Predictions]
@@ -90,6 +91,7 @@ class Evidence:
     images: Sequence[Grey]
     masks: Sequence[Mask]
     corrected: pd.DataFrame
+    shares: pd.DataFrame | None = None
 
 
 def read_run(root: Path, problem: str, stale: bool = False) -> PipelineRun:
@@ -258,6 +260,7 @@ def read_evidence(root: Path, problem: str) -> Evidence:
     packed = root / f"data/particles/{problem}.npz"
     stores = [particles.from_arrays(block, str(packed)) for block in files.read_blocks(packed)]
     corrected = root / f"plots/particles/{problem}/corrected_labels.csv"
+    shares = root / f"data/proportions/{problem}.csv"
     no_corrections = pd.DataFrame({"id": [], "before": [], "label": []}, dtype=str)  # older runs lack the table
     return Evidence(
         predictions=read_predictions(root, problem),
@@ -265,6 +268,7 @@ def read_evidence(root: Path, problem: str) -> Evidence:
         images=[store.image(index) for store in stores for index in range(len(store))],
         masks=[store.mask(index) for store in stores for index in range(len(store))],
         corrected=files.read_table(corrected) if corrected.exists() else no_corrections,
+        shares=files.read_table(shares) if shares.exists() else None,  # nor has a run whose folds lack a class
     )
 
 

@@ -30,6 +30,7 @@ INK = {"light": "#1b2733", "dark": "#e6edf3"}  # as in report.css
 INKED: Any = ("text.color", "axes.edgecolor", "axes.labelcolor", "xtick.color", "ytick.color")
 FEWEST = 5  # particles in a bin of the reliability; bins with fewer are left out
 OF_CLASS = ("tpr", "ppv", "f1", "average_precision")  # measures that are drawn
+ESTIMATES = ("corrected", "counted")  # of class shares
 # Without a salt, ids in the file are drawn at random. Lines lose points that differ by less than the threshold, in px.
 # Text stays text, which takes a third of the space of its outlines.
 FILE: Any = {
@@ -154,6 +155,26 @@ def reliability(bins: Mapping[str, NDArray[np.float64]], label: str) -> Chart:
         ax.set(xlabel="predicted probability", ylabel="observed share", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
 
     return _chart(draw, f"Observed share of {label} against the predicted probability for each classifier.")
+
+
+def class_shares(samples: pd.DataFrame, label: str) -> Chart:
+    """Estimated share (y) against true share (x) of one class: each sample counted and corrected, with its interval.
+
+    Args:
+        samples: columns true, counted, corrected, low, high, one row for each sample.
+        label: name of the class.
+    """
+
+    def draw(ax: Axes) -> None:
+        ax.plot([0, 1], [0, 1], ":", color=matplotlib.rcParams["text.color"], linewidth=0.9)
+        ax.vlines(samples["true"], samples["low"], samples["high"], color=_colour(0), linewidth=0.6, alpha=0.5)
+        for number, name in enumerate(ESTIMATES):
+            ax.plot(samples["true"], samples[name], _marker(number), color=_colour(number), markersize=3, clip_on=False)
+        ax.set(xlabel="true share", ylabel="estimated share", xlim=(-0.03, 1.03), ylim=(-0.03, 1.03))
+
+    errors = {name: float((samples[name] - samples["true"]).abs().mean()) for name in ESTIMATES}
+    said = ", ".join(f"{name} {error:.3f}" for name, error in errors.items())
+    return _chart(draw, f"Estimated against true share of {label}. Mean error: {said}.")
 
 
 def learning(history: pd.DataFrame) -> list[Chart]:

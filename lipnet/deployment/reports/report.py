@@ -11,7 +11,16 @@ import pandas as pd
 from lipnet.classifiers.history import early_end
 from lipnet.core.settings import pick
 from lipnet.deployment.recommendation import recommend
-from lipnet.deployment.reports import charts, label_errors, names, occlusion_maps, opening, suspects, tables
+from lipnet.deployment.reports import (
+    charts,
+    class_shares,
+    label_errors,
+    names,
+    occlusion_maps,
+    opening,
+    suspects,
+    tables,
+)
 from lipnet.deployment.reports.page import render
 from lipnet.deployment.reports.verdicts import compared
 from lipnet.deployment.runs import Evidence, PipelineRun
@@ -41,11 +50,12 @@ def make_report(run: PipelineRun, evidence: Evidence, maps: bool = True) -> tupl
     best = opening.best_of(summary)
     errors = suspects.errors_of(run, predictions)
     row_of = {name: row for row, name in enumerate(run.table["id"])}
+    recommended = recommend(run, folds)
     mistakes, uncertain = suspects.galleries(predictions[best], evidence, row_of)
     content = {
         **opening.origin_of(run),
         **opening.summary_of(run, predictions[best], summary, len(errors)),
-        "recommended": recommend(run, folds).reason,
+        "recommended": recommended.reason,
         "meanings": names.meanings(run, predictions),
         "measures": tables.of_classifiers(summary, best),
         "class_measures": tables.of_classes(run.classes, summary, best),
@@ -53,6 +63,7 @@ def make_report(run: PipelineRun, evidence: Evidence, maps: bool = True) -> tupl
         "comparison": compared(run, predictions, folds),
         "matrices": [tables.matrix(name, item) for name, item in predictions.items()],
         **_charts(run, evidence, folds),
+        "shares": class_shares.section(evidence.shares, run.classes, recommended.classifier),
         "maps": occlusion_maps.maps_of(run, evidence) if maps else occlusion_maps.without(occlusion_maps.LEFT_OUT),
         "least": occlusion_maps.LEAST,
         "mistakes": mistakes,

@@ -77,14 +77,21 @@ def expectation_maximisation(likelihoods: Floats, weights: Floats, start: Floats
     Returns:
         Shape (B, K), rows sum to 1.
     """
-    n_classes = likelihoods.shape[1]
-    shares = np.full(likelihoods.shape[:2], 1 / n_classes) if start is None else start
+    shape = likelihoods.shape[:2]
+    found = np.full(shape, 1 / shape[1]) if start is None else start.copy()
+    left = np.arange(shape[0])  # samples whose shares still change
     for _ in range(MOST_LEAPS):
+        shares = found[left]
         first = _step(shares, likelihoods, weights)
-        if np.abs(first - shares).max() < TOLERANCE:
-            return first
-        shares = _leap(shares, first, _step(first, likelihoods, weights))
-    return shares
+        changing = np.abs(first - shares).max(axis=1) >= TOLERANCE
+        found[left] = first
+        if not changing.any():
+            break
+        if not changing.all():
+            left, shares, first = left[changing], shares[changing], first[changing]
+            likelihoods, weights = likelihoods[changing], weights[changing]
+        found[left] = _leap(shares, first, _step(first, likelihoods, weights))
+    return found
 
 
 def _step(shares: Floats, likelihoods: Floats, weights: Floats) -> Floats:

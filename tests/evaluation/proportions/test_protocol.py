@@ -72,3 +72,24 @@ def test_the_same_seed_gives_the_same_samples(samples: pd.DataFrame) -> None:
     task = protocol.tasks_of("svm", predictions, _groups(800), SETTINGS, 7)[0]
     again = protocol.run_task(task)
     pd.testing.assert_frame_equal(again, samples[samples["fold"] == 0].reset_index(drop=True))
+
+
+def _missing(fold: int, true: float, half: float) -> dict[str, object]:
+    """A sample of class a whose interval is 0.5 plus and minus ``half``."""
+    known = {"repeat": 0, "fold": fold, "class": "a", "true": true, "corrected": 0.5}
+    return {**known, "low": 0.5 - half, "high": 0.5 + half}
+
+
+def test_intervals_are_widened_until_they_hold_in_the_other_folds() -> None:
+    samples = pd.DataFrame([_missing(0, 0.6, 0.1), _missing(1, 0.8, 0.1), _missing(2, 0.5, 0.1)])
+    assert protocol.widening_of(samples, 0.999)[0] == pytest.approx(3, rel=0.01)
+    found = protocol.widened(samples, 0.999).set_index("fold")
+    assert found.loc[0, "high"] == pytest.approx(0.8, abs=0.001)  # three times as wide, because of fold 1
+    assert found.loc[1, "high"] == pytest.approx(0.6, abs=0.001)  # its own miss changes nothing
+    assert found.loc[1, "low"] == pytest.approx(0.4, abs=0.001)
+
+
+def test_intervals_that_hold_stay_as_they_are() -> None:
+    samples = pd.DataFrame([_missing(fold, 0.55, 0.1) for fold in range(3)])
+    assert protocol.widening_of(samples, 0.95).tolist() == [1.0]
+    pd.testing.assert_frame_equal(protocol.widened(samples, 0.95), samples)
