@@ -17,7 +17,6 @@ from lipnet.evaluation import bootstrap, prediction_files
 from lipnet.evaluation.predictions import Predictions
 from lipnet.evaluation.proportions import corrections, protocol, records
 from lipnet.evaluation.proportions.protocol import ProportionSettings
-from lipnet.evaluation.score_tables import EvaluateSettings, first_of
 from lipnet.plots import figure
 from lipnet.plots.proportions import shares_picture
 
@@ -36,7 +35,6 @@ class Work(NamedTuple):
 def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write samples with their estimates and errors, two numbers a problem, pictures, and what corrects new samples."""
     settings = parse(ProportionSettings, pick(params, "proportions"), "proportions")
-    headline = parse(EvaluateSettings, pick(params, "evaluate"), "evaluate").headline
     tables, headlines = [], {}
     for problem in pick(params, "problems"):
         predictions = prediction_files.read([arguments.predictions / problem, arguments.decisions / problem])
@@ -54,7 +52,8 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
             continue
         widened = pd.concat([protocol.widened(of_one, settings.confidence) for of_one in samples.values()])
         files.write_table(arguments.corrections / f"{problem}.csv", widened.round(6))
-        summary, shown = protocol.summarise(widened), first_of(headline, samples, "headline")
+        summary = protocol.summarise(widened)
+        shown = next(name for name in [*settings.headline, *samples] if name in samples)
         summary.insert(0, "problem", problem)
         tables.append(summary)
         headlines[problem] = protocol.headline(summary, shown)

@@ -507,3 +507,37 @@ def test_compare_runs_says_which_run_is_better_and_writes_a_page(lipnet: Command
     assert "is better than" in (tmp_path / "page.html").read_text() and "page.html: the page" in out
     code, out, err = lipnet("compare-runs", runs[0], tmp_path)
     assert (code, out) == (1, "") and "no such folder, git revision or experiment" in err
+
+
+def test_predict_writes_class_shares_and_two_samples_can_be_compared(
+    lipnet: Command, models: Path, images: Path, tmp_path: Path
+) -> None:
+    (images / "particles.csv").write_text(
+        "id,image,group,batch\n1,dark.png,a,first\n2,bright.png,a,first\n3,grey.png,b,second\n4,dark.png,c,second\n"
+    )
+    code, out, _ = lipnet("predict", models, images, "--to", tmp_path / "out.csv", "--sample", "batch")
+    assert code == 0 and "nothing is known of the errors of cnn" in out
+    shares = pd.read_csv(tmp_path / "out_proportions.csv")
+    assert shares["sample"].tolist() == ["first"] * 2 + ["second"] * 2
+    assert shares["counted"].tolist() == [0.5, 0.5, 0.5, 0.5] and shares["share"].isna().all()
+    assert shares["micrographs"].tolist() == [1, 1, 2, 2]
+
+    (models / "proportions.json").write_text(json.dumps({"cnn": _correction()}))
+    code, out, _ = lipnet("predict", models, images, "--to", tmp_path / "out.csv", "--sample", "batch")
+    assert code == 0 and "class shares of first: one micrograph" in out
+    assert pd.read_csv(tmp_path / "out_proportions.csv")["share"].notna().all()
+    file = tmp_path / "out_proportions.csv"
+    code, out, _ = lipnet("compare-samples", f"{file}::first", f"{file}::second", "--to", tmp_path / "difference.csv")
+    assert code == 0 and out.count("no difference shown") == 2
+    assert pd.read_csv(tmp_path / "difference.csv")["class"].tolist() == ["Bright", "Dark"]
+    code, _, err = lipnet("compare-samples", file, f"{file}::second")
+    assert code == 1 and "has several samples: first, second" in err
+
+
+def _correction() -> dict[str, Any]:
+    """The correction of a classifier that is right in nine of ten cases, as a record."""
+    fits = {"temperature": [1.0] * 21, "bias": [[0.0, 0.0]] * 21, "prior": [[0.5, 0.5]] * 21}
+    rates = {"confusion": [[90.0, 10.0], [10.0, 90.0]], "mean_scores": [[0.9, 0.1], [0.1, 0.9]]}
+    usual = {"bins": [[0.125] * 8] * 2, "usual": [1.0, 1.0, 1.0]}
+    known = {"classes": ["Bright", "Dark"], "deviations": [[0.0, 0.0, 0.0]], "confidence": 0.95, "widening": [1.0, 1.0]}
+    return {**known, **fits, **rates, **usual}

@@ -13,7 +13,7 @@ from lipnet.core.recipes import SECTIONS
 ROOT = Path(__file__).parents[1]
 STAGES = [
     *("check", "share", "ingest", "crop", "split", "balance", "train_cnn", "train_svm", "train_trees"),
-    *("score_inner", "decide", "evaluate", "compare"),
+    *("score_inner", "decide", "evaluate", "compare", "proportions"),
 ]
 STUDIES = ["study", "figures"]
 MAIN = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
@@ -131,7 +131,7 @@ def sections_read(path: Path) -> set[str]:
     return found
 
 
-def test_the_stages_are_verbs_in_reading_order():
+def test_the_stages_are_in_reading_order():
     assert list(MAIN) == STAGES
     assert list(OF_STUDIES) == STUDIES
 
@@ -252,7 +252,7 @@ def test_a_decision_rule_can_change_without_any_training():
     for stage in ("train_cnn", "train_svm", "train_trees"):
         assert "lipnet/evaluation/decisions.py" not in covered(stage)
     readers = {stage for stage in GRAPH if any(dep.startswith("data/decisions") for dep in GRAPH[stage]["deps"])}
-    assert readers == {"evaluate", "compare"}
+    assert readers == {"evaluate", "compare", "proportions"}
 
 
 def test_every_problem_has_classes_and_every_network_has_crops_of_its_size():

@@ -26,6 +26,9 @@ SMALL = {
     "train_cnn.epochs.choose": "fixed",
     "train_cnn.epochs.fixed": 1,
     "model": "lipnet1",
+    "proportions.sizes": [20],
+    "proportions.samples": 1,
+    "proportions.replicates": 20,
 }
 TINY_NETWORK = {"size_px": 28, "blocks": [[4]], "halve": "pool", "top": "dense", "dense_units": 8}
 
@@ -119,14 +122,16 @@ def test_outputs_are_where_a_reviewer_looks(project):
 
 def test_changing_the_model_reruns_training_and_what_follows_only(project):
     output = succeed(project, "dvc", "exp", "run", "-S", "model=lipnet2")
-    assert sorted(stages_run(output)) == ["check", "compare", "decide", "evaluate", "score_inner", "train_cnn"]
+    assert sorted(stages_run(output)) == [
+        *("check", "compare", "decide", "evaluate", "proportions", "score_inner", "train_cnn"),
+    ]
     diff = succeed(project, "dvc", "params", "diff", "--md")
     assert "| model" in diff and "lipnet2" in diff
 
 
 def test_changing_a_decision_rule_trains_nothing(project):
     output = succeed(project, "dvc", "exp", "run", "-S", "decide.rules.cnn_shifted.shift=0.9")
-    assert stages_run(output) == ["check", "decide", "evaluate", "compare"]
+    assert sorted(stages_run(output)) == ["check", "compare", "decide", "evaluate", "proportions"]
 
 
 def test_metrics_diff_and_the_table_of_experiments_fit_a_screen(project):
@@ -160,6 +165,7 @@ def test_metrics_diff_and_the_table_of_experiments_fit_a_screen(project):
         ("evaluate.headline", ["cnn"], {"evaluate"}),
         ("split.protocol", "shuffled", {"split"}),
         ("compare.confidence", 0.9, {"compare"}),
+        ("proportions.confidence", 0.9, {"proportions"}),
         ("balance.method", "none", {"balance", "score_inner"}),
         ("classes.liposomes", ["A", "B"], set()),
     ],
@@ -172,14 +178,14 @@ def test_a_parameter_makes_only_its_own_stages_stale(project, key, value, stale)
 def test_a_recipe_runs_only_the_stages_that_read_the_sections_that_it_changes(project):
     change(project, {"recipe": "best"})
     trained = stages_run(succeed(project, "dvc", "repro"))
-    assert trained == ["check", "train_cnn", "score_inner", "decide", "evaluate", "compare"]
+    assert sorted(trained) == ["check", "compare", "decide", "evaluate", "proportions", "score_inner", "train_cnn"]
 
 
 def test_a_network_that_was_trained_before_is_not_trained_again(project):
     """The run cache: counted are the stages that DVC runs, and those that it names as cached."""
     succeed(project, "dvc", "exp", "run", "-S", "model=lipnet2")
     output = succeed(project, "dvc", "exp", "run", "-S", "model=lipnet1")
-    assert sorted(stages_run(output)) == ["compare", "decide", "evaluate"]  # nothing that trains
+    assert sorted(stages_run(output)) == ["compare", "decide", "evaluate", "proportions"]  # nothing that trains
     cached = {line.split("'")[1].split("@")[0] for line in output.splitlines() if "is cached - skipping run" in line}
     assert cached == {"check", "train_cnn", "score_inner"}
 
@@ -195,11 +201,11 @@ def test_settings_are_checked_before_anything_runs(project):
 @pytest.mark.parametrize(
     ("path", "stale"),
     [
-        ("lipnet/plots/figure.py", {"ingest", "crop", "balance", "evaluate", "compare"}),
+        ("lipnet/plots/figure.py", {"ingest", "crop", "balance", "evaluate", "compare", "proportions"}),
         ("lipnet/deployment/reports/report.py", set()),
         ("lipnet/studies/verdicts.py", set()),
         ("lipnet/cli.py", set()),
-        ("lipnet/evaluation/metrics.py", {"check", "decide", "evaluate", "compare"}),
+        ("lipnet/evaluation/metrics.py", {"check", "decide", "evaluate", "compare", "proportions"}),
         ("lipnet/classifiers/trees.py", {"check", "train_trees", "score_inner"}),
         ("lipnet/classifiers/networks/epoch.py", {"check", "train_cnn", "score_inner"}),
     ],

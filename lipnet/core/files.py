@@ -24,7 +24,7 @@ LARGE = 2**31 - 2**16  # bytes; the entries of arrays of this size and larger ge
 UNFINISHED = ".part"  # suffix of files while they are written
 TEXT_COLUMNS = (
     *("id", "first_id", "label", "group", "predicted", "problem", "classifier", "class", "measure", "actual"),
-    *("study", "arm", "quantity", "source", "choice", "candidate", "before", "phase", "feature"),
+    *("study", "arm", "quantity", "source", "choice", "candidate", "before", "phase", "feature", "shares"),
 )
 
 

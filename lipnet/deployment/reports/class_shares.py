@@ -7,6 +7,7 @@ import pandas as pd
 
 from lipnet.deployment.reports import charts
 from lipnet.deployment.reports.charts import Chart, Key
+from lipnet.deployment.reports.tables import cell
 from lipnet.evaluation.proportions.protocol import NATURAL, UNIFORM, summarise
 
 KINDS = {UNIFORM: "any shares", NATURAL: "near the training shares"}
@@ -73,9 +74,9 @@ def _table(summary: pd.DataFrame, shown: str) -> dict[str, Any]:
         "rows": [
             {
                 "cells": [
-                    {"text": row["classifier"], "value": row["classifier"]},
-                    {"text": KINDS[row["shares"]], "value": row["shares"]},
-                    *({"text": _number(name, row[name]), "value": row[name]} for name in numbers),
+                    cell(row["classifier"], row["classifier"]),
+                    cell(KINDS[row["shares"]], row["shares"]),
+                    *(cell(_number(name, row[name]), row[name]) for name in numbers),
                 ],
                 "best": row["classifier"] == shown,
             }

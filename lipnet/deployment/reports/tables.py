@@ -30,7 +30,7 @@ def of_classifiers(summary: Mapping[str, Any], best: str) -> dict[str, Any]:
         "columns": ["classifier", *map(measures.plain_words, keys)],
         "texts": 1,
         "rows": [
-            {"cells": [_cell(name), *(_number(scores[key]) for key in keys)], "best": name == best}
+            {"cells": [cell(name), *(_number(scores[key]) for key in keys)], "best": name == best}
             for name, scores in summary.items()
         ],
     }
@@ -45,7 +45,7 @@ def of_classes(classes: Sequence[str], summary: Mapping[str, Any], best: str) ->
         "columns": ["classifier", "class", *map(measures.plain_words, keys)],
         "texts": 2,
         "rows": [
-            {"cells": [_cell(name), _cell(label), *(_number(scores[label][key]) for key in keys)], "best": name == best}
+            {"cells": [cell(name), cell(label), *(_number(scores[label][key]) for key in keys)], "best": name == best}
             for name, scores in summary.items()
             for label in classes
         ],
@@ -63,7 +63,7 @@ def of_counts(run: PipelineRun) -> dict[str, Any]:
         "columns": ["class", *keys],
         "texts": 1,
         "rows": [
-            {"cells": [_cell(name), *(_cell(f"{of_class[key]:,}", of_class[key]) for key in keys)], "best": False}
+            {"cells": [cell(name), *(cell(f"{of_class[key]:,}", of_class[key]) for key in keys)], "best": False}
             for name, of_class in counts.items()
         ],
     }
@@ -106,14 +106,14 @@ def _ratio(table: pd.DataFrame, label: str, measure: str) -> dict[str, str]:
     }
 
 
-def _cell(text: str, value: Any = None, small: str = "") -> dict[str, Any]:
+def cell(text: str, value: Any = None, small: str = "") -> dict[str, Any]:
     """A cell of a table, with the value to sort by, and a second text in small type."""
     return {"text": text, "value": text if value is None else value, "small": small}
 
 
 def _number(measure: Mapping[str, float | None]) -> dict[str, Any]:
     mean, _, spread = mean_and_sd(measure).partition(" ")
-    return _cell(mean, "" if measure["mean"] is None else measure["mean"], spread)
+    return cell(mean, "" if measure["mean"] is None else measure["mean"], spread)
 
 
 def _shaded(count: float, share: float) -> dict[str, Any]:

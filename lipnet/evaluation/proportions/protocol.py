@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from pydantic import Field
 
 from lipnet.core.seeds import generator
-from lipnet.core.settings import Settings
+from lipnet.core.settings import Name, Settings
 from lipnet.evaluation.predictions import Predictions
 from lipnet.evaluation.proportions import estimators
 from lipnet.evaluation.proportions.corrections import Correction, fit
@@ -40,12 +40,14 @@ class ProportionSettings(Settings):
         samples: samples of each fold, size and kind of shares.
         replicates: resamples of an interval.
         confidence: level of the intervals.
+        headline: classifiers; the first that the run has, or else any, is in the tracked numbers and in the picture.
     """
 
     sizes: list[Annotated[int, Field(ge=1, le=100_000)]] = Field(min_length=1)
     samples: int = Field(ge=1)
     replicates: int = Field(ge=20)
     confidence: float = Field(gt=0, lt=1)
+    headline: list[Name] = Field(min_length=1)
 
 
 class Task(NamedTuple):

@@ -12,6 +12,7 @@ import pytest
 from lipnet.core import files
 from lipnet.deployment.reports.report import make_report
 from lipnet.deployment.runs import read_evidence, read_run
+from lipnet.evaluation.proportions.protocol import ESTIMATORS
 from lipnet.samples import particles
 from lipnet.samples.particles import Particle
 from tests.deployment.finished_run import CLASSES, FOLDS, LABELS, PROBLEM, make_run
@@ -146,3 +147,30 @@ def test_a_page_of_a_run_that_is_out_of_date_says_what_changed(page: Path) -> No
     assert "Out of date" not in page.read_text(encoding="utf-8")
     text, _ = make_report(replace(run, changed=["params.yaml: <model>"]), evidence)
     assert "<strong>Out of date.</strong> Changed since the models were trained: params.yaml: &lt;model&gt;." in text
+
+
+def test_the_section_on_class_shares_counts_and_corrects(page: Path) -> None:
+    assert "Nothing is known of class shares" in page.read_text()  # this run has no such samples
+    samples = pd.DataFrame(
+        {
+            "classifier": "svm",
+            "shares": ["uniform", "uniform", "natural", "natural"],
+            "size": 200,
+            "sample": [0, 0, 1, 1],
+            "class": CLASSES * 2,
+            "true": [0.4, 0.6, 0.9, 0.1],
+            **{name: [0.5, 0.5, 0.8, 0.2] for name in ESTIMATORS},
+            "corrected": [0.4, 0.6, 0.85, 0.15],
+            "low": [0.3, 0.5, 0.8, 0.11],
+            "high": [0.5, 0.7, 0.95, 0.2],
+        }
+    )
+    run = page.parent
+    files.write_table(run / f"data/proportions/{PROBLEM}.csv", samples)
+    text, _ = make_report(read_run(run, PROBLEM), read_evidence(run, PROBLEM), maps=False)
+    (run / f"data/proportions/{PROBLEM}.csv").unlink()
+    section = text[text.index('<section id="shares"') : text.index('<section id="occlusion"')]
+    assert "samples of 200 particles" in section and "near the training shares" in section
+    assert "0.100" in section and "0.050" in section and "50%" in section  # counted, corrected, intervals that hold
+    assert section.count("<figure>") == len(CLASSES)
+    assert "Mean error: corrected 0.025, counted 0.100." in section

@@ -150,7 +150,7 @@ def test_nothing_to_learn_from_is_refused() -> None:
 
 def test_labels_of_the_sample_change_nothing() -> None:
     predictions = _classifier([0.6, 0.3, 0.1], 800)
-    settings = protocol.ProportionSettings(sizes=[40], samples=2, replicates=20, confidence=0.9)
+    settings = protocol.ProportionSettings(sizes=[40], samples=2, replicates=20, confidence=0.9, headline=["svm"])
     here = predictions.fold == 0
     learnt = corrections.fit(predictions, _groups(800), ~here, 20, np.random.default_rng(0))
     other = replace(predictions, true=np.where(here, 2 - predictions.true, predictions.true))

@@ -7,7 +7,7 @@ import pytest
 from lipnet.evaluation.proportions import protocol
 from tests.evaluation.proportions.test_intervals import _classifier, _groups
 
-SETTINGS = protocol.ProportionSettings(sizes=[30, 60], samples=3, replicates=20, confidence=0.9)
+SETTINGS = protocol.ProportionSettings(sizes=[30, 60], samples=3, replicates=20, confidence=0.9, headline=["svm"])
 
 
 @pytest.fixture(scope="module")
