@@ -1,0 +1,96 @@
+"""Layers that stay fast when ``jax.vmap`` stacks many networks.
+
+Under ``vmap`` a convolution becomes a grouped convolution: slow on a GPU in float32, and very slow on a processor. The
+same sum as shifts of the images and one matrix product becomes a batched matrix product.
+"""
+
+from functools import reduce
+from itertools import product
+from typing import Any
+
+import keras
+from keras import ops
+
+
+def swapped(model: keras.Model) -> keras.Model:
+    """A clone of a model whose convolutions and poolings are written with shifts, reshapes and matrix products.
+
+    Weights, seeds, names, their order and the dtype policies are those of the model. The clone is for training; its
+    weights belong into the model, which stays as it is.
+    """
+    clone = keras.models.clone_model(model, clone_function=_clone)
+    for mine, original in zip(_variables(clone), _variables(model), strict=True):
+        mine.assign(original)
+    return clone
+
+
+def _variables(model: keras.Model) -> list[keras.Variable]:
+    return [*model.trainable_variables, *model.non_trainable_variables]
+
+
+def _clone(layer: keras.layers.Layer) -> keras.layers.Layer:
+    return _kind(layer).from_config(layer.get_config())
+
+
+def _kind(layer: keras.layers.Layer) -> type[keras.layers.Layer]:
+    kind = type(layer)
+    if kind is keras.layers.Conv2D and _is_plain_convolution(layer):
+        return ShiftedConv2D
+    if kind is keras.layers.MaxPooling2D and layer.pool_size == layer.strides and layer.padding == "valid":
+        return TiledMaxPooling2D
+    return {keras.layers.Normalization: StackableNormalization}.get(kind, kind)
+
+
+def _is_plain_convolution(layer: keras.layers.Conv2D) -> bool:
+    same = layer.padding == "same" and layer.data_format == "channels_last"
+    return same and layer.groups == 1 and set(layer.dilation_rate) == {1}
+
+
+class ShiftedConv2D(keras.layers.Conv2D):  # type: ignore[misc]
+    """A convolution with padding ``same`` as shifts of the padded images and one matrix product."""
+
+    def call(self, inputs: Any) -> Any:
+        """The same sum as in Keras's layer, in another order."""
+        (high, wide), (down, right) = self.kernel_size, self.strides
+        rows, before, after = _same(inputs.shape[1], high, down)
+        columns, left, behind = _same(inputs.shape[2], wide, right)
+        padded = ops.pad(inputs, ((0, 0), (before, after), (left, behind), (0, 0)))
+        shifts = [
+            padded[:, i : i + (rows - 1) * down + 1 : down, j : j + (columns - 1) * right + 1 : right]
+            for i, j in product(range(high), range(wide))
+        ]
+        outputs = ops.concatenate(shifts, axis=-1) @ ops.reshape(self.kernel, (-1, self.filters))
+        return self.activation(outputs if self.bias is None else outputs + self.bias)
+
+
+def _same(size: int, kernel: int, stride: int) -> tuple[int, int, int]:
+    """Size of the output, and of the padding before and after the input, where the padding is ``same``."""
+    outputs = -(-size // stride)
+    padding = max((outputs - 1) * stride + kernel - size, 0)
+    return outputs, padding // 2, padding - padding // 2
+
+
+class TiledMaxPooling2D(keras.layers.MaxPooling2D):  # type: ignore[misc]
+    """Max-pooling of windows that do not overlap, without a gradient that scatters.
+
+    As in Keras's layer, the gradient goes to the first maximum of a window. (That of a maximum along axes would be
+    divided among all of them, and in 16 bits equal values are common.)
+    """
+
+    def call(self, inputs: Any) -> Any:
+        """The maximum of each window."""
+        high, wide = self.pool_size
+        rows, columns = inputs.shape[1] // high, inputs.shape[2] // wide
+        whole = inputs[:, : rows * high, : columns * wide]
+        windows = ops.reshape(whole, (-1, rows, high, columns, wide, inputs.shape[3]))
+        pixels = [windows[:, :, i, :, j] for i, j in product(range(high), range(wide))]
+        return reduce(lambda most, pixel: ops.where(most >= pixel, most, pixel), pixels)
+
+
+class StackableNormalization(keras.layers.Normalization):  # type: ignore[misc]
+    """Reads mean and variance from its variables, which differ between stacked networks; Keras's layer keeps constants."""
+
+    def call(self, inputs: Any) -> Any:
+        """Standardise, with the bound on the standard deviation of Keras's layer."""
+        deviation = ops.maximum(ops.sqrt(self.adapt_variance), keras.config.epsilon())
+        return (ops.cast(inputs, self.compute_dtype) - self.adapt_mean) / deviation
