@@ -42,8 +42,8 @@ def _kind(layer: keras.layers.Layer) -> type[keras.layers.Layer]:
 
 
 def _is_plain_convolution(layer: keras.layers.Conv2D) -> bool:
-    same = layer.padding == "same" and layer.data_format == "channels_last"
-    return same and layer.groups == 1 and set(layer.dilation_rate) == {1}
+    same = layer.padding == "same" or set(layer.kernel_size) == {1}
+    return same and layer.data_format == "channels_last" and layer.groups == 1 and set(layer.dilation_rate) == {1}
 
 
 class ShiftedConv2D(keras.layers.Conv2D):  # type: ignore[misc]
@@ -88,7 +88,7 @@ class TiledMaxPooling2D(keras.layers.MaxPooling2D):  # type: ignore[misc]
 
 
 class StackableNormalization(keras.layers.Normalization):  # type: ignore[misc]
-    """Reads mean and variance from its variables, which differ between stacked networks; Keras's layer keeps constants."""
+    """Reads mean and variance from its variables, which stacked networks differ in; Keras's layer keeps constants."""
 
     def call(self, inputs: Any) -> Any:
         """Standardise, with the bound on the standard deviation of Keras's layer."""

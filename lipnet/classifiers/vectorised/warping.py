@@ -1,7 +1,7 @@
 """The augmentation of ``lipnet.samples.augment`` in JAX: maps are drawn and applied on the device, inside a step.
 
-The transforms, their ranges and order, interpolation and fill are those of NumPy's code. Only the random numbers differ.
-All functions are pure, for ``jax.jit`` and ``jax.vmap``. A map is six numbers, as in ``augment``.
+Transforms, ranges, order, interpolation and fill are those of NumPy's code. Only the random numbers differ. All
+functions are pure, for ``jax.jit`` and ``jax.vmap``. A map consists of six numbers, as in ``augment``.
 """
 
 from typing import Any, NamedTuple, get_args
@@ -20,7 +20,7 @@ class Plan(NamedTuple):
     """An ordered subset of the transforms and their ranges, as arrays: another plan is not another program.
 
     Attributes:
-        order: shape (slots,), int32; numbers of transforms in ``TRANSFORMS``, the first is applied first; else ``NONE``.
+        order: shape (slots,), int32; positions in ``TRANSFORMS``, the first is applied first; ``NONE`` fills the rest.
         rotation_deg: as in ``AugmentSettings``, shape (), float32; so are the next three.
     """
 

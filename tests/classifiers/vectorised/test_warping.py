@@ -1,4 +1,4 @@
-"""Augmentation in JAX: the maps and images of NumPy's code for the same numbers; draws in their ranges; plans as data."""
+"""Augmentation in JAX: NumPy's maps and images for the same numbers; draws in their ranges; plans as data."""
 
 from itertools import permutations
 from typing import Any
