@@ -22,6 +22,7 @@ from lipnet.classifiers.networks.task import NetworkTask, Progress
 from lipnet.classifiers.networks.training import (
     averaged,
     build,
+    build_another,
     check_loss,
     dropout_seed,
     path_of,
@@ -234,7 +235,7 @@ def _first_state(program: Program, fit: Fit) -> State:
     if fit.done.variables:
         return program.from_list(fit.done.variables)
     policy = POLICIES[fit.task.training.precision]
-    return program.new_state(build(fit.task, fit.training_set, policy).get_weights())
+    return program.new_state(build_another(fit.task, fit.training_set, policy).get_weights())
 
 
 def _stacked(values: Sequence[Any]) -> Any:
