@@ -11,6 +11,8 @@ from typing import Any
 import keras
 from keras import ops
 
+from lipnet.classifiers.vectorised.masking import MaskedBatchNormalization
+
 
 def swapped(model: keras.Model) -> keras.Model:
     """A clone of a model whose convolutions and poolings are written with shifts, reshapes and matrix products.
@@ -38,7 +40,11 @@ def _kind(layer: keras.layers.Layer) -> type[keras.layers.Layer]:
         return ShiftedConv2D
     if kind is keras.layers.MaxPooling2D and layer.pool_size == layer.strides and layer.padding == "valid":
         return TiledMaxPooling2D
-    return {keras.layers.Normalization: StackableNormalization}.get(kind, kind)
+    others = {
+        keras.layers.Normalization: StackableNormalization,
+        keras.layers.BatchNormalization: MaskedBatchNormalization,
+    }
+    return others.get(kind, kind)
 
 
 def _is_plain_convolution(layer: keras.layers.Conv2D) -> bool:
