@@ -13,6 +13,8 @@ from keras import ops
 
 from lipnet.classifiers.vectorised.masking import MaskedBatchNormalization
 
+TILE = 128  # columns of a matrix product that a GPU computes at once; more of them save no traffic
+
 
 def swapped(model: keras.Model) -> keras.Model:
     """A clone of a model whose convolutions and poolings are written with shifts, reshapes and matrix products.
@@ -53,26 +55,44 @@ def _is_plain_convolution(layer: keras.layers.Conv2D) -> bool:
 
 
 class ShiftedConv2D(keras.layers.Conv2D):  # type: ignore[misc]
-    """A convolution with padding ``same`` as shifts of the padded images and one matrix product."""
+    """A convolution with padding ``same`` as shifts of the padded images and one matrix product.
+
+    On a GPU, most of its time goes into writing and reading what surrounds the product: the shifts of its input, side
+    by side. If there are few filters, the product gives the part of every row of the kernel to a pixel instead, and
+    these parts are shifted up and down and added: for 32 channels and filters, two thirds of the memory traffic.
+    """
 
     def call(self, inputs: Any) -> Any:
         """The same sum as in Keras's layer, in another order."""
-        (high, wide), (down, right), channels = self.kernel_size, self.strides, inputs.shape[3]
-        rows, before, after = _same(inputs.shape[1], high, down)
-        columns, left, behind = _same(inputs.shape[2], wide, right)
-        padded = ops.pad(inputs, ((0, 0), (before, after), (left, behind), (0, 0)))
-        across = [padded[:, :, j : j + (columns - 1) * right + 1 : right] for j in range(wide)]
-        down_from = [slice(i, i + (rows - 1) * down + 1, down) for i in range(high)]
-        # What the shifts write to memory and the product reads again takes most of the time on a GPU. So shifts down are
-        # made behind the product where its results are fewer than what they would add to its input.
-        if down == 1 and wide * channels + high * self.filters < high * wide * channels:
-            kernel = ops.reshape(ops.transpose(self.kernel, (1, 2, 0, 3)), (wide * channels, high * self.filters))
-            products = ops.split(ops.concatenate(across, axis=-1) @ kernel, high, axis=-1)
-            outputs = sum(part[:, some] for part, some in zip(products, down_from, strict=True))
-        else:
-            shifts = [image[:, some] for some, image in product(down_from, across)]
-            outputs = ops.concatenate(shifts, axis=-1) @ ops.reshape(self.kernel, (-1, self.filters))
+        outputs = self._rows_after_product(inputs) if self._is_narrow(inputs.shape[3]) else self._product(inputs)
         return self.activation(outputs if self.bias is None else outputs + self.bias)
+
+    def _is_narrow(self, channels: int) -> bool:
+        """Whether few filters make it cheaper to shift rows behind the product."""
+        high, wide = self.kernel_size
+        fewer = wide * channels + high * self.filters < high * wide * channels
+        return fewer and high * self.filters <= TILE and self.strides[0] == 1
+
+    def _product(self, inputs: Any) -> Any:
+        (high, wide), (down, right) = self.kernel_size, self.strides
+        rows, *above = _same(inputs.shape[1], high, down)
+        columns, *beside = _same(inputs.shape[2], wide, right)
+        padded = ops.pad(inputs, ((0, 0), above, beside, (0, 0)))
+        shifts = [
+            padded[:, i : i + (rows - 1) * down + 1 : down, j : j + (columns - 1) * right + 1 : right]
+            for i, j in product(range(high), range(wide))
+        ]
+        return ops.concatenate(shifts, axis=-1) @ ops.reshape(self.kernel, (-1, self.filters))
+
+    def _rows_after_product(self, inputs: Any) -> Any:
+        (high, wide), right, n = self.kernel_size, self.strides[1], self.filters
+        rows, *above = _same(inputs.shape[1], high, 1)
+        columns, *beside = _same(inputs.shape[2], wide, right)
+        padded = ops.pad(inputs, ((0, 0), (0, 0), beside, (0, 0)))
+        shifts = [padded[:, :, j : j + (columns - 1) * right + 1 : right] for j in range(wide)]
+        kernel = ops.reshape(ops.transpose(self.kernel, (1, 2, 0, 3)), (-1, high * n))
+        parts = ops.pad(ops.concatenate(shifts, axis=-1) @ kernel, ((0, 0), above, (0, 0), (0, 0)))
+        return sum(parts[:, i : i + rows, :, i * n : (i + 1) * n] for i in range(high))
 
 
 def _same(size: int, kernel: int, stride: int) -> tuple[int, int, int]:
