@@ -48,7 +48,8 @@ def pool_of(tasks: Sequence[NetworkTask]) -> tuple[Pool, list[Place]]:
         keys.append((particles_key, synthetic_key))
     ends = np.cumsum([0, *(len(images) for images, _ in parts.values())])
     starts = dict(zip(parts, map(int, ends[:-1]), strict=True))
-    images = np.concatenate([images if images.ndim == 4 else images[..., None] for images, _ in parts.values()])
+    some = [images for images, _ in parts.values() if len(images)]
+    images = np.concatenate([images if images.ndim == 4 else images[..., None] for images in some])
     joined = [features for _, features in parts.values() if features.shape[1]]  # then no example is synthetic
     features = np.concatenate(joined).astype(np.float32) if joined else np.empty((0, 0), np.float32)
     places = [Place(*(starts[key] for key in pair)) for pair in keys]

@@ -1,12 +1,12 @@
 """Train stacks of networks, phase by phase and epoch by epoch: tasks in; weights and histories out."""
 
 import os
-import time
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
+from time import monotonic
 from typing import Any, NamedTuple
 
 import jax
@@ -206,7 +206,7 @@ def _read(task: NetworkTask, phase: str) -> Checkpoint:
 def _run(stack: Stack, fits: list[Fit], watch: Watch) -> list[State]:
     """Train all networks to the end of their phase; their states, on the host."""
     states = [_first_state(stack.program, fit) for fit in fits]
-    state, saved = _stacked([*states, *states[-1:] * (stack.size - len(fits))]), time.monotonic()
+    state, saved = _stacked([*states, *states[-1:] * (stack.size - len(fits))]), monotonic()
     while running := [number for number, fit in enumerate(fits) if not fit.is_over]:
         courses = [_course(stack.program, fit, stack.steps) for fit in fits]
         absent = courses[-1]._replace(rows=np.full_like(courses[-1].rows, -1))  # fills up the stack
@@ -224,9 +224,9 @@ def _run(stack: Stack, fits: list[Fit], watch: Watch) -> list[State]:
             loss, accuracy = float(totals[number, 0] / n), float(totals[number, 1] / totals[number, 2])
             progress.append(_note(fit, loss, accuracy, None if probabilities is None else probabilities[number]))
         watch(progress)
-        if time.monotonic() - saved >= SAVE_S or all(fit.is_over for fit in fits):
+        if monotonic() - saved >= SAVE_S or all(fit.is_over for fit in fits):
             _save(state, fits)
-            saved = time.monotonic()
+            saved = monotonic()
     return _each(state, len(fits))
 
 
