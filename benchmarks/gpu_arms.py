@@ -76,7 +76,7 @@ def _train(networks: int, precision: str, n_examples: int, n_particles: int, pro
     import jax
 
     ends = [time.perf_counter()]
-    tasks = _tasks(networks, precision, n_examples, n_particles)
+    tasks = tasks_of(networks, precision, n_examples, n_particles)
     for _ in engine.train_all(tasks, lambda *_: None, lambda _: ends.append(time.perf_counter()), programs):
         pass
     first, later = np.diff(ends)[:2]
@@ -84,7 +84,7 @@ def _train(networks: int, precision: str, n_examples: int, n_particles: int, pro
     return {"first_s": first, "epoch_s": later, "peak_bytes": memory.get("peak_bytes_in_use")}
 
 
-def _tasks(networks: int, precision: str, n_examples: int, n_particles: int) -> list[NetworkTask]:
+def tasks_of(networks: int, precision: str, n_examples: int, n_particles: int) -> list[NetworkTask]:
     """Folds of random particles, some of them more than once in an epoch, as oversampling does."""
     rng = np.random.default_rng(0)
     images = rng.integers(0, 256, (n_particles, SIZE, SIZE), dtype=np.uint8)

@@ -13,7 +13,7 @@ from keras import ops
 
 from lipnet.classifiers.vectorised.masking import MaskedBatchNormalization
 
-TILE = 128  # columns of a matrix product that a GPU computes at once; more of them save no traffic
+WIDEST = 128  # columns of the product then; for 3 x 64, XLA's program for an H100 copies more than it saves
 
 
 def swapped(model: keras.Model) -> keras.Model:
@@ -57,9 +57,9 @@ def _is_plain_convolution(layer: keras.layers.Conv2D) -> bool:
 class ShiftedConv2D(keras.layers.Conv2D):  # type: ignore[misc]
     """A convolution with padding ``same`` as shifts of the padded images and one matrix product.
 
-    On a GPU, most of its time goes into writing and reading what surrounds the product: the shifts of its input, side
-    by side. If there are few filters, the product gives the part of every row of the kernel to a pixel instead, and
-    these parts are shifted up and down and added: for 32 channels and filters, two thirds of the memory traffic.
+    What limits it on a GPU is writing and reading the shifts side by side (docs/performance.md). With few filters, only
+    the shifts along a row are made before the product, which gives the part of each row of the kernel; these parts are
+    shifted up and down and added. For 32 channels and filters this is a quarter less memory traffic.
     """
 
     def call(self, inputs: Any) -> Any:
@@ -68,10 +68,10 @@ class ShiftedConv2D(keras.layers.Conv2D):  # type: ignore[misc]
         return self.activation(outputs if self.bias is None else outputs + self.bias)
 
     def _is_narrow(self, channels: int) -> bool:
-        """Whether few filters make it cheaper to shift rows behind the product."""
+        """Whether few filters make it cheaper to shift up and down after the product."""
         high, wide = self.kernel_size
         fewer = wide * channels + high * self.filters < high * wide * channels
-        return fewer and high * self.filters <= TILE and self.strides[0] == 1
+        return fewer and high * self.filters <= WIDEST and self.strides[0] == 1
 
     def _product(self, inputs: Any) -> Any:
         (high, wide), (down, right) = self.kernel_size, self.strides
