@@ -125,11 +125,18 @@ def test_names_order_and_precision_of_the_layers_stay() -> None:
 
 
 @pytest.mark.parametrize("side", [7, 8])
-@pytest.mark.parametrize(("kernel", "strides"), [((3, 3), 1), ((3, 3), 2), ((5, 1), 2), ((1, 1), 2), ((7, 5), 1)])
-def test_a_convolution_of_any_odd_kernel_and_stride(kernel: tuple[int, int], strides: int, side: int) -> None:
+@pytest.mark.parametrize("filters", [3, 50])  # few filters: rows are shifted behind the product
+@pytest.mark.parametrize(
+    ("kernel", "strides"),
+    [((3, 3), 1), ((3, 3), 2), ((5, 1), 2), ((1, 1), 2), ((7, 5), 1), ((3, 5), (1, 2))],
+)
+def test_a_convolution_of_any_odd_kernel_and_stride(
+    kernel: tuple[int, int], strides: int | tuple[int, int], filters: int, side: int
+) -> None:
     images = np.random.default_rng(2).random((2, side, side + 3, 2), dtype=np.float32)
     image = keras.Input(images.shape[1:])
-    layer = keras.layers.Conv2D(3, kernel, strides=strides, padding="same", bias_initializer="ones", activation="relu")
+    settings = {"strides": strides, "padding": "same", "bias_initializer": "ones", "activation": "relu"}
+    layer = keras.layers.Conv2D(filters, kernel, **settings)
     model = keras.Model(image, layer(image))
     clone = swapped(model)
     assert isinstance(clone.layers[1], layers.ShiftedConv2D)
