@@ -181,6 +181,33 @@ def test_the_setting_bounds_how_many_networks_are_trained_at_once() -> None:
     assert sizes == [2, 1]
 
 
+def test_a_fold_that_has_stopped_stops_changing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([1.0, 3.0, 2.0, 2.0, 1.0, 0.5])  # of folds 0 and 1, then of fold 1 alone
+    monkeypatch.setattr(training, "balanced_log_loss", lambda *_: next(losses))
+    monkeypatch.setattr(training, "SAVE_S", 0)
+    saved, write = list[list[Any]](), training.checkpoints.write
+
+    def watched(path: Path, done: Checkpoint) -> None:
+        if path.name == "key0.choosing.npz":
+            saved.append([values for values in done.variables if values.dtype != np.uint32])  # seeds start an epoch
+        write(path, done)
+
+    monkeypatch.setattr(training.checkpoints, "write", watched)
+    early = training_settings(epochs__choose="early_stopping", epochs__patience=1, epochs__most=4)
+    tasks = [replace(task, checkpoint=tmp_path / f"key{task.fold}") for task in _folds(72, 72, training=early)]
+    histories = _trained(tasks)
+    assert [[record["phase"] for record in history] for history in histories] == [
+        ["choosing"] * 2 + ["training"],
+        ["choosing"] * 4 + ["training"] * 4,
+    ]
+    first, stopped, *waiting = saved
+    assert len(waiting) == 2
+    assert not all(np.array_equal(*pair) for pair in zip(first, stopped, strict=True))
+    for later in waiting:
+        for pair in zip(stopped, later, strict=True):
+            assert_array_equal(*pair)
+
+
 def test_batches_without_examples_change_nothing() -> None:
     [task] = _folds(20, training=training_settings(regularisation__batch_norm=True))
     made, (pool, [place]) = program.program_of(task), pool_of([task])
