@@ -6,15 +6,34 @@ BASE ?= origin/main
 BIN := .venv/bin
 INSTALLED := .venv/$(LOCK).installed
 PAGE := lipnet/deployment/templates/page
+# With the packages for a GPU, `make repro` and `make studies` look for one that works.
+GPU := $(if $(filter requirements-gpu.lock,$(LOCK)),$(shell nvidia-smi --list-gpus >/dev/null 2>&1 && echo found || echo missing))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro studies test verify clean-lock pr-report experiments page-libraries test-long coverage mutation audit lint typecheck format lock clean
+.PHONY: repro studies no-gpu test verify clean-lock pr-report experiments page-libraries test-long coverage mutation audit lint typecheck format lock clean
+
+ifeq ($(GPU)$(filter-out jax,$(KERAS_BACKEND)),found)
+repro studies: export KERAS_BACKEND := jax
+repro studies: .venv/engine
+else ifeq ($(GPU),missing)
+repro studies: no-gpu
+endif
 
 repro: $(INSTALLED)  ## run the pipeline: every stage whose inputs changed
 	dvc repro
 
 studies: $(INSTALLED)  ## run the experiments of the thesis, at the scale that studies/params.yaml names
 	dvc repro studies/dvc.yaml
+
+# Once: the setting stands in params.yaml, so that dvc.lock records it, and a setting that you change back stays.
+.venv/engine: | $(INSTALLED)
+	sed -i 's/^  engine: processes /  engine: vectorised/' params.yaml
+	@echo "A GPU was found. In params.yaml, train_cnn.engine is now vectorised: Keras on JAX trains all folds at once on it."
+	@echo "Before you call dvc yourself: export KERAS_BACKEND=jax"
+	@touch $@
+
+no-gpu:
+	@echo "nvidia-smi finds no GPU: training runs on the processor."
 
 test: $(INSTALLED)
 	python -m pytest

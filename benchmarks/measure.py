@@ -112,8 +112,10 @@ def table(names: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
     return "\n".join([*markdown_table(names, list(rows)), ""])
 
 
-def write_results(name: str, title: str, command: str, packages: Sequence[str], parts: Iterable[str]) -> None:
-    """Write results/NAME.md, with machine and command at the top, and print it."""
+def write_results(
+    name: str, title: str, command: str, packages: Sequence[str], parts: Iterable[str], folder: Path = RESULTS
+) -> None:
+    """Write NAME.md into the folder, with machine and command at the top, and print it."""
     text = "\n".join([f"# {title}", "", machine(*packages), "", f"`python -m benchmarks.{command}`", "", *parts])
-    files.write_text(RESULTS / f"{name}.md", text)
+    files.write_text(folder / f"{name}.md", text)
     print(text)

@@ -126,7 +126,7 @@ def _measure(n: int, rounds: int, precision: str) -> Found:
     epoch_s = _median_s(lambda: run(images, targets, weights), rounds)
     augmentation_s = _median_s(lambda: warp(images[..., 0], draw_maps(n, SIZE, POLICY, rng), POLICY), rounds)
     parts_s = _profile(lambda: run(images, targets, weights))
-    return Found(epoch_s, augmentation_s, parts_s, _peak(rounds), *_multiply_adds(model))
+    return Found(epoch_s, augmentation_s, parts_s, _peak(rounds), *multiply_adds(model))
 
 
 def _median_s(function: Callable[[], object], rounds: int) -> float:
@@ -165,7 +165,7 @@ def _operations(space: Any) -> Iterator[tuple[str, float]]:
                     yield name, event.duration_ps / 1e12
 
 
-def _multiply_adds(model: Any) -> tuple[int, int]:
+def multiply_adds(model: Any) -> tuple[int, int]:
     """Multiply-adds of one image, forward: in the convolutions, and in all layers."""
     convolutions = dense = 0
     for layer in model.layers:

@@ -8,7 +8,6 @@ import pandas as pd
 from lipnet.classifiers.training_sets import InnerSettings, inner_folds
 from lipnet.core import files
 from lipnet.core.command import bar, run
-from lipnet.core.parallel import stream
 from lipnet.core.settings import parse, pick
 from lipnet.evaluation import inner_scores
 from lipnet.samples.tables import read_folds, read_particles
@@ -24,7 +23,9 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
 
 def _score(params: dict[str, Any], names: list[str], arguments: Namespace) -> None:
     # Imported here because the import is slow and usually no classifier is listed.
-    from lipnet.classifiers.registry import output_of, task_of, train
+    from lipnet.classifiers import live
+    from lipnet.classifiers.engines import train_all
+    from lipnet.classifiers.registry import output_of, task_of
 
     data = read_particles(params, arguments.problem, arguments.table)
     images = {int(name.removeprefix("px")): pixels for name, pixels in files.read_arrays(arguments.crops).items()}
@@ -32,11 +33,11 @@ def _score(params: dict[str, Any], names: list[str], arguments: Namespace) -> No
     parts = [(fold.number, *part) for fold in outer for part in inner_folds(params, data, fold, images)]
     for name in names:
         tasks = [task_of(params, name, data, part, images, balanced) for _, part, balanced in parts]
-        found = stream(train, tasks, pick(params, "train_cnn", "threads_per_fold"))
-        done = bar(found, f"{data.problem}: inner folds of {name}", len(tasks))
-        frames = []
-        for (number, part, _), trial in zip(parts, done, strict=True):
-            output = output_of(trial, name)
+        title = f"{data.problem}: inner folds of {name}"
+        found = train_all(tasks, pick(params, "train_cnn", "threads_per_fold"), live.epoch_bar(title), None)
+        trials, frames = dict(bar(found, title, len(tasks))), []
+        for place, (number, part, _) in enumerate(parts):
+            output = output_of(trials[place], name)
             frames.append(inner_scores.to_table(number, part.fold, part.test, data.labels, output, data.classes))
         files.write_table(arguments.scores / f"{name}.csv", pd.concat(frames))
 

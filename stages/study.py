@@ -1,4 +1,4 @@
-"""Run one study: train all folds of all its arms in one pool of processes; write its table, figures and verdicts."""
+"""Run one study: train all folds of all its arms, in one pool of processes or in one program; write what it gives."""
 
 import sys
 from argparse import Namespace
@@ -7,7 +7,7 @@ from typing import Any
 
 import pandas as pd
 
-from lipnet.classifiers import precision
+from lipnet.classifiers import live, precision
 from lipnet.core import files
 from lipnet.core.command import bar, run
 from lipnet.core.problems import classes_of
@@ -41,9 +41,8 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     precisions = precisions_of(of_arms)
     for slow in filter(None, map(precision.warning, precisions)):
         print(f"warning: {slow}", file=sys.stderr)
-    found = trials.run_all(
-        [task for one in of_arms for task in one.tasks], arguments.trials, threads, partial(_bar, name)
-    )
+    tasks, epochs = [task for one in of_arms for task in one.tasks], live.epoch_bar(f"study {name}")
+    found = trials.run_all(tasks, arguments.trials, threads, partial(_bar, name), epochs)
 
     summary, tables, sections = {}, [], []
     for of_problem, predictions, folds in results_of(of_arms, found):

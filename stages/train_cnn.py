@@ -1,4 +1,4 @@
-"""Train the active network on every fold of a problem, folds in parallel processes."""
+"""Train the active network on every fold of a problem, in parallel processes or in one program."""
 
 import sys
 from argparse import Namespace
@@ -14,7 +14,8 @@ from lipnet.classifiers.cache_keys import cache_key
 from lipnet.classifiers.networks import checkpoints
 from lipnet.classifiers.networks.settings import NETWORK
 from lipnet.classifiers.networks.task import NetworkResult, NetworkTask, Progress, network_of, task_of
-from lipnet.classifiers.networks.training import train_fold
+from lipnet.classifiers.networks.training import result_of, train_fold
+from lipnet.classifiers.vectorised import engine
 from lipnet.core import files
 from lipnet.core.command import run
 from lipnet.core.parallel import is_local, run_all
@@ -28,12 +29,13 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write weights and architecture of every fold, the out-of-fold predictions with their priors, and the history.
 
     Interrupted training resumes from the checkpoint of the last complete epoch. The folder ``scratch`` holds the
-    checkpoints until all outputs are written.
+    checkpoints until all outputs are written, and then the compiled programs of the engine ``vectorised``.
     """
     data, folds = read_particles(params, arguments.problem, arguments.table), read_folds(arguments.folds)
     images = crops.of_size(files.read_arrays(arguments.crops), network_of(params).size_px)
     training_sets = balance.from_arrays(files.read_arrays(arguments.training_sets))
-    report = partial(_report, arguments.problem, pick(params, "model"), len(folds))
+    model = pick(params, "model")
+    report = partial(_report, arguments.problem, model, len(folds))
     tasks = [
         task_of(params, data, fold, images, training_set, report)
         for fold, training_set in zip(folds, training_sets, strict=True)
@@ -42,16 +44,26 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     if slow:
         print(f"warning: {slow}", file=sys.stderr)
     with checkpoints.locked(arguments.scratch):
-        results = run_all(train_fold, _resumable(tasks, arguments.scratch), tasks[0].training.threads_per_fold)
+        results = _train(_resumable(tasks, arguments.scratch), arguments, model)
         _write_networks(results, folds, arguments.models)
         _write_predictions(results, folds, data, arguments)
         history = pd.DataFrame([record for result in results for record in result.history])
         files.write_table(arguments.history, history)
 
 
+def _train(tasks: list[NetworkTask], arguments: Namespace, model: str) -> list[NetworkResult]:
+    if not tasks[0].is_stacked:
+        return run_all(train_fold, tasks, tasks[0].training.threads_per_fold)
+    # One bar for all folds; the curves of each fold are recorded all the same.
+    quiet = [replace(task, report=partial(live.record, arguments.problem, model)) for task in tasks]
+    bar = live.epoch_bar(f"{arguments.problem} {model}")
+    found = dict(engine.train_all(quiet, result_of, bar, arguments.scratch / "programs"))
+    return [found[number] for number in range(len(tasks))]
+
+
 def _resumable(tasks: list[NetworkTask], scratch: Path) -> list[NetworkTask]:
     """The same tasks with paths of their checkpoints; checkpoints of other tasks are deleted."""
-    if not is_local():  # workers on other machines cannot read these files
+    if not is_local() and not tasks[0].is_stacked:  # workers on other machines cannot read these files
         return tasks
     keys = [cache_key(task, task.training.threads_per_fold) for task in tasks]
     checkpoints.sweep(scratch, keys)

@@ -1,15 +1,18 @@
-"""Live curves: loss and accuracy of every epoch, written while a network trains, for who wants to watch (TensorBoard).
+"""What to watch while networks train: live curves of loss and accuracy (TensorBoard), and a progress bar over epochs.
 
-Off by default. No setting of params.yaml and no output of a stage has to do with it, so it changes no result and no
-cache key.
+Curves are off by default. No setting of params.yaml and no output of a stage has to do with them, so they change no
+result and no cache key.
 """
 
 import os
+from collections.abc import Callable, Sequence
 from functools import cache
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from lipnet.classifiers.networks.task import Progress
+from lipnet.core.command import bar
 
 VARIABLE = "LIPNET_LIVE"  # environment variable: the folder to write to; unset or empty for none
 
@@ -21,6 +24,28 @@ def record(problem: str, model: str, progress: Progress) -> None:
         phase = progress.phase.replace(" ", "_")
         values = {"loss": progress.loss, "accuracy": progress.accuracy}
         _write(_writer(Path(folder) / problem / model / f"fold{progress.fold}_{phase}"), values, progress.epoch)
+
+
+def epoch_bar(title: str) -> Callable[[Sequence[Progress]], None]:
+    """One progress bar on stderr for networks that are trained together, and another one for every further phase.
+
+    Returns:
+        The function to call after every epoch. The bar shows the mean loss and accuracy over the networks.
+    """
+    bars = list[Any]()
+
+    def watch(progress: Sequence[Progress]) -> None:
+        phase, epoch = progress[0].phase, max(one.epoch for one in progress)
+        words = f"{title}: {phase}"
+        if not bars or bars[-1].desc != words or epoch <= bars[-1].n:
+            for one in bars[-1:]:
+                one.close()
+            bars.append(bar(None, words, max(one.epochs for one in progress)))
+        means = {name: fmean(getattr(one, name) for one in progress) for name in ("loss", "accuracy")}
+        bars[-1].set_postfix({name: f"{mean:.3f}" for name, mean in means.items()}, refresh=False)
+        bars[-1].update(epoch - bars[-1].n)
+
+    return watch
 
 
 @cache

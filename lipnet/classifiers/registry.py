@@ -45,17 +45,26 @@ def train(task: Task) -> Trial:
     """Train and predict one fold."""
     if isinstance(task, NetworkTask):
         result = training.train_fold(task)
-        return Trial(result.output, result.others, _count_dead(task, result))
+        return Trial(result.output, result.others, _count_dead(task, _rebuilt(result)))
     trained = svm.train_fold(task) if isinstance(task, SvmTask) else trees.train_fold(task)
     return Trial(trained.output, {}, np.nan)
 
 
-def _count_dead(task: NetworkTask, result: NetworkResult) -> float:
+def trial_of(model: Any, task: NetworkTask, history: list[dict[str, Any]]) -> Trial:
+    """The trial of a task, from its trained network and its history; as ``training.result_of``."""
+    result = training.result_of(model, task, history)
+    return Trial(result.output, result.others, _count_dead(task, model))
+
+
+def _rebuilt(result: NetworkResult) -> Any:
     with TemporaryDirectory() as name:  # Keras reads weights from files only
         architecture, path = Path(name) / "architecture.json", Path(name) / "fold.weights.h5"
         files.write_text(architecture, result.architecture)
         files.write_bytes(path, result.weights)
-        model = weights.load(architecture, path)
+        return weights.load(architecture, path)
+
+
+def _count_dead(task: NetworkTask, model: Any) -> float:
     # Evenly spaced rows, as the table may be sorted by class.
     rows = task.train[np.linspace(0, len(task.train) - 1, min(N_INSPECTED, len(task.train))).astype(np.int64)]
     return float(sum(dead.sum() for dead in filters.dead_filters(model, task.images[rows]).values()))

@@ -1,12 +1,15 @@
-"""Sampling of GPUs, with a script that replaces nvidia-smi."""
+"""The benchmark of GPUs: on a processor at small sizes; sampling of GPUs with a script that replaces nvidia-smi."""
 
 import os
+import subprocess
+import sys
 import time
 from pathlib import Path
 
 import pytest
 
-from benchmarks.gpu import utilisation, watched_gpus
+from benchmarks.gpu import rows, utilisation, watched_gpus
+from benchmarks.measure import ROOT
 
 # A sample of two GPUs, the next one, and a line that the end cuts short.
 SCRIPT = """#!/bin/sh
@@ -19,6 +22,58 @@ printf "2026/11/25 10:00:00.500, 0, 9"
 touch "$(dirname "$0")/said"
 exec sleep 600
 """
+
+# In front of all imports of a process: as if TensorFlow and DVC were not installed.
+WITHOUT = """import sys
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name.split(".")[0] in {"tensorflow", "dvc", "torch"}:
+            raise ModuleNotFoundError(f"No module named {name!r}", name=name)
+sys.meta_path.insert(0, Finder())
+"""
+SMALL = ["--images", "40", "--particles", "30", "--side", "64", "--networks", "2", "--processes", "1"]
+
+
+def _measured(folder: Path, *arguments: str) -> list[list[str]]:
+    """Cells of the table of a run at small sizes."""
+    (folder / "sitecustomize.py").write_text(WITHOUT)
+    environment = {
+        **os.environ,
+        "PYTHONPATH": str(folder),
+        "PATH": str(folder),  # without nvidia-smi
+        "XLA_FLAGS": "--xla_backend_optimization_level=0",
+    }
+    command = [sys.executable, "-m", "benchmarks.gpu", "--to", str(folder), *SMALL, *arguments]
+    subprocess.run(command, cwd=ROOT, env=environment, check=True, stdout=subprocess.DEVNULL)
+    lines = (folder / "gpu.md").read_text().splitlines()
+    return [line.strip("| ").split(" | ") for line in lines if line.startswith(("| vectorised", "| processes"))]
+
+
+def test_both_engines_are_measured_without_tensorflow_and_dvc(tmp_path: Path) -> None:
+    cells = _measured(tmp_path, "--precisions", "float32", "--limit", "500")
+    assert [row[:3] for row in cells] == [["vectorised", "2", "float32"], ["processes", "1", "float32"]]
+    for row in cells:
+        first_s, epoch_s = (float(cell) for cell in row[3:5])
+        assert first_s > epoch_s > 0
+
+
+def test_it_ends_at_the_limit_and_says_what_was_not_measured(tmp_path: Path) -> None:
+    began = time.monotonic()
+    cells = _measured(tmp_path, "--limit", "0.5")
+    assert time.monotonic() - began < 60
+    assert len(cells) == 4
+    assert {cell for row in cells for cell in row[3:]} == {"not measured"}
+
+
+def test_rows_give_speed_and_share_of_the_peak() -> None:
+    about = {"start_s": 6.0, "operations": 1e8, "tflops": {"float32": 400.0, "bfloat16": 800.0}}
+    done = {"arm": "5:bfloat16", "first_s": 10.5, "epoch_s": 0.5, "peak_bytes": 3 * 2**30}
+    found = rows("vectorised", [about, done], ["5:bfloat16", "25:float32"], 20_000)
+    # 5 x 20,000 images in half a second, 100 MFLOP each, are 20 TFLOP/s.
+    assert found[0] == ["vectorised", "5", "bfloat16", "16.5", "0.50", "0.100", "200,000", "2.5%", "3.00"]
+    assert found[1] == ["vectorised", "25", "float32", *["not measured"] * 6]
+    (late,) = rows("processes", [{"arm": "5:float32", "longer_s": 31.2}], ["5:float32"], 20_000)
+    assert late[3] == "more than 31"
 
 
 @pytest.fixture

@@ -1,7 +1,7 @@
 """Trials: what a cache key covers, and that nothing which is remembered is trained again."""
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -22,7 +22,7 @@ from lipnet.evaluation.predictions import FoldOutput
 from lipnet.samples.augment import AugmentSettings
 from lipnet.samples.balance import TrainingSet
 from lipnet.studies import trials
-from lipnet.studies.trials import Done, run_all
+from lipnet.studies.trials import Done, Watch
 from tests.classifiers.networks.toy_training import training_settings
 from tests.test_graph import ROOT, reached_files
 
@@ -83,6 +83,10 @@ def _unwatched(done: Done, _n: int) -> Done:
     return done
 
 
+def run_all(tasks: Sequence[Task], folder: Path, threads: int, watch: Watch) -> list[Trial]:
+    return trials.run_all(tasks, folder, threads, watch, lambda _: None)
+
+
 @pytest.fixture(autouse=True)
 def one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIPNET_WORKERS", "1")
@@ -92,13 +96,13 @@ def one_worker(monkeypatch: pytest.MonkeyPatch) -> None:
 def trained(monkeypatch: pytest.MonkeyPatch) -> list[Any]:
     """The tasks that were really trained."""
     seen: list[Any] = []
-    really = trials.train
+    really = registry.train
 
     def run(task: Any) -> Trial:
         seen.append(task)
         return really(task)
 
-    monkeypatch.setattr(trials, "train", run)
+    monkeypatch.setattr(registry, "train", run)
     return seen
 
 
@@ -148,7 +152,7 @@ def _slow_first(task: SvmTask) -> Trial:
 
 def test_a_slow_task_holds_back_none_that_is_done(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("LIPNET_WORKERS", "2")
-    monkeypatch.setattr(trials, "train", _slow_first)
+    monkeypatch.setattr(registry, "train", _slow_first)
     with pytest.raises(InputError, match="the first task fails"):
         run_all([_svm(seed=seed) for seed in range(5)], tmp_path, 1, _unwatched)
     assert {path.stem for path in tmp_path.iterdir()} == {key_of(_svm(seed=seed)) for seed in range(1, 5)}
@@ -236,7 +240,8 @@ def test_a_cache_key_covers_backend_and_code(monkeypatch: pytest.MonkeyPatch) ->
 
 def test_the_code_that_counts_is_what_training_imports() -> None:
     package = ROOT / "lipnet" / "classifiers"
-    reached = reached_files(package / "registry.py") | reached_files(package / "cache_keys.py")
+    entries = ("registry", "vectorised/engine", "cache_keys")
+    reached = set().union(*(reached_files(package / f"{name}.py") for name in entries))
     assert {f"lipnet/{name}.py" for name in CODE} == {path.relative_to(ROOT).as_posix() for path in reached}
 
 

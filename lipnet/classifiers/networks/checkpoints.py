@@ -96,8 +96,14 @@ def _lock(descriptor: int, folder: Path) -> None:
     raise InputError(f"{folder}: another run of this stage is training; wait until it ends, or stop it")
 
 
+def delete(checkpoint: Path) -> None:
+    """Delete the checkpoints of one training, of all its phases, by their path without a suffix."""
+    for path in checkpoint.parent.glob(f"{checkpoint.name}.*"):
+        path.unlink(missing_ok=True)
+
+
 def sweep(folder: Path, keep: Collection[str]) -> None:
     """Delete stale checkpoints: all files whose names do not start with one of these cache keys."""
     for path in folder.iterdir():
-        if not path.name.startswith(tuple(keep)):
+        if path.is_file() and not path.name.startswith(tuple(keep)):
             path.unlink(missing_ok=True)

@@ -7,6 +7,7 @@ import numpy as np
 from pydantic import Field, PositiveInt, ValidationInfo, field_validator, model_validator
 
 from lipnet.classifiers.svm import Library, SvmName, SvmSettings
+from lipnet.core.errors import InputError
 from lipnet.core.settings import Settings
 from lipnet.samples.buckets import STEP_PX
 
@@ -180,6 +181,8 @@ class TrainingSettings(Settings):
     views: bool
     heads: HeadSettings
     threads_per_fold: int = Field(ge=1)
+    engine: Literal["processes", "vectorised"]
+    most_networks: int | None = Field(ge=1)
 
     @field_validator("loss")
     @classmethod
@@ -190,6 +193,19 @@ class TrainingSettings(Settings):
                 "same part of each label, which this loss mistakes for evidence of rare classes"
             )
         return loss
+
+
+def check_engine(network: NetworkSettings, training: TrainingSettings) -> None:
+    """Check that the engine can train this network.
+
+    Raises:
+        InputError: it cannot.
+    """
+    if training.engine == "vectorised" and network.buckets_px:
+        raise InputError(
+            "train_cnn.engine vectorised trains on images of one side only, and this network has buckets_px; use "
+            "engine processes or another model"
+        )
 
 
 def learning_rate(settings: OptimiserSettings, epoch: int, epochs: int) -> float:

@@ -84,6 +84,11 @@ class NetworkTask(FoldTask):
     heads: dict[str, Head] = field(default_factory=dict)
     checkpoint: Path | None = None
 
+    @property
+    def is_stacked(self) -> bool:
+        """Whether it is trained in one program with others."""
+        return self.training.engine == "vectorised"
+
 
 @dataclass(frozen=True)
 class NetworkResult:

@@ -49,12 +49,13 @@ def train_fold(task: NetworkTask) -> NetworkResult:
         InputError: the loss became NaN or infinite, a feature is not finite, or features are to be joined to synthetic
             examples, which have none.
     """
-    _check_features(task)
+    check_features(task)
     with device_of(task.fold):
         return _train_fold(task)
 
 
-def _check_features(task: NetworkTask) -> None:
+def check_features(task: NetworkTask) -> None:
+    """Check what ``train_fold`` says of features."""
     if task.heads and not len(task.training_set.rows):
         raise InputError("train_cnn.heads: all training rows are artificial; use another balance.method")
     if not task.features.shape[1]:
@@ -65,30 +66,45 @@ def _check_features(task: NetworkTask) -> None:
 
 
 def _train_fold(task: NetworkTask) -> NetworkResult:
-    settings, choosing = task.training.epochs, list[dict[str, Any]]()
-    if settings.choose == "early_stopping":
+    choosing = list[dict[str, Any]]()
+    if task.training.epochs.choose == "early_stopping":
         epochs, choosing = _choose_epochs(task)
-    elif settings.choose == "budget":
-        epochs = settings.budget.epochs(steps_per_epoch(task, task.training_set))
     else:
-        epochs = settings.fixed
+        epochs = planned_epochs(task)
     fitting, done = _resume(task, task.training_set, "training")
     for epoch in range(len(done.history), epochs):
         loss, accuracy = train_epoch(fitting, task, task.training_set, epoch, epochs)
         if epochs - epoch <= task.training.average_epochs:
             done.epoch_weights.append(fitting.model.get_weights())
         task.report(Progress(task.fold, "training", epoch + 1, epochs, loss, accuracy))
-        done.history.append(_record(task, "training", epoch, loss, accuracy, None))
+        done.history.append(record(task, "training", epoch, loss, accuracy, None))
         _save(fitting, done, task, "training")
-    if done.epoch_weights:  # the mean over the last epochs (Izmailov et al. 2018)
-        fitting.model.set_weights([np.mean(arrays, axis=0) for arrays in zip(*done.epoch_weights, strict=True)])
-    model = _in_full_precision(fitting.model, task)
+    if done.epoch_weights:
+        fitting.model.set_weights(averaged(done.epoch_weights))
+    return result_of(_in_full_precision(fitting.model, task), task, choosing + done.history)
+
+
+def planned_epochs(task: NetworkTask) -> int:
+    """Number of epochs of a training that does not choose it by early stopping."""
+    settings = task.training.epochs
+    if settings.choose == "budget":
+        return settings.budget.epochs(steps_per_epoch(task, task.training_set))
+    return settings.fixed
+
+
+def averaged(epoch_weights: list[list[NDArray[np.float32]]]) -> list[NDArray[np.float32]]:
+    """Mean of the weights after each of the last epochs (Izmailov et al. 2018)."""
+    return [np.mean(arrays, axis=0) for arrays in zip(*epoch_weights, strict=True)]
+
+
+def result_of(model: "keras.Model", task: NetworkTask, history: list[dict[str, Any]]) -> NetworkResult:
+    """The result of a task, from its trained network, whose layers compute in float32, and its history."""
     return NetworkResult(
         weights=weights.to_bytes(model),
         architecture=model.to_json(indent=2),
         output=network_output(task, predict(model, task.images[task.test], features_of(task.features, task.test))),
         others=other_outputs(model, task),
-        history=choosing + done.history,
+        history=history,
     )
 
 
@@ -102,16 +118,17 @@ def _choose_epochs(task: NetworkTask) -> tuple[int, list[dict[str, Any]]]:
         loss, accuracy = train_epoch(fitting, task, training_set, epoch, settings.most)
         probabilities = predict(fitting.model, task.images[validation], features_of(task.features, validation))
         done.validation_losses.append(balanced_log_loss(task.labels[validation], probabilities))
-        _check_loss(done.validation_losses[-1], "validation loss", task, epoch)
+        check_loss(done.validation_losses[-1], "validation loss", task, epoch)
         task.report(Progress(task.fold, "choosing epochs", epoch + 1, settings.most, loss, accuracy))
-        done.history.append(_record(task, "choosing", epoch, loss, accuracy, done.validation_losses[-1]))
+        done.history.append(record(task, "choosing", epoch, loss, accuracy, done.validation_losses[-1]))
         _save(fitting, done, task, "choosing")
     return best_epochs(done.validation_losses), done.history
 
 
-def _record(
+def record(
     task: NetworkTask, phase: str, epoch: int, loss: float, accuracy: float, validation_loss: float | None
 ) -> dict[str, Any]:
+    """The record of an epoch, counted from 0, in the history."""
     return {
         "fold": task.fold,
         "phase": phase,
@@ -133,17 +150,25 @@ class Fitting(NamedTuple):
 
 def start(task: NetworkTask, training_set: TrainingSet) -> Fitting:
     """A new network of a task, with its optimiser and its compiled training step."""
-    training, model = task.training, _build(task, training_set, POLICIES[task.training.precision])
+    training, model = task.training, build(task, training_set, POLICIES[task.training.precision])
     loss = per_example(training.loss, training.label_smoothing, sampled_prior(training_set, task.labels))
-    optimiser = _optimiser(training.optimiser)
+    optimiser = make_optimiser(training.optimiser)
     return Fitting(model, optimiser, compiled(model, optimiser, loss, training.batch_size))
 
 
-def _build(task: NetworkTask, training_set: TrainingSet, policy: str) -> "keras.Model":
+def build(task: NetworkTask, training_set: TrainingSet, policy: str) -> "keras.Model":
+    """A new network of a task, whose layers compute with this dtype policy of Keras."""
     import keras
 
     # Keras numbers automatic names over all models of a process, and the names stand in the files: start from 0.
     keras.utils.clear_session()
+    return build_another(task, training_set, policy)
+
+
+def build_another(task: NetworkTask, training_set: TrainingSet, policy: str) -> "keras.Model":
+    """The same network as of ``build``, with other names of its parts; much faster in a process of many networks."""
+    import keras
+
     keras.utils.set_random_seed(derive("network", task.seed, task.fold))
     n_classes = len(training_set.class_weights)
     training, n_features = task.training, task.features.shape[1]
@@ -162,7 +187,8 @@ def _build(task: NetworkTask, training_set: TrainingSet, policy: str) -> "keras.
     return model
 
 
-def _optimiser(settings: OptimiserSettings) -> "keras.optimizers.Optimizer":
+def make_optimiser(settings: OptimiserSettings) -> "keras.optimizers.Optimizer":
+    """A new optimiser, not yet built."""
     import keras
 
     if settings.name == "adam":
@@ -174,7 +200,7 @@ def _in_full_precision(model: "keras.Model", task: NetworkTask) -> "keras.Model"
     """The same network with layers that compute in float32; weights are float32 in any precision."""
     if task.training.precision == "float32":
         return model
-    rebuilt = _build(task, task.training_set, POLICIES["float32"])
+    rebuilt = build(task, task.training_set, POLICIES["float32"])
     rebuilt.set_weights(model.get_weights())
     return rebuilt
 
@@ -182,7 +208,7 @@ def _in_full_precision(model: "keras.Model", task: NetworkTask) -> "keras.Model"
 def _resume(task: NetworkTask, training_set: TrainingSet, phase: str) -> tuple[Fitting, Checkpoint]:
     """A network in the state after its last complete epoch, and its checkpoint; a new network without a checkpoint."""
     fitting = start(task, training_set)
-    done = Checkpoint() if task.checkpoint is None else checkpoints.read(_path_of(task.checkpoint, phase))
+    done = Checkpoint() if task.checkpoint is None else checkpoints.read(path_of(task.checkpoint, phase))
     if done.variables:
         for variable, value in zip(_variables(fitting), done.variables, strict=True):
             variable.assign(value)
@@ -194,14 +220,15 @@ def _save(fitting: Fitting, done: Checkpoint, task: NetworkTask, phase: str) -> 
         from keras.ops import convert_to_numpy
 
         done.variables = [convert_to_numpy(variable) for variable in _variables(fitting)]
-        checkpoints.write(_path_of(task.checkpoint, phase), done)
+        checkpoints.write(path_of(task.checkpoint, phase), done)
 
 
 def _variables(fitting: Fitting) -> list[Any]:
     return [*fitting.model.weights, *fitting.optimiser.variables]
 
 
-def _path_of(checkpoint: Path, phase: str) -> Path:
+def path_of(checkpoint: Path, phase: str) -> Path:
+    """File of the checkpoint of a phase."""
     return checkpoint.with_name(f"{checkpoint.name}.{phase}.npz")
 
 
@@ -226,10 +253,14 @@ def _prepare(fitting: Fitting, task: NetworkTask, epoch: int, epochs: int) -> No
     for number, layer in enumerate(fitting.model.layers):
         if hasattr(layer, "seed_generator"):
             state = layer.seed_generator.state
-            seed = np.array([derive("dropout", task.seed, task.fold, epoch, number), 0], np.uint32)
-            state.assign(seed.astype(state.dtype))  # int32 on PyTorch
+            state.assign(dropout_seed(task, epoch, number).astype(state.dtype))  # int32 on PyTorch
         if hasattr(layer, "scale") and "dropout" in layer.name:
             layer.scale.assign(task.training.regularisation.dropout_decay**epoch)
+
+
+def dropout_seed(task: NetworkTask, epoch: int, layer: int) -> NDArray[np.uint32]:
+    """State of the random numbers of a layer, by its number in the network, at the start of an epoch; shape (2,)."""
+    return np.array([derive("dropout", task.seed, task.fold, epoch, layer), 0], np.uint32)
 
 
 def _train_epoch(
@@ -249,11 +280,12 @@ def _train_epoch(
         examples = [*inputs, targets[of_class], class_weights[of_class]]
         sums += train_epoch(*_mixed(examples, task.training.mixup, rng))
     loss, accuracy = sums[0] / len(rows), sums[1] / sums[2]
-    _check_loss(float(loss), "loss", task, epoch)
+    check_loss(float(loss), "loss", task, epoch)
     return float(loss), float(accuracy)
 
 
-def _check_loss(loss: float, name: str, task: NetworkTask, epoch: int) -> None:
+def check_loss(loss: float, name: str, task: NetworkTask, epoch: int) -> None:
+    """Stop if a loss is no number: a learning rate was too high."""
     if not np.isfinite(loss):
         raise InputError(
             f"fold {task.fold}: the {name} is {loss} after epoch {epoch + 1}; "

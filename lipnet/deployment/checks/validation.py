@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 
 from lipnet.classifiers.hog import HOG
-from lipnet.classifiers.networks.settings import NETWORK, VIEWS, NetworkSettings, TrainingSettings
+from lipnet.classifiers.networks.settings import NETWORK, VIEWS, NetworkSettings, TrainingSettings, check_engine
 from lipnet.classifiers.svm import SvmSettings
 from lipnet.classifiers.training_sets import InnerSettings
 from lipnet.classifiers.trees import TreeSettings
@@ -177,9 +177,11 @@ def _check_networks(params: dict[str, Any], records: Records, faults: Faults) ->
     parsed = {name: faults.of(parse, NetworkSettings, row, f"networks.{name}") for name, row in rows.items()}
     model = str(params.get("model"))
     faults.unknown("model", [model] if "model" in params else [], list(rows), "network")
-    active, crop = parsed.get(model), records.get("crop")
+    active, crop, training = parsed.get(model), records.get("crop"), records.get("train_cnn")
     if active and crop and active.size_px not in crop.sizes_px:
         faults.add(f"crop.sizes_px: {model} needs crops of {active.size_px} px; add {active.size_px} there")
+    if active and training:
+        faults.of(check_engine, active, training)
 
 
 def _check_source(params: dict[str, Any], records: Records, classes: dict[str, list[str]], faults: Faults) -> None:

@@ -49,6 +49,8 @@ def training_settings(**changes: Any) -> TrainingSettings:
             "cache_mb": 10,
         },
         "threads_per_fold": 1,
+        "engine": "processes",
+        "most_networks": None,
     }
     for name, value in changes.items():
         section, _, key = name.partition("__")
