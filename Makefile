@@ -35,8 +35,9 @@ studies: $(INSTALLED)  ## run the experiments of the thesis, at the scale that s
 no-gpu:
 	@echo "nvidia-smi finds no GPU: training runs on the processor."
 
+# Two workers, a file at a time: tests of one file share costly fixtures. More workers would each load TensorFlow (1 GB).
 test: $(INSTALLED)
-	python -m pytest
+	python -m pytest -n 2 --dist loadfile
 
 verify: $(INSTALLED)  ## run the whole pipeline in a fresh folder and compare every output with dvc.lock; WORKERS=1: one process
 	python -m benchmarks.verify $(if $(WORKERS),--workers $(WORKERS))
