@@ -19,7 +19,7 @@ from lipnet.classifiers.networks.epoch import as_input
 from lipnet.classifiers.networks.losses import per_example
 from lipnet.classifiers.networks.settings import POLICIES
 from lipnet.classifiers.networks.task import NetworkTask
-from lipnet.classifiers.networks.training import build, make_optimiser
+from lipnet.classifiers.networks.training import build_another, make_optimiser
 from lipnet.classifiers.vectorised import masking
 from lipnet.classifiers.vectorised.layers import swapped
 from lipnet.classifiers.vectorised.pool import Pool
@@ -107,7 +107,7 @@ class Program(NamedTuple):
 
 def program_of(task: NetworkTask) -> Program:
     """The program that trains the network of a task, and all others that differ in their ``Course`` only."""
-    model = swapped(build(task, task.training_set, POLICIES[task.training.precision]))
+    model = swapped(build_another(task, task.training_set, POLICIES[task.training.precision]))
     optimiser = make_optimiser(task.training.optimiser)
     optimiser.build(model.trainable_variables)
     step, begin = _step(task, model, optimiser), _begin(model, optimiser)

@@ -60,6 +60,10 @@ def test_every_key_of_params_yaml_is_known() -> None:
         ({"model": "lipnet3"}, ["model: no network 'lipnet3'; did you mean 'lipnet"]),
         ({"networks": []}, ["networks must be a table"]),
         ({"networks__resnet18__halve": "enter"}, ["networks.resnet18.halve = 'enter'"]),
+        (
+            {"train_cnn__engine": "vectorised", "model": "lipnet_fcn", "crop__sizes_px": [128]},
+            ["train_cnn.engine vectorised trains on images of one side only, and this network has buckets_px; use"],
+        ),
         ({"crop__sizes_px": [32]}, ["crop.sizes_px: lipnet4 needs crops of 28 px; add 28 there"]),
         ({"problems": ["lamelarity"]}, ["'lamelarity' is missing in classes; did you mean 'lamellarity'?"]),
         ({"problems": []}, ["problems: name at least one problem"]),
