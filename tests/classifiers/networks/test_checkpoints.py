@@ -90,8 +90,9 @@ def test_who_waits_gets_the_folder_of_one_that_is_killed(tmp_path: Path) -> None
 def test_checkpoints_of_other_trainings_are_swept(tmp_path: Path) -> None:
     for name in ("aa.training.npz", "aa.choosing.npz", "bb.training.npz", "cc.training.npz.77.part"):
         (tmp_path / name).touch()
+    (tmp_path / "programs").mkdir()
     checkpoints.sweep(tmp_path, ["aa"])
-    assert {path.name for path in tmp_path.iterdir()} == {"aa.training.npz", "aa.choosing.npz"}
+    assert {path.name for path in tmp_path.iterdir()} == {"aa.training.npz", "aa.choosing.npz", "programs"}
 
 
 class Killed(BaseException):

@@ -181,6 +181,33 @@ def test_the_setting_bounds_how_many_networks_are_trained_at_once() -> None:
     assert sizes == [2, 1]
 
 
+def test_a_fold_that_has_stopped_stops_changing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    losses = iter([1.0, 3.0, 2.0, 2.0, 1.0, 0.5])  # of folds 0 and 1, then of fold 1 alone
+    monkeypatch.setattr(training, "balanced_log_loss", lambda *_: next(losses))
+    monkeypatch.setattr(training, "SAVE_S", 0)
+    saved, write = list[list[Any]](), training.checkpoints.write
+
+    def watched(path: Path, done: Checkpoint) -> None:
+        if path.name == "key0.choosing.npz":
+            saved.append([values for values in done.variables if values.dtype != np.uint32])  # seeds start an epoch
+        write(path, done)
+
+    monkeypatch.setattr(training.checkpoints, "write", watched)
+    early = training_settings(epochs__choose="early_stopping", epochs__patience=1, epochs__most=4)
+    tasks = [replace(task, checkpoint=tmp_path / f"key{task.fold}") for task in _folds(72, 72, training=early)]
+    histories = _trained(tasks)
+    assert [[record["phase"] for record in history] for history in histories] == [
+        ["choosing"] * 2 + ["training"],
+        ["choosing"] * 4 + ["training"] * 4,
+    ]
+    first, stopped, *waiting = saved
+    assert len(waiting) == 2
+    assert not all(np.array_equal(*pair) for pair in zip(first, stopped, strict=True))
+    for later in waiting:
+        for pair in zip(stopped, later, strict=True):
+            assert_array_equal(*pair)
+
+
 def test_batches_without_examples_change_nothing() -> None:
     [task] = _folds(20, training=training_settings(regularisation__batch_norm=True))
     made, (pool, [place]) = program.program_of(task), pool_of([task])
@@ -236,15 +263,14 @@ def test_both_engines_learn_the_toy_problem_alike() -> None:
 @pytest.fixture
 def programs_folder(tmp_path: Path) -> Iterator[Path]:
     reset_cache()
-    jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)
     yield tmp_path / "programs"
     jax.config.update("jax_persistent_cache_min_compile_time_secs", 1.0)
     jax.config.update("jax_compilation_cache_dir", None)
     reset_cache()
 
 
-def _epochs_compiled(folder: Path) -> list[str]:
-    return sorted(path.name for path in folder.glob("*epoch*"))
+def _programs(folder: Path) -> set[str]:
+    return {path.name.removesuffix("-atime").removesuffix("-cache") for path in folder.iterdir()}
 
 
 def test_training_that_was_killed_goes_on_and_gives_the_same_bytes(
@@ -253,8 +279,8 @@ def test_training_that_was_killed_goes_on_and_gives_the_same_bytes(
     settings = training_settings(epochs__choose="early_stopping", epochs__most=2, average_epochs=2)
     tasks = _folds(72, 61, augment=ALL_DRAWN, training=settings)
     whole = _together(tasks, programs=programs_folder)
-    compiled = _epochs_compiled(programs_folder)
-    assert compiled
+    compiled = _programs(programs_folder)
+    assert any("epoch" in name for name in compiled) and any("predict" in name for name in compiled)
     kept = [replace(task, checkpoint=tmp_path / f"key{task.fold}") for task in tasks]
     monkeypatch.setattr(training, "SAVE_S", 0)
 
@@ -272,7 +298,7 @@ def test_training_that_was_killed_goes_on_and_gives_the_same_bytes(
     assert [one for one in seen if one[0] == "choosing epochs"] == [("choosing epochs", n) for n in (1, 1, 2)]
     assert [result.weights for result in resumed] == [result.weights for result in whole]
     assert [result.history for result in resumed] == [result.history for result in whole]
-    assert _epochs_compiled(programs_folder) == compiled  # nothing was compiled anew
+    assert _programs(programs_folder) == compiled  # nothing was compiled anew
 
 
 def test_a_state_is_saved_when_time_has_passed_and_at_the_end_of_a_phase(
