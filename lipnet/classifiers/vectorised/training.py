@@ -100,6 +100,7 @@ def train_all(
     """As ``engine.train_all``, whose checks have passed."""
     if programs is not None:
         jax.config.update("jax_compilation_cache_dir", str(programs))
+        jax.config.update("jax_persistent_cache_min_compile_time_secs", 0.0)  # small programs too: there are many
     groups = defaultdict[tuple[Any, ...], list[int]](list)
     for number, task in enumerate(tasks):
         groups[_of_program(task)].append(number)
@@ -215,7 +216,7 @@ def _run(stack: Stack, fits: list[Fit], watch: Watch) -> list[State]:
         totals = np.asarray(sums, np.float64).sum(axis=1)
         probabilities = _predict(stack, state, fits) if fits[0].validation is not None else None
         averages = any(_is_averaged(fits[number]) for number in running)
-        weights = stack.program.weights(jax.device_get(state)) if averages else []
+        weights = stack.program.weights(jax.device_get(state._replace(moments=[]))) if averages else []
         progress = list[Progress]()
         for number in running:
             fit, n = fits[number], int((courses[number].rows >= 0).sum())
@@ -306,6 +307,8 @@ def _predict(stack: Stack, state: State, fits: list[Fit]) -> list[NDArray[np.flo
 
 
 def _save(state: State, fits: list[Fit]) -> None:
+    if all(fit.task.checkpoint is None for fit in fits):
+        return
     for fit, own in zip(fits, _each(state, len(fits)), strict=True):
         if fit.task.checkpoint is not None:
             fit.done.variables = [*own.trainable, *own.other, *own.moments]
