@@ -8,7 +8,7 @@ INSTALLED := .venv/$(LOCK).installed
 PAGE := lipnet/deployment/templates/page
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro studies test verify clean-lock pr-report experiments page-libraries test-long coverage mutation audit lint typecheck format lock clean
+.PHONY: repro studies test verify verify-reduced clean-lock pr-report experiments page-libraries test-long coverage mutation audit lint typecheck format lock clean
 
 repro: $(INSTALLED)  ## run the pipeline: every stage whose inputs changed
 	dvc repro
@@ -21,6 +21,9 @@ test: $(INSTALLED)
 
 verify: $(INSTALLED)  ## run the whole pipeline in a fresh folder and compare every output with dvc.lock; WORKERS=1: one process
 	python -m benchmarks.verify $(if $(WORKERS),--workers $(WORKERS))
+
+verify-reduced: $(INSTALLED)  ## run the pipeline on few particles and compare every output with benchmarks/reduced.csv, from any AVX2 processor
+	python -m benchmarks.reduced
 
 clean-lock: $(INSTALLED)  ## remove problems from dvc.lock that params.yaml no longer names
 	python -m benchmarks.clean_lock
