@@ -25,6 +25,7 @@ from benchmarks import project
 from benchmarks.measure import ROOT
 from benchmarks.other_processor import Difference, differences, read
 from lipnet.classifiers.precision import processor
+from lipnet.core.recipes import with_recipe
 
 GPU_DRIVER = Path("/proc/driver/nvidia")
 # Outputs that had the same bytes on all processors that were tried, even without `portable`.
@@ -68,10 +69,14 @@ def main() -> None:
 
 def limits(params: dict[str, Any]) -> list[str]:
     """Why outputs can have other bytes on another machine; nothing if they cannot."""
-    backend = os.environ.get("KERAS_BACKEND", "tensorflow")
+    params = with_recipe(params)
+    backend, training = os.environ.get("KERAS_BACKEND", "tensorflow"), params["train_cnn"]
+    normalised = training["regularisation"]["batch_norm"] or params["networks"][params["model"]].get("batch_norm")
     found = {
         "portable: false": params["portable"] is not True,
         f"KERAS_BACKEND={backend}": backend != "tensorflow",
+        "batch normalisation": bool(normalised),  # this and the next use approximate instructions
+        "train_cnn.loss.kind is not cross_entropy": training["loss"]["kind"] != "cross_entropy",
         "this processor has no AVX2": not {"avx2", "fma"} <= processor().flags,
         "a GPU may train": GPU_DRIVER.exists() and find_spec("nvidia") is not None,
     }
