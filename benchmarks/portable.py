@@ -55,10 +55,11 @@ def _price(n_images: int, n_rounds: int) -> list[str]:
         for runner in arms.values():
             stop(runner)
     ratios = sorted(one["true"] / one["false"] for one in rounds)
+    low, high = ratios[n_rounds // 4], ratios[-1 - n_rounds // 4]
     rows = [[name, f"{median(one[name] for one in rounds):.2f}"] for name in arms]
     return [
         f"An epoch of LipNet-4 on {n_images} images, one thread, {n_rounds} rounds in turns. Ratio of the seconds, "
-        f"true to false: {median(ratios):.2f}, quartiles {ratios[len(ratios) // 4]:.2f} and {ratios[-len(ratios) // 4]:.2f}.",
+        f"true to false: {median(ratios):.2f}, quartiles {low:.2f} and {high:.2f}.",
         "",
         table(["portable", "seconds, median"], rows),
     ]
