@@ -10,7 +10,7 @@ PAGE := lipnet/deployment/templates/page
 GPU := $(if $(filter requirements-gpu.lock,$(LOCK)),$(shell nvidia-smi --list-gpus >/dev/null 2>&1 && echo found || echo missing))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro studies no-gpu test verify clean-lock pr-report experiments page-libraries test-long coverage mutation audit lint typecheck format lock clean
+.PHONY: repro studies no-gpu test verify verify-reduced clean-lock pr-report experiments page-libraries test-long coverage mutation audit lint typecheck format lock clean
 
 ifeq ($(GPU)$(filter-out jax,$(KERAS_BACKEND)),found)
 repro studies: export KERAS_BACKEND := jax
@@ -41,6 +41,9 @@ test: $(INSTALLED)
 
 verify: $(INSTALLED)  ## run the whole pipeline in a fresh folder and compare every output with dvc.lock; WORKERS=1: one process
 	python -m benchmarks.verify $(if $(WORKERS),--workers $(WORKERS))
+
+verify-reduced: $(INSTALLED)  ## run the pipeline on few particles and compare every output with benchmarks/reduced.csv, from any AVX2 processor
+	python -m benchmarks.reduced
 
 clean-lock: $(INSTALLED)  ## remove problems from dvc.lock that params.yaml no longer names
 	python -m benchmarks.clean_lock

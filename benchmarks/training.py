@@ -78,8 +78,10 @@ def _installed(name: str) -> bool:
     return name not in NEEDED or find_spec(NEEDED[name]) is not None
 
 
-def start(arm: str, backend: str, precision: str, n_images: int, n_processes: int, n_threads: int) -> Runner:
-    """Start the processes of an arm; the first call of ``epoch`` trains the first epoch."""
+def start(
+    arm: str, backend: str, precision: str, n_images: int, n_processes: int, n_threads: int, **changes: str
+) -> Runner:
+    """Start the processes of an arm, with changes of the environment; the first ``epoch`` trains the first epoch."""
     environment = {
         **os.environ,
         **dict.fromkeys(THREAD_VARIABLES, str(n_threads)),
@@ -87,6 +89,7 @@ def start(arm: str, backend: str, precision: str, n_images: int, n_processes: in
         "TF_CPP_MIN_LOG_LEVEL": "3",
         "XLA_PYTHON_CLIENT_PREALLOCATE": "false",
         "KERAS_BACKEND": backend,
+        **changes,
     }
     command = [sys.executable, "-W", "ignore", "-m", "benchmarks.training_arms", arm, str(n_images), precision]
     channels: dict[str, Any] = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.DEVNULL}

@@ -1,7 +1,7 @@
 """Cache keys: a hash of everything that a trained fold depends on, so that a stored result can be reused.
 
-A cache key covers data, settings, seed, threads, backend, versions of the libraries, and the code of this library. It
-does not cover the kind of device, on which results depend too.
+A cache key covers data, settings, seed, threads, ``portable``, backend, versions of the libraries, and the code of this
+library. It does not cover the kind of device, on which results depend too.
 """
 
 import hashlib
@@ -16,6 +16,7 @@ from typing import Any
 
 import numpy as np
 
+from lipnet.core.portable import is_held
 from lipnet.core.settings import Settings
 
 # Modules of lipnet/ that training reaches; tests/studies/test_trials.py compares them with the imports.
@@ -52,6 +53,7 @@ CODE = (
     "classifiers/vectorised/warping",
     "core/errors",
     "core/files",
+    "core/portable",
     "core/problems",
     "core/seeds",
     "core/settings",
@@ -80,7 +82,7 @@ def cache_key(task: Any, threads: int) -> str:
         TypeError: the record holds a value of another type.
     """
     digest = hashlib.sha256()
-    for part in _parts([*_environment(), threads, task]):
+    for part in _parts([*_environment(), is_held(), threads, task]):
         digest.update(len(part).to_bytes(8, "little"))
         digest.update(part)
     return digest.hexdigest()[:32]

@@ -11,12 +11,11 @@ from typing import Any, NamedTuple
 
 from tqdm import tqdm
 
-from lipnet.core import dvc_lock, lifeline
+from lipnet.core import dvc_lock, lifeline, portable
 from lipnet.core.errors import InputError, reason
 from lipnet.core.recipes import with_recipe
-from lipnet.core.settings import read_params
+from lipnet.core.settings import PARAMS, read_params
 
-PARAMS = Path("params.yaml")
 INTERRUPTED = 130  # exit code of a program ended by Ctrl-C, as in shells
 PACKAGES = ("lipnet", "stages")  # the code that DVC records
 
@@ -60,6 +59,7 @@ def run(
     try:
         code = code_versions()
         params = read(PARAMS)
+        portable.check(params)
         if "DVC_STAGE" in os.environ:  # `dvc repro` deletes outputs first, so the other paths are inputs
             dvc_lock.check(path for path in vars(arguments).values() if isinstance(path, Path))
         main(params, arguments)

@@ -11,7 +11,7 @@ import joblib
 from joblib.externals.loky.process_executor import TerminatedWorkerError
 from threadpoolctl import threadpool_limits
 
-from lipnet.core import lifeline
+from lipnet.core import lifeline, portable
 from lipnet.core.errors import InputError
 
 Task = TypeVar("Task")
@@ -106,16 +106,21 @@ def _on_cluster(address: str, function: Callable[[Task], Result], tasks: list[Ta
         ) from None
     # Tasks carry their images, hence the threshold. Data stored on a worker would be lost if the worker ended.
     with client, dask.config.set({"distributed.admin.large-graph-warning-threshold": "1TB"}):
-        _check_workers(address, client.scheduler_info(n_workers=-1)["workers"].values())
+        _check_workers(address, client)
         for future in as_completed(client.map(function, tasks, pure=False), loop=client.loop):
             yield future.result()
             future.release()
 
 
-def _check_workers(address: str, workers: Iterable[Any]) -> None:
-    threads = [worker["nthreads"] for worker in workers]
+def _check_workers(address: str, client: Any) -> None:
+    threads = [worker["nthreads"] for worker in client.scheduler_info(n_workers=-1)["workers"].values()]
     if not threads:
         raise InputError(f"the Dask scheduler at {address} has no workers; start some with 'dask worker {address}'")
+    if portable.is_held() and not all(client.run(portable.is_held).values()):
+        raise InputError(
+            f"portable: true, but a Dask worker at {address} was started without `{portable.as_text()}`; start all "
+            "workers with these variables, or set portable: false"
+        )
     if max(threads) > 1:  # Keras has one graph and one random state per process
         raise InputError(f"a Dask worker at {address} runs several tasks at once; start it with '--nthreads 1'")
 

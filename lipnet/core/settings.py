@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from lipnet.core.errors import InputError
 
+PARAMS = Path("params.yaml")
 Name = Annotated[str, Field(pattern=r"^[A-Za-z0-9_-]+$")]  # used as a file name and as a key of the metrics
 
 
@@ -64,6 +65,18 @@ def seed_of(params: dict[str, Any]) -> int:
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
         raise InputError(f"params.yaml: seed = {seed!r}: it must be a whole number from 0")
     return seed
+
+
+def portable_of(params: dict[str, Any]) -> bool:
+    """Whether the bytes of results shall not depend on the processor.
+
+    Raises:
+        InputError: the setting is missing or not true or false.
+    """
+    portable = pick(params, "portable")
+    if not isinstance(portable, bool):
+        raise InputError(f"params.yaml: portable = {portable!r}: it must be true or false")
+    return portable
 
 
 def parse(settings_type: type[SettingsT], section: Any, name: str) -> SettingsT:

@@ -29,6 +29,7 @@ IN_NANOMETRES = {  # column in px -> column in nm, and the exponent of the pixel
 SMOOTHING_PX = 2.0  # standard deviation; a smaller one leaves pixel steps, a larger one rounds off narrow ends
 SMOOTHING_SHARE = 0.1  # of the square root of the area; SMOOTHING_PX would shrink particles of fewer than 400 pixels
 MAX_SIGNAL_TO_NOISE = 1e6  # the value if there is no variance along the membrane
+SIGNIFICANT_DIGITS = 12  # of every feature; processors and releases of the C library can differ in the last of 17
 
 
 class FeatureSettings(Settings):
@@ -58,14 +59,20 @@ class EdgeBand(NamedTuple):
 
 
 def measure_all(store: ParticleStore, settings: FeatureSettings) -> pd.DataFrame:
-    """Features of the particles of a store, one row a particle, all in px.
+    """Features of the particles of a store, one row a particle, all in px, rounded to SIGNIFICANT_DIGITS.
 
     Returns:
         Columns area_px2, perimeter_px, circularity, maximum_width_px, diameter_px, length_px, moment_mu20_px2,
         moment_mu02_px2, moment_mu30_px3, moment_mu03_px3, signal_to_noise, internal_segmentation_variance,
         radial_density_profile_00 ..., edge_density_profile_00 ..., histogram_00 ...
     """
-    return pd.DataFrame([_measure_one(store, index, settings) for index in range(len(store))])
+    measured = (_measure_one(store, index, settings) for index in range(len(store)))
+    return pd.DataFrame([{name: rounded(value) for name, value in row.items()} for row in measured])
+
+
+def rounded(value: float) -> float:
+    """The number with SIGNIFICANT_DIGITS decimal digits that is nearest."""
+    return float(f"{value:.{SIGNIFICANT_DIGITS}g}")
 
 
 def in_nanometres(features: pd.DataFrame, pixel_sizes_nm: Floats) -> pd.DataFrame:

@@ -5,7 +5,12 @@ from typing import Any
 
 import pytest
 
-from benchmarks.verify import first_difference
+from benchmarks import project, verify
+from benchmarks.measure import ROOT
+from benchmarks.other_processor import Difference
+from benchmarks.verify import SAME_ANYWHERE, beyond, first_difference, guarantee, limits
+from lipnet.classifiers.precision import Processor
+from lipnet.core.settings import read_params
 
 ORDER = ["ingest", "crop", "compare"]
 LOCK: dict[str, Any] = {
@@ -54,3 +59,71 @@ def test_of_two_differences_the_first_in_order_is_named() -> None:
     found = _changed("compare", "outs", [])
     found["ingest@a"]["outs"] = []
     assert str(first_difference(LOCK, found, ORDER)).startswith("ingest@a")
+
+
+def test_outputs_that_may_differ_are_passed_over_with_what_follows_from_them_and_the_others_are_not() -> None:
+    found = deepcopy(LOCK)
+    found["ingest@a"]["outs"][0]["md5"] = found["crop@a"]["deps"][0]["md5"] = "9"
+    found["compare"]["outs"][0]["md5"] = "9"
+    assert first_difference(LOCK, found, ORDER, same=["e"]) is None
+    assert str(first_difference(LOCK, found, ORDER, same=["d", "e"])).startswith("compare is the first stage whose out")
+    found["crop@a"]["deps"].append({"path": "other", "md5": "1"})
+    assert str(first_difference(LOCK, found, ORDER, same=["e"])).startswith("crop@a had other inputs (other)")
+
+
+def test_a_folder_of_files_that_may_differ_may_differ_too() -> None:
+    one, other = (
+        {"a": {"outs": [{"path": "x/y", "md5": md5}]}, "b": {"deps": [{"path": "x", "md5": md5}]}} for md5 in "12"
+    )
+    assert first_difference(one, other, ["a", "b"], same=[]) is None
+
+
+def test_outputs_that_never_differ_are_outputs_of_the_graph() -> None:
+    paths = (ROOT / "dvc.yaml").read_text()
+    assert all(f"- {pattern.split('*')[0]}" in paths or f"{pattern}" in paths for pattern in SAME_ANYWHERE)
+
+
+@pytest.fixture
+def avx2(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(verify, "processor", lambda: Processor("any", frozenset({"avx2", "fma"})))
+    monkeypatch.delenv("KERAS_BACKEND", raising=False)
+
+
+PARAMS = read_params(ROOT / "params.yaml")
+
+
+@pytest.mark.usefixtures("avx2")
+def test_the_project_promises_the_same_bytes_on_any_processor_with_avx2() -> None:
+    assert limits(PARAMS) == []
+    assert guarantee([]).endswith("whatever x86-64 processor with AVX2 made dvc.lock (portable: true)")
+
+
+@pytest.mark.usefixtures("avx2")
+@pytest.mark.parametrize(
+    ("name", "value", "reason"),
+    [
+        ("portable", False, "portable: false"),
+        ("model", "resnet18", "batch normalisation"),
+        ("train_cnn.regularisation.batch_norm", True, "batch normalisation"),
+        ("train_cnn.loss.kind", "focal", "train_cnn.loss.kind is not cross_entropy"),
+    ],
+)
+def test_settings_that_depend_on_the_processor_limit_the_promise(name: str, value: Any, reason: str) -> None:
+    params = deepcopy(PARAMS)
+    project.change(params, {name: value})
+    assert limits(params) == [reason]
+    assert guarantee([reason]) == f"expecting the same bytes from the same machine only ({reason})"
+
+
+@pytest.mark.usefixtures("avx2")
+def test_other_machines_limit_the_promise(monkeypatch: pytest.MonkeyPatch, tmp_path: Any) -> None:
+    monkeypatch.setenv("KERAS_BACKEND", "jax")
+    monkeypatch.setattr(verify, "processor", lambda: Processor("old", frozenset({"avx"})))
+    monkeypatch.setattr(verify, "GPU_DRIVER", tmp_path)
+    monkeypatch.setattr(verify, "find_spec", lambda _: object())
+    assert limits(PARAMS) == ["KERAS_BACKEND=jax", "this processor has no AVX2", "a GPU may train"]
+
+
+def test_means_that_moved_too_far_are_named() -> None:
+    near, far = Difference("cnn", "p, mcc", 0.02, 0.03), Difference("svm", "p, macro_f1", 0.02, 0.01)
+    assert beyond([near, far]) == ["svm, p, macro_f1: moved by 0.0200, standard deviation 0.0100"]

@@ -8,6 +8,7 @@ import pytest
 
 from lipnet.classifiers import precision
 from lipnet.classifiers.networks.task import task_of
+from lipnet.core.portable import VARIABLES
 from lipnet.samples.balance import TrainingSet
 from lipnet.samples.tables import Fold, Particles
 from tests.stages.test_stages import make_params
@@ -42,6 +43,17 @@ def test_a_warning_names_a_processor_that_is_slow_in_16_bits(
     found = precision.warning("bfloat16")
     assert (found is not None) is warns
     assert not warns or "five times slower than float32 on this processor (EPYC 2)" in str(found)
+    assert precision.warning("float32") is None
+
+
+def test_no_processor_is_fast_in_16_bits_if_it_is_held_to_older_instructions(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    _machine(FAST, tmp_path, monkeypatch)
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    assert precision.chosen("auto") == "float32"
+    assert "set portable: false" in str(precision.warning("bfloat16"))
     assert precision.warning("float32") is None
 
 

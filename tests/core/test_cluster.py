@@ -15,6 +15,7 @@ import pytest
 
 from lipnet.core.errors import InputError
 from lipnet.core.parallel import SCHEDULER_VARIABLE, run_all, stream
+from lipnet.core.portable import VARIABLES
 
 distributed = pytest.importorskip("distributed")
 
@@ -127,6 +128,25 @@ def test_a_worker_with_several_threads_is_refused(scheduler: str, tmp_path: Path
     finally:
         worker.kill()
         worker.wait()
+
+
+def test_a_portable_run_needs_workers_that_were_started_with_its_variables(scheduler: str, tmp_path: Path) -> None:
+    with mock.patch.dict(os.environ, {**VARIABLES, SCHEDULER_VARIABLE: scheduler}):
+        started = [_worker(scheduler, tmp_path)]
+        _wait_for(scheduler, 1)
+        assert len(run_all(_draw, [1])) == 1
+    try:
+        started.append(_worker(scheduler, tmp_path))
+        _wait_for(scheduler, 2)
+        with (
+            mock.patch.dict(os.environ, {**VARIABLES, SCHEDULER_VARIABLE: scheduler}),
+            pytest.raises(InputError, match=r"was started without `TF_ENABLE_ONEDNN_OPTS=1 ONEDNN_MAX_CPU_ISA=AVX2 "),
+        ):
+            run_all(_draw, [1])
+    finally:
+        for worker in started:
+            worker.kill()
+            worker.wait()
 
 
 def test_a_cluster_without_workers_is_refused(scheduler: str) -> None:

@@ -404,6 +404,23 @@ def test_8_and_16_bit_stores_of_one_picture_have_the_same_features() -> None:
     assert _measure(image, mask) == pytest.approx(_measure(image.astype(np.uint16) * 257, mask), rel=1e-9)
 
 
+@pytest.mark.parametrize("value", [1 / 3, -2e-7 / 3, 123456.7891234567, 1e300 / 3])
+def test_the_last_digits_of_a_feature_do_not_count(value: float, monkeypatch: pytest.MonkeyPatch) -> None:
+    measured: dict[str, float] = {}
+    monkeypatch.setattr(features, "_measure_one", lambda *_: measured)
+    tables = []
+    for one in (value, np.nextafter(value, 1e308), np.nextafter(value, -1e308)):
+        measured["area_px2"] = float(one)
+        tables.append(measure_all([None], SETTINGS)["area_px2"].tolist())  # type: ignore[arg-type]
+    assert tables[0] == tables[1] == tables[2]
+    assert tables[0][0] == pytest.approx(value, rel=1e-11)
+
+
+def test_features_have_twelve_digits() -> None:
+    values = list(_measure(_noise(50, 40), _ellipse(50, 40, 18, 12)).values())
+    assert [float(f"{value:.12g}") for value in values] == values
+
+
 def test_columns_come_in_their_documented_order() -> None:
     columns = list(_measure(_noise(50, 40), _ellipse(50, 40, 18, 12)))
     assert columns == [

@@ -18,6 +18,7 @@ from lipnet.classifiers.registry import Task, Trial
 from lipnet.classifiers.svm import SvmSettings, SvmTask
 from lipnet.core import files
 from lipnet.core.errors import InputError
+from lipnet.core.portable import VARIABLES
 from lipnet.evaluation.predictions import FoldOutput
 from lipnet.samples.augment import AugmentSettings
 from lipnet.samples.balance import TrainingSet
@@ -214,6 +215,13 @@ def test_a_cache_key_covers_all_that_a_result_depends_on(what: str) -> None:
 
 def test_a_cache_key_covers_the_threads() -> None:
     assert len({cache_keys.cache_key(task, threads) for task in (_svm(), _network()) for threads in (1, 2)}) == 4
+
+
+def test_a_cache_key_covers_the_choice_of_kernels(monkeypatch: pytest.MonkeyPatch) -> None:
+    before = key_of(_svm())
+    for name, value in VARIABLES.items():
+        monkeypatch.setenv(name, value)
+    assert key_of(_svm()) != before
 
 
 def test_a_cache_key_depends_on_nothing_else() -> None:

@@ -13,7 +13,7 @@ from lipnet.classifiers.trees import TreeSettings
 from lipnet.core.errors import InputError
 from lipnet.core.problems import classes_of
 from lipnet.core.recipes import with_recipe
-from lipnet.core.settings import Settings, parse, pick, seed_of, suggestion
+from lipnet.core.settings import Settings, parse, pick, portable_of, seed_of, suggestion
 from lipnet.evaluation import choices, decisions
 from lipnet.evaluation.comparison import CompareSettings
 from lipnet.evaluation.decisions import DecideSettings
@@ -57,6 +57,7 @@ OTHERS = (
     "recipe",
     "recipes",
     "seed",
+    "portable",
     "networks",
 )  # the keys without a record
 DISC_PX = 24  # side of the image that shows which features are measured
@@ -117,12 +118,15 @@ def faults_of(params: dict[str, Any]) -> list[str]:
         faults.of(pick, params, key)
     changed = _with_all_recipes(params, faults)
     faults.of(seed_of, changed)
+    portable = faults.of(portable_of, changed)
     classes = _classes(changed, faults)
     records = {
         name: record
         for name, settings_type in RECORDS.items()
         if name in changed and (record := faults.of(parse, settings_type, changed[name], name))
     }
+    if portable and "train_cnn" in records and records["train_cnn"].precision == "bfloat16":
+        faults.add("train_cnn.precision: bfloat16 depends on the processor; set portable: false, or float32")
     _check_networks(changed, records, faults)
     if "source" in records:
         _check_source(changed, records, classes, faults)

@@ -57,6 +57,8 @@ def test_every_key_of_params_yaml_is_known() -> None:
         ({"recipes__thesis": {"train_cnn.mid_gray": 0}}, ["'mid_gray' is missing in train_cnn; did you mean"]),
         ({"recipes": [1]}, ["recipes must list", "expected"]),
         ({"seed": -1}, ["seed = -1"]),
+        ({"portable": "yes"}, ["portable = 'yes': it must be true or false"]),
+        ({"train_cnn__precision": "bfloat16"}, ["bfloat16 depends on the processor; set portable: false, or float32"]),
         ({"model": "lipnet3"}, ["model: no network 'lipnet3'; did you mean 'lipnet"]),
         ({"networks": []}, ["networks must be a table"]),
         ({"networks__resnet18__halve": "enter"}, ["networks.resnet18.halve = 'enter'"]),
