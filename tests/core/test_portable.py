@@ -95,7 +95,8 @@ def test_worker_processes_use_the_kernels_that_the_variables_name(tmp_path: Path
 def test_a_stage_that_is_not_held_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in VARIABLES:
         monkeypatch.delenv(name, raising=False)
-    portable.hold()  # NumPy is loaded: too late
+    monkeypatch.setitem(sys.modules, "numpy", sys)
+    portable.hold()  # too late
     assert not portable.is_held()
     with pytest.raises(InputError, match="start the stage with `python -m stages"):
         portable.check({"portable": True})
