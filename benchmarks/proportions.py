@@ -16,23 +16,22 @@ from lipnet.core import files
 from lipnet.evaluation.proportions.protocol import DEFAULT, ESTIMATORS, NATURAL, UNIFORM
 
 NOTE = [
-    "Mean absolute error of a class share. Any shares: uniform on the simplex; near: each training share times a",
-    "factor from 0.5 to 2. Coverage: share of the samples whose interval contains the true share. Width: of the",
-    "intervals. Both are means over classes. Samples are drawn from the test rows of one fold and corrected by the",
-    "others.",
+    "Mean absolute error of a class share. In each cell: samples of any shares (uniform on the simplex) / samples near",
+    "the training shares (each times a factor from 0.5 to 2). Coverage: share of the samples whose interval contains",
+    "the true share, mean over classes; then the class with the least. Width: of the intervals. Samples are drawn from",
+    "the test rows of one fold and corrected by the others.",
     "",
 ]
 HEADER = [
     "problem",
     "classifier",
-    "shares",
     *(name if name != DEFAULT else f"{name} (default)" for name in ESTIMATORS),
-    "default / counted",
+    "default to counted",
     "coverage",
-    "worst class",
+    "least covered",
     "width",
 ]
-KINDS = {UNIFORM: "any", NATURAL: "near"}
+KINDS = (UNIFORM, NATURAL)
 
 
 def main() -> None:
@@ -43,28 +42,29 @@ def main() -> None:
     summary = pd.concat([files.read_table(run / "metrics/proportions.csv") for run in runs], ignore_index=True)
     sizes = sorted(summary["size"].unique().tolist())
     own = summary[summary["size"] == sizes[len(sizes) // 2]]
-    of_all = own[own["class"] == "all"]
-    heading = f"Samples of {own['size'].iloc[0]} particles, {of_all['n_samples'].max()} for each line."
-    rows = [_row(own, row) for _, row in of_all.iterrows()]
+    heading = f"Samples of {own['size'].iloc[0]} particles, {own['n_samples'].max()} of each kind and classifier."
+    rows = [_row(part) for _, part in own.groupby(["problem", "classifier"], sort=False)]
     command = " ".join(["proportions", *("RUN" for run in runs if run != ROOT)])
     write_results("proportions", "Class shares", command, ["numpy", "scipy"], [heading, "", *NOTE, table(HEADER, rows)])
 
 
-def _row(summary: pd.DataFrame, of_all: pd.Series) -> list[str]:
-    of_classes = summary[summary["class"] != "all"]
-    for key in ("problem", "classifier", "shares"):
-        of_classes = of_classes[of_classes[key] == of_all[key]]
-    worst = of_classes.sort_values("coverage", kind="stable").iloc[0]
-    errors = [of_all[f"error_{name}"] for name in ESTIMATORS]
+def _row(of_classifier: pd.DataFrame) -> list[str]:
+    """A line of the table, from the rows of one classifier in one problem."""
+    of_all, least = [], []
+    for kind in KINDS:
+        part = of_classifier[of_classifier["shares"] == kind].set_index("class")
+        of_all.append(part.loc["all"])
+        least.append(part["coverage"].drop("all"))
+    errors = [[one[f"error_{name}"] for one in of_all] for name in ESTIMATORS]
+    ratios = [default / counted for default, counted in zip(errors[-1], errors[0], strict=True)]
     return [
-        of_all["problem"],
-        of_all["classifier"],
-        KINDS[of_all["shares"]],
-        *(f"{error:.3f}" for error in errors),
-        f"{errors[-1] / errors[0]:.2f}",
-        f"{of_all['coverage']:.2f}",
-        f"{worst['coverage']:.2f} ({worst['class']})",
-        f"{of_all['width']:.2f}",
+        str(of_classifier["problem"].iloc[0]),
+        str(of_classifier["classifier"].iloc[0]),
+        *(" / ".join(f"{error:.3f}" for error in pair) for pair in errors),
+        " / ".join(f"{ratio:.2f}" for ratio in ratios),
+        " / ".join(f"{one['coverage']:.2f}" for one in of_all),
+        " / ".join(f"{one.min():.2f} {one.idxmin()}" for one in least),
+        " / ".join(f"{one['width']:.2f}" for one in of_all),
     ]
 
 
