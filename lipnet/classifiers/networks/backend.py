@@ -20,6 +20,8 @@ def start_keras() -> None:
         import keras
 
         keras.ops.zeros(1)
+        # On any backend Keras imports TensorFlow, if it is installed, when it serialises something for the first time.
+        keras.dtype_policies.serialize(keras.config.dtype_policy())
         # TensorFlow warns when one process compiles many training steps; here each fold compiles its own on purpose.
         logging.getLogger("tensorflow").setLevel(logging.ERROR)
     finally:
