@@ -25,6 +25,7 @@ SMALL = {
     "train_svm.calibration_folds": 2,
     "train_cnn.epochs.choose": "fixed",
     "train_cnn.epochs.fixed": 1,
+    "train_cnn.engine": "processes",  # make may have changed it for a GPU
     "model": "lipnet1",
 }
 TINY_NETWORK = {"size_px": 28, "blocks": [[4]], "halve": "pool", "top": "dense", "dense_units": 8}

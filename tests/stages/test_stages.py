@@ -46,6 +46,7 @@ def make_params(**changes: Any) -> dict[str, Any]:
         "split__folds": 2,
         "train_cnn__epochs__choose": "fixed",
         "train_cnn__epochs__fixed": 1,
+        "train_cnn__engine": "processes",  # make may have changed it for a GPU
         "train_svm__calibration_folds": 2,
         "source__artificial__n_particles": 48,
         "source__artificial__min_per_class": 12,

@@ -124,11 +124,19 @@ def test_names_order_and_precision_of_the_layers_stay() -> None:
         assert_array_equal(variable.value, then)  # the clone shares no variable with the model
 
 
-@pytest.mark.parametrize("side", [7, 8])
-@pytest.mark.parametrize("filters", [3, 50])  # few filters: rows are shifted behind the product
 @pytest.mark.parametrize(
-    ("kernel", "strides"),
-    [((3, 3), 1), ((3, 3), 2), ((5, 1), 2), ((1, 1), 2), ((7, 5), 1), ((3, 5), (1, 2))],
+    ("kernel", "strides", "filters", "side"),
+    [
+        ((3, 3), 1, 3, 7),  # few filters: rows are shifted after the product
+        ((3, 3), 1, 50, 8),
+        ((3, 3), 2, 3, 7),
+        ((3, 3), 2, 3, 8),
+        ((5, 1), 2, 3, 8),
+        ((1, 1), 2, 3, 7),
+        ((7, 5), 1, 3, 8),
+        ((7, 5), 1, 50, 7),
+        ((3, 5), (1, 2), 3, 8),
+    ],
 )
 def test_a_convolution_of_any_odd_kernel_and_stride(
     kernel: tuple[int, int], strides: int | tuple[int, int], filters: int, side: int
