@@ -4,6 +4,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import jax
@@ -19,7 +20,7 @@ from lipnet.classifiers.networks.task import Head, NetworkResult, NetworkTask, P
 from lipnet.classifiers.networks.training import result_of, train_fold
 from lipnet.classifiers.vectorised import program, training
 from lipnet.classifiers.vectorised.engine import train_all
-from lipnet.classifiers.vectorised.pool import pool_of
+from lipnet.classifiers.vectorised.pool import Place, pool_of
 from lipnet.core.errors import InputError
 from lipnet.samples.crops import to_grey
 from tests.classifiers.networks.test_training import (
@@ -118,13 +119,13 @@ CASES: dict[str, tuple[dict[str, Any], dict[str, Any], Any]] = {
         {
             "epochs__choose": "early_stopping",
             "epochs__patience": 1,
-            "epochs__most": 6,
-            "optimiser__learning_rate": 0.1,
+            "epochs__most": 3,
+            "optimiser__learning_rate": 0.002,  # so that the probabilities stay far from 0 and 1
             "loss__kind": "logit_adjusted",
             "views": True,
         },
         {
-            "features": FEATURES,
+            "features": np.stack([FEATURES[:, 0], np.arange(N) ** 2], axis=1),  # its mean differs between the folds
             "heads": {"svm": Head(FEATURES, ["one", "two"])},
             "images": np.stack([_toy(LABELS), 255 - _toy(LABELS)], axis=-1),
         },
@@ -179,6 +180,21 @@ def test_the_setting_bounds_how_many_networks_are_trained_at_once() -> None:
     sizes = list[int]()
     _trained(_folds(8, 8, 8, training=training_settings(most_networks=2)), lambda progress: sizes.append(len(progress)))
     assert sizes == [2, 1]
+
+
+def test_random_numbers_are_new_for_every_purpose_fold_epoch_and_seed_of_the_run() -> None:
+    unseeded = SimpleNamespace(seeded=[])  # a program without dropout
+
+    def seeds() -> list[int]:
+        fits = [
+            training.Fit(task, Place(0, 0), task.training_set, 3, Checkpoint(history=[{}] * epochs))
+            for task in (_task(fold=fold, seed=seed) for fold in range(2) for seed in range(2))
+            for epochs in range(2)
+        ]
+        return [int(seed) for fit in fits for seed in training._course(unseeded, fit, 9).seeds]
+
+    assert len(set(seeds())) == 2 * 2 * 2 * len(program.PURPOSES)
+    assert seeds() == seeds()
 
 
 def test_a_fold_that_has_stopped_stops_changing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
