@@ -1,15 +1,12 @@
 """Run the pipeline on few particles, and compare the hash of every output with those in benchmarks/reduced.csv.
 
     make verify-reduced
-    python -m benchmarks.reduced --write                 # after a change of the code that changes outputs on purpose
-    python -m benchmarks.reduced --processor Haswell     # on an emulated processor; needs qemu-user
+    python -m benchmarks.reduced --write     # after a change of the code that changes outputs on purpose
 
-The hashes are those of every x86-64 processor with AVX2 (``portable: true``). `qemu-x86_64 -cpu help` lists the
-processors that can be emulated; ten minutes are normal.
+The hashes are those of every x86-64 processor with AVX2 (``portable: true``).
 """
 
 import argparse
-import os
 import sys
 import tempfile
 from pathlib import Path
@@ -39,14 +36,13 @@ def main() -> None:
     """Run and compare, or write the hashes; exit code 1 if anything differs."""
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("--write", action="store_true", help="write benchmarks/reduced.csv instead of comparing")
-    parser.add_argument("--processor", help="emulate this processor, e.g. Haswell or EPYC-Rome")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name) / "reduced"
         project.copy(folder)
         (folder / "dvc.lock").unlink()
         project.edit(folder, SETTINGS)
-        project.repro(folder, **(_emulated(Path(name), arguments.processor) if arguments.processor else {}))
+        project.repro(folder)
         found = outputs(folder)
     if arguments.write:
         files.write_table(HASHES, found)
@@ -56,15 +52,6 @@ def main() -> None:
         lines = ["these outputs of the reduced run differ from benchmarks/reduced.csv:", *wrong]
         sys.exit("\n".join([*lines, "if the code changed them on purpose, run `python -m benchmarks.reduced --write`"]))
     print(f"reduced: {len(found)} outputs are identical to those in benchmarks/reduced.csv")
-
-
-def _emulated(folder: Path, processor: str) -> dict[str, str]:
-    """Environment in which the stages run on an emulated processor; one process each, as QEMU starts no others."""
-    wrapper = folder / "emulated" / "python"
-    wrapper.parent.mkdir()
-    wrapper.write_text(f'#!/bin/sh\nexec qemu-x86_64 -cpu {processor} "{sys.executable}" "$@"\n')
-    wrapper.chmod(0o755)
-    return {"PATH": os.pathsep.join([str(wrapper.parent), os.environ["PATH"]]), "LIPNET_WORKERS": "1"}
 
 
 def outputs(folder: Path) -> pd.DataFrame:

@@ -1,17 +1,13 @@
 """The committed hashes of the reduced run, and what it says of outputs that differ."""
 
-import os
-import subprocess
-import sys
 from pathlib import Path
 
 import pandas as pd
-import pytest
 import yaml
 
 from benchmarks import project
 from benchmarks.measure import ROOT
-from benchmarks.reduced import HASHES, KEY, SETTINGS, _emulated, differing, outputs
+from benchmarks.reduced import HASHES, KEY, SETTINGS, differing, outputs
 
 
 def test_outputs_that_differ_or_are_missing_are_named(tmp_path: Path) -> None:
@@ -42,15 +38,3 @@ def test_the_settings_exist_and_hold_the_libraries(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text((ROOT / "params.yaml").read_text())
     project.edit(tmp_path, SETTINGS)
     assert yaml.safe_load((tmp_path / "params.yaml").read_text())["portable"] is True
-
-
-def test_an_emulated_run_starts_the_same_python_in_qemu(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    (tmp_path / "bin").mkdir()
-    fake = tmp_path / "bin" / "qemu-x86_64"
-    fake.write_text('#!/bin/sh\necho "$@"\n')
-    fake.chmod(0o755)
-    monkeypatch.setenv("PATH", f"{fake.parent}{os.pathsep}{os.environ['PATH']}")
-    environment = _emulated(tmp_path, "Haswell")
-    done = subprocess.run(["python", "-m", "stages.x"], env=environment, capture_output=True, text=True, check=True)
-    assert done.stdout.split() == ["-cpu", "Haswell", sys.executable, "-m", "stages.x"]
-    assert environment["LIPNET_WORKERS"] == "1"
