@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from numpy.testing import assert_array_equal
 
+from lipnet.classifiers import precision
 from lipnet.classifiers.cache_keys import cache_key
 from lipnet.classifiers.networks.task import Progress
 from lipnet.classifiers.registry import Task
@@ -75,10 +76,16 @@ def test_arms_of_a_study_share_one_program_and_one_memory_of_trials(
         assert_array_equal(one.output.probabilities, other.output.probabilities)
 
 
-def test_the_stage_trains_all_folds_in_one_program_and_leaves_what_the_other_engine_leaves(tmp_path: Path) -> None:
-    params = make_params(train_cnn__engine="vectorised", train_cnn__epochs__fixed=2)
+def test_the_stage_trains_all_folds_in_one_program_and_leaves_what_the_other_engine_leaves(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    slow_in_16_bits = precision.Processor("an old one", frozenset({"avx"}))
+    monkeypatch.setattr(precision, "processor", lambda: slow_in_16_bits)
+    changes = {"train_cnn__engine": "vectorised", "train_cnn__precision": "bfloat16", "train_cnn__epochs__fixed": 2}
+    params = make_params(**changes)
     for stage in (ingest, crop, split, balance, train_cnn):
         run(stage, tmp_path, params)
+    assert "warning" not in capsys.readouterr().err  # of the processor, on which nothing is trained
     table = files.read_table(tmp_path / "predictions" / "cnn" / "cnn.csv")
     assert set(table["id"]) == set(files.read_table(tmp_path / "table")["id"])
     history = files.read_table(tmp_path / "history")
