@@ -40,7 +40,7 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         task_of(params, data, fold, images, training_set, report)
         for fold, training_set in zip(folds, training_sets, strict=True)
     ]
-    slow = precision.warning(tasks[0].training.precision)
+    slow = None if tasks[0].is_stacked else precision.warning(tasks[0].training.precision)  # it is about processors
     if slow:
         print(f"warning: {slow}", file=sys.stderr)
     with checkpoints.locked(arguments.scratch):

@@ -27,7 +27,8 @@ def train_all(
     """
     stacked = {number: one for number, one in enumerate(tasks) if isinstance(one, NetworkTask) and one.is_stacked}
     others = {number: one for number, one in enumerate(tasks) if number not in stacked}
-    for place, trial in stream_as_done(registry.train, others.values(), threads_per_task):
-        yield list(others)[place], trial
+    # First, because the engine refuses what it cannot train before it trains anything.
     for place, trial in engine.train_all(list(stacked.values()), registry.trial_of, watch, programs):
         yield list(stacked)[place], trial
+    for place, trial in stream_as_done(registry.train, others.values(), threads_per_task):
+        yield list(others)[place], trial

@@ -7,21 +7,26 @@ from pathlib import Path
 import keras
 import pytest
 
-from lipnet.classifiers import live
+from lipnet.classifiers import engines, live
 from lipnet.classifiers.networks.task import Progress
-from lipnet.classifiers.vectorised.engine import train_all
 from lipnet.core.errors import InputError
 from tests.classifiers.networks.test_training import _task
 from tests.classifiers.networks.toy_training import training_settings
+from tests.studies.test_trials import _svm
 
 ROOT = Path(__file__).parents[2]
 
 
-def test_another_backend_than_jax_is_refused_with_the_cure() -> None:
+def test_another_backend_than_jax_is_refused_with_the_cure_before_anything_is_trained(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     assert keras.backend.backend() == "tensorflow"
-    tasks = [_task(training=training_settings(engine="vectorised"))]
+    trained: list[object] = []
+    monkeypatch.setattr(engines.registry, "train", trained.append)
+    tasks = [_svm(), _task(training=training_settings(engine="vectorised"))]
     with pytest.raises(InputError, match=r"it runs on tensorflow; set the environment variable KERAS_BACKEND=jax"):
-        list(train_all(tasks, lambda *_: None, lambda _: None, None))
+        list(engines.train_all(tasks, 1, lambda _: None, None))
+    assert not trained
 
 
 def test_training_in_processes_imports_neither_jax_nor_keras_in_the_parent() -> None:
