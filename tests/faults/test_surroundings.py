@@ -64,7 +64,7 @@ def test_stages_run_without_messages_without_network_home_and_gpu(tmp_path: Path
     (folder / "params.yaml").write_text(yaml.safe_dump(make_params(), allow_unicode=True), encoding="utf-8")
     done = _run(folder, _code(Path("out")), HOME="/proc/nonexistent", LC_ALL="C")
     assert done.returncode == 0, done.stderr
-    messages = [line for line in done.stderr.splitlines() if not PROGRESS.match(line)]
+    messages = [line for line in done.stderr.splitlines() if line and not PROGRESS.match(line)]
     # The only message is that of Matplotlib on the place of its cache.
     assert [line for line in messages if "matplotlib" not in line] == []
     assert any("MPLCONFIGDIR" in line for line in messages)
