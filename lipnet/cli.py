@@ -144,7 +144,7 @@ def predict(
     rejected = [row for row in unused if row.fault]
     table = join(batches, models, prior, strength, abstain_below, chosen.rules)
     files.write_table(to, table)
-    estimated = find(batches, chosen, table, sample_of, record_for(model, chosen.name))
+    estimated = find(batches, chosen, table, sample_of, record_for(model, chosen.name), _bar)
     write_shares(to, estimated.proportions)
     if viewer is not None:
         for name, content in files_of_all(opened, table, description):

@@ -39,6 +39,7 @@ def choose(argument: str) -> Chosen:
     if not name and len(found.samples) > 1:
         raise InputError(f"{given} has several samples: {', '.join(found.samples)}; give {given}{SEPARATOR}SAMPLE")
     name = name or next(iter(found.samples))
+    name = name if name in found.samples else name.rstrip("/")  # an input is named without the slash at its end
     if name not in found.samples:
         raise InputError(f"{given} has no sample '{name}'; it has {', '.join(found.samples)}")
     if not found.samples[name].replicates:

@@ -1,6 +1,6 @@
 """Which sample each new particle belongs to, and the class shares of each sample (``evaluation.proportions``)."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import sha256
 from pathlib import Path
 from typing import Annotated, Any, Literal, NamedTuple
@@ -140,6 +140,7 @@ def find(
     table: pd.DataFrame,
     sample_of: dict[str, str],
     record: Record | None,
+    watch: Callable[[Iterable[str], int], Iterable[str]],
 ) -> Found:
     """Estimate the class shares of every sample.
 
@@ -149,6 +150,7 @@ def find(
         table: of ``predict.join``, one row for each particle of the batches.
         sample_of: of ``samples_of``.
         record: what is known of the errors of the classifier; None: nothing.
+        watch: (names of the samples, their number) -> the same names; for a progress bar.
     """
     filled = [batch for batch in batches if len(batch.known)]
     groups = np.concatenate([batch.known["group"].to_numpy(dtype=np.str_) for batch in filled])
@@ -156,7 +158,8 @@ def find(
     predicted = pd.Categorical(table["class"], description.classes).codes.astype(np.int64)
     samples = np.array([sample_of[name] for name in table["id"]])
     shares, doubts = dict[str, SampleShares](), dict[str, list[str]]()
-    for name in dict.fromkeys(samples.tolist()):
+    names_of_all = list(dict.fromkeys(samples.tolist()))
+    for name in watch(names_of_all, len(names_of_all)):
         rows = np.flatnonzero(samples == name)
         shares[name] = _of_sample(stated[:, rows], predicted[rows], groups[rows], record)
         for words in _doubts(stated[:, rows], shares[name], record) if record else []:

@@ -51,6 +51,11 @@ def test_a_difference_beyond_chance_is_shown(tmp_path: Path) -> None:
     assert "Dark: 20.0% to 40.0%, +20.0 percentage points" in said and said.count("differs") == 2
 
 
+def test_a_slash_at_the_end_of_an_input_does_not_matter(tmp_path: Path) -> None:
+    file = _write(tmp_path / "o.csv", {"batch1": _sample(0.2), "batch2": _sample(0.4)})
+    assert differences.choose(f"{file}::batch2/").name == "batch2"
+
+
 def test_equal_samples_do_not_differ(tmp_path: Path) -> None:
     one, other = (_write(tmp_path / f"{name}.csv", {"x": _sample(0.2, seed=seed)}) for seed, name in enumerate("ab"))
     first, second = differences.choose(one), differences.choose(other)

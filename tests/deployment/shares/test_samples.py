@@ -1,6 +1,7 @@
 """Class shares of samples of new particles: which sample, which shares, and what is said of them."""
 
 import json
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
@@ -63,11 +64,16 @@ def _batch(share: float, n: int, name: str, group: str = "field {}", seed: int =
     return PredictedBatch(known, None, np.stack([stated, stated]), [])
 
 
+def _watch(names: Iterable[str], n: int) -> Iterable[str]:
+    assert len(list(names)) == n
+    return names
+
+
 def _find(batches: list[PredictedBatch], chosen: Classifier, record: records.Record | None) -> samples.Found:
     stated = np.concatenate([batch.probabilities for batch in batches], axis=1)
     ids = [name for batch in batches for name in batch.known["id"]]
     table = ensemble_table(stated, ids, CLASSES, 0.0)
-    return samples.find(batches, chosen, table, {name: f"sample {name[0]}" for name in ids}, record)
+    return samples.find(batches, chosen, table, {name: f"sample {name[0]}" for name in ids}, record, _watch)
 
 
 def test_every_sample_has_its_shares_with_intervals(chosen: Classifier, record: records.Record) -> None:
