@@ -45,7 +45,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "params.yaml").write_text(yaml.safe_dump(params, allow_unicode=True), encoding="utf-8")
     split = yaml.safe_load((ROOT / "dvc.yaml").read_text(encoding="utf-8"))["stages"]["split"]
     reader = (
-        "import sys; from lipnet.core.command import run; "
+        "import stages; from lipnet.core.command import run; "  # stages, for portable: true
         "run(None, None, ['folds', 'copy'], lambda p, a: a.copy.write_bytes(a.folds.read_bytes() + b'#'))"
     )
     again = {
