@@ -1,5 +1,9 @@
 """Run one study: train all folds of all its arms, in one pool of processes or in one program; write what it gives."""
 
+from lipnet.studies import kernels
+
+kernels.choose()  # before the imports below load NumPy
+
 import sys
 from argparse import Namespace
 from functools import partial
@@ -24,17 +28,19 @@ from lipnet.studies.study import Choice, ScaleSettings, StudySettings, arms_of
 def main(params: dict[str, Any], arguments: Namespace) -> None:
     """Write metrics.json, per_fold.csv and report.md of a study, and its figures."""
     name, own = arguments.study, read_params(arguments.settings)
-    chosen = {"scale": pick(own, "scale"), "problems": pick(own, "problems")}
+    chosen = {"portable": pick(own, "portable"), "scale": pick(own, "scale")}
+    chosen |= {"problems": pick(own, "problems"), "of_problems": pick(own, "of_problems")}
     choice = parse(Choice, chosen, str(arguments.settings))
     scale = parse(ScaleSettings, pick(own, "scales", choice.scale), f"scales.{choice.scale}")
     study = parse(StudySettings, pick(own, "studies", name), f"studies.{name}")
     confidence = parse(CompareSettings, pick(params, "compare"), "compare").confidence
     reported, threads = files.read_table(arguments.thesis), pick(params, "train_cnn", "threads_per_fold")
 
-    of_problems = choice.problems or scale.problems.get(name, study.problems)
+    problems = choice.problems or scale.problems.get(name, study.problems)
     of_arms = []
-    for problem in [read_problem(params, problem, arguments.particles) for problem in of_problems]:
-        arms = arms_of(name, study, problem.particles.problem, scale, seed_of(params))
+    for problem in [read_problem(params, problem, arguments.particles) for problem in problems]:
+        called = problem.particles.problem
+        arms = arms_of(name, study, called, scale, choice.of_problems.get(called, {}), seed_of(params))
         for arm, changes in bar(arms.items(), f"study {name}: arms"):
             of_arms += arm_folds(params, f"studies.{name}", arm, changes, problem)
     check_arms(of_arms, threads)
@@ -58,7 +64,9 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
             matrices = {arm: metrics.mean_confusion(item) for arm, item in predictions.items()}
             picture = confusion_matrices(matrices, classes, of_problem)
             figure.save(picture, arguments.results / f"{of_problem}_confusion.png")
-    head = verdicts.head(study, choice.scale, pick(params, "source", "kind"), confidence, precisions)
+    head = verdicts.head(
+        study, choice.scale, scale.changes(name), pick(params, "source", "kind"), confidence, precisions
+    )
     files.write_json(arguments.results / "metrics.json", summary)
     files.write_table(arguments.results / "per_fold.csv", pd.concat(tables))
     files.write_text(arguments.results / "report.md", "\n".join([head, *sections]))
@@ -69,4 +77,4 @@ def _bar(name: str, done: trials.Done, n: int) -> trials.Done:
 
 
 if __name__ == "__main__":
-    run(__doc__, "study", ["settings", "thesis", "particles", "trials", "results"], main, read_params)
+    run(__doc__, "study", ["settings", "thesis", "particles", "trials", "results"], main, kernels.read)

@@ -30,23 +30,33 @@ class ScaleSettings(Settings):
         settings: dotted keys of params.yaml -> value, for every arm of every study.
         subsets: number of arms to draw in a study of ordered subsets; None for all.
         problems: study -> problems to use instead of its own.
+        studies: study -> dotted keys of params.yaml -> value, for every arm of this study.
     """
 
     settings: dict[str, Any]
     subsets: int | None = Field(ge=2)
     problems: dict[str, list[str]] = Field(default={})
+    studies: dict[str, dict[str, Any]] = Field(default={})
+
+    def changes(self, study: str) -> dict[str, Any]:
+        """What this scale changes in every arm of a study."""
+        return {**self.settings, **self.studies.get(study, {})}
 
 
 class Choice(Settings):
-    """The keys scale and problems of studies/params.yaml.
+    """The keys portable, scale, problems and of_problems of studies/params.yaml.
 
     Attributes:
+        portable: as in params.yaml, for studies (``kernels``).
         scale: name of a row of ``scales``.
         problems: problems of all studies; None: each study names its own.
+        of_problems: problem -> dotted keys of params.yaml -> value, for every arm of every study.
     """
 
+    portable: bool
     scale: str
     problems: list[str] | None
+    of_problems: dict[str, dict[str, Any]]
 
 
 class SubsetSettings(Settings):
@@ -100,14 +110,19 @@ class StudySettings(Settings):
         return self
 
 
-def arms_of(name: str, study: StudySettings, problem: str, scale: ScaleSettings, seed: int) -> dict[str, Arm]:
-    """The arms of a study for one problem, each with all its changes: those of the scale, of the study, its own.
+def arms_of(
+    name: str, study: StudySettings, problem: str, scale: ScaleSettings, of_problem: Arm, seed: int
+) -> dict[str, Arm]:
+    """The arms of a study for one problem, each with all its changes.
+
+    They are those of the scale, of the study, of the problem, and its own; the last one wins.
 
     Args:
         name: of the study, for messages.
         study: its settings.
         problem: name of the problem.
         scale: the chosen scale.
+        of_problem: dotted keys of params.yaml that this problem changes.
         seed: seed of the run, for drawing ordered subsets.
 
     Raises:
@@ -120,7 +135,8 @@ def arms_of(name: str, study: StudySettings, problem: str, scale: ScaleSettings,
         unknown = [arm for arm in named if arm not in known]
         if unknown:
             raise InputError(f"studies.{name}: {problem} has no arm '{unknown[0]}'; it has: {', '.join(known)}")
-    return {arm: {**scale.settings, **study.settings, **changes} for arm, changes in fitting.items()}
+    shared = {**scale.changes(name), **study.settings, **of_problem}
+    return {arm: {**shared, **changes} for arm, changes in fitting.items()}
 
 
 def count(subsets: SubsetSettings) -> int:

@@ -10,19 +10,22 @@ from lipnet.evaluation.comparison import Difference, corrected_t_test, holm
 from lipnet.evaluation.formatting import UNDEFINED, markdown_table, mean_with_sd
 from lipnet.evaluation.measures import DEAD_FILTERS, LOWER_IS_BETTER, words
 from lipnet.evaluation.metrics import class_ratios, mean_sd, spread, summary
+from lipnet.studies.power import POWER, detectable
 from lipnet.studies.study import SEPARATOR, StudySettings, SubsetSettings, count
 
 INTRODUCTION = """\
 # {title}
 
-{thesis}Scale `{scale}` of studies/params.yaml; particles from source `{source}`. {trained}
+{thesis}Scale `{scale}` of studies/params.yaml{changes}; particles from source `{source}`. {trained}
 
 Mean ± standard deviation over the test folds. In brackets, where there is one, the value that the thesis reports or
 that follows from its mean confusion matrix; its data are not these, so the two need not agree. Arms are judged by
 {judged}, fold by fold, with the corrected resampled t-test (Nadeau and Bengio 2003) at the level of {level}, after
 Holm's correction over the arms of a problem; intervals are {percent} % and not corrected. "No difference seen" does not
-mean that there is none: few folds show large differences only.
+mean that there is none. "Detectable" says how large it would have to be: with the spread over these folds, the test
+would show a true difference of this size in four of five such experiments (power {power}).
 """
+UNSEEN = "no difference seen"
 Known = dict[tuple[str, str], float]  # (arm, class) -> value in the thesis
 
 
@@ -50,16 +53,17 @@ def judge(folds: pd.DataFrame, study: StudySettings, confidence: float) -> pd.Da
 
     Returns:
         One row for each arm with a reference: arm, reference, difference (arm minus reference), low, high, p, p_holm
-        (Holm's correction over the rows), folds (number where both are defined), verdict (better, worse, no difference
-        seen, undefined).
+        (Holm's correction over the rows), detectable (``power.detectable`` at the strictest level of the correction),
+        folds (number where both are defined), verdict (better, worse, no difference seen, undefined).
     """
     part = folds[(folds["class"] == "") & (folds["measure"] == study.judged)]
     wide = part.pivot_table(index=["repeat", "fold"], columns="arm", values="value", dropna=False)
-    rows = []
-    for arm, reference in _references(list(dict.fromkeys(part["arm"])), wide, study).items():
-        test = corrected_t_test((wide[arm] - wide[reference]).dropna().to_numpy(), _test_share(part), confidence)
-        both = int((wide[arm] - wide[reference]).notna().sum())
-        rows.append({"arm": arm, "reference": reference, **_named(test), "folds": both})
+    rows, pairs, share = [], _references(list(dict.fromkeys(part["arm"])), wide, study), _test_share(part)
+    for arm, reference in pairs.items():
+        differences = (wide[arm] - wide[reference]).dropna().to_numpy()
+        test = _named(corrected_t_test(differences, share, confidence))
+        least = detectable(differences, share, (1 - confidence) / len(pairs))
+        rows.append({"arm": arm, "reference": reference, **test, "detectable": least, "folds": len(differences)})
     return _with_verdicts(pd.DataFrame(rows), study.judged, confidence)
 
 
@@ -89,7 +93,7 @@ def _with_verdicts(table: pd.DataFrame, judged: str, confidence: float) -> pd.Da
     adjusted = holm(table["p"].to_numpy())
     sign = -1 if judged in LOWER_IS_BETTER else 1
     direction = np.where(sign * table["difference"] > 0, "better", "worse")
-    seen = np.where(adjusted < 1 - confidence, direction, "no difference seen")
+    seen = np.where(adjusted < 1 - confidence, direction, UNSEEN)
     return table.assign(p_holm=adjusted, verdict=np.where(np.isfinite(adjusted), seen, UNDEFINED))
 
 
@@ -143,13 +147,30 @@ def thesis_values(reported: pd.DataFrame, study: str, problem: str, measure: str
     return known
 
 
-def head(study: StudySettings, scale: str, source: str, confidence: float, precisions: Sequence[str]) -> str:
-    """The start of the report: title, data, precision of the networks' training, and how to read the tables."""
+def head(
+    study: StudySettings,
+    scale: str,
+    changes: Mapping[str, Any],
+    source: str,
+    confidence: float,
+    precisions: Sequence[str],
+) -> str:
+    """The start of the report: title, data, precision of the networks' training, and how to read the tables.
+
+    Args:
+        study: its settings.
+        scale: name of the scale.
+        changes: the settings of the scale.
+        source: kind of the particles' source.
+        confidence: level of the intervals.
+        precisions: in which networks were trained.
+    """
     thesis = f"Thesis: {study.thesis}. " if study.thesis else ""
     level, percent = f"{1 - confidence:.2g}", f"{100 * confidence:.0f}"
     named = {"title": study.title, "thesis": thesis, "scale": scale, "source": source, "judged": words(study.judged)}
+    named["changes"] = f" ({', '.join(f'{key}: {value}' for key, value in changes.items())})" if changes else ""
     trained = f"Networks were trained in {' and '.join(precisions)}." if precisions else "No network was trained."
-    return INTRODUCTION.format(**named, level=level, percent=percent, trained=trained)
+    return INTRODUCTION.format(**named, level=level, percent=percent, power=POWER, trained=trained)
 
 
 def section(
@@ -179,7 +200,7 @@ def to_markdown(
     """The table of one problem: mean ± sd over the folds, the value of the thesis in brackets, and the verdict."""
     judged = words(study.judged)
     heads = ["arm", *(words(name) for name in study.shown), *(f"{label} {words(study.of_class)}" for label in classes)]
-    header, lines = [*heads, f"{judged} against", "difference [interval]", "p (Holm)", "verdict"], []
+    header, lines = [*heads, f"{judged} against", "difference [interval]", "p (Holm)", "detectable", "verdict"], []
     groups = {key: part["value"].to_numpy(dtype=np.float64) for key, part in folds.groupby(["arm", "class", "measure"])}
     arms = list(dict.fromkeys(folds["arm"]))
     if study.figure == "ranking":
@@ -189,7 +210,7 @@ def to_markdown(
     for arm in arms:
         cells = [arm, *(_spread(groups[arm, "", name]) for name in study.shown)]
         cells += [_spread(groups[arm, label, study.of_class], known.get((arm, label))) for label in classes]
-        lines.append([*cells, *(_judged(rows.loc[arm]) if arm in rows.index else ["", "", "", ""])])
+        lines.append([*cells, *(_judged(rows.loc[arm]) if arm in rows.index else [""] * 5)])
     return "\n".join(markdown_table(header, lines)) + "\n"
 
 
@@ -202,13 +223,17 @@ def _spread(values: Any, reported: float | None = None) -> str:
 
 
 def _judged(row: pd.Series) -> list[str]:
-    return [str(row["reference"]), _interval(row), _probability(row), str(row["verdict"])]
+    return [str(row["reference"]), _interval(row), _probability(row), _detectable(row), str(row["verdict"])]
 
 
 def _interval(row: pd.Series) -> str:
     # Rounding first and adding 0 avoids -0.000.
     difference, low, high = (f"{round(float(row[name]), 3) + 0:+.3f}" for name in ("difference", "low", "high"))
     return f"{difference} [{low}, {high}]" if np.isfinite(row["low"]) else difference
+
+
+def _detectable(row: pd.Series) -> str:
+    return f"{row['detectable']:.3f}" if np.isfinite(row["detectable"]) else UNDEFINED
 
 
 def _probability(row: pd.Series) -> str:
@@ -227,11 +252,12 @@ def in_words(verdicts: pd.DataFrame, study: StudySettings, absent: Mapping[str, 
     judged = words(study.judged)
     if study.against == "best" and len(verdicts):
         counts = verdicts["verdict"].value_counts()
-        worse, equal, unknown = (counts.get(word, 0) for word in ("worse", "no difference seen", UNDEFINED))
+        worse, equal, unknown = (counts.get(word, 0) for word in ("worse", UNSEEN, UNDEFINED))
         lines = [
             f"- Best {judged}: {verdicts['reference'].iloc[0]}. Of the other {len(verdicts)} arms, {worse} are worse, "
-            f"{equal} are not shown to differ and {unknown} cannot be judged. The best was picked on the folds that it "
-            "is judged on, so its lead is flattered."
+            f"{equal} are not shown to differ and {unknown} cannot be judged; for half of them, a difference of "
+            f"{verdicts['detectable'].median():.3f} would have been seen in four of five experiments. The best was "
+            "picked on the folds that it is judged on, so its lead is flattered."
         ]
     else:
         lines = [_sentence(row, judged) for _, row in verdicts.iterrows()]
@@ -243,4 +269,5 @@ def _sentence(row: pd.Series, judged: str) -> str:
     start = f"- {row['arm']} against {row['reference']}: {row['verdict']}"
     if not np.isfinite(row["p_holm"]):
         return f"{start} ({judged}: both are defined in {row['folds']} folds, or differ by the same in all)."
-    return f"{start} ({judged} {_interval(row)}, p = {_probability(row)} after Holm's correction)."
+    seen = "" if row["verdict"] != UNSEEN else f"; {_detectable(row)} would have been seen in four of five experiments"
+    return f"{start} ({judged} {_interval(row)}, p = {_probability(row)} after Holm's correction{seen})."
