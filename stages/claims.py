@@ -16,7 +16,7 @@ from lipnet.studies.study import StudySettings
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write claims.csv, every comparison of every claim, and claims.md, tables of the claims and of the comparisons."""
+    """Write a table of every comparison of every claim, and a report: the claims, then the comparisons."""
     settings = parse(ClaimSettings, read_params(arguments.claims), str(arguments.claims))
     confidence = parse(CompareSettings, pick(params, "compare"), "compare").confidence
     own = read_params(arguments.settings)
@@ -27,9 +27,8 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         if tables:
             studies[name] = Judged(pd.concat(tables, ignore_index=True), study.judged)
     table = claims.judge(settings, studies, files.read_table(arguments.thesis), confidence)
-    files.write_table(arguments.output / "claims.csv", table)
-    text = [claims.summary_table(table, settings), claims.details_table(table)]
-    files.write_text(arguments.output / "claims.md", "\n".join(text))
+    files.write_table(arguments.table, table)
+    files.write_text(arguments.report, "\n".join([claims.summary_table(table, settings), claims.details_table(table)]))
 
 
 def _tables(arguments: Namespace, study: str) -> list[Path]:
@@ -38,4 +37,4 @@ def _tables(arguments: Namespace, study: str) -> list[Path]:
 
 
 if __name__ == "__main__":
-    run(__doc__, None, ["claims", "settings", "thesis", "results", "real", "output"], main)
+    run(__doc__, None, ["claims", "settings", "thesis", "results", "real", "table", "report"], main)

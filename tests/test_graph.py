@@ -15,7 +15,7 @@ STAGES = [
     *("check", "share", "ingest", "crop", "split", "balance", "train_cnn", "train_svm", "train_trees"),
     *("score_inner", "decide", "evaluate", "compare", "proportions"),
 ]
-STUDIES = ["study", "figures"]
+STUDIES = ["study", "claims", "figures"]
 MAIN = yaml.safe_load((ROOT / "dvc.yaml").read_text())["stages"]
 OF_STUDIES = yaml.safe_load((ROOT / "studies" / "dvc.yaml").read_text())["stages"]
 GRAPH = MAIN | OF_STUDIES

@@ -31,12 +31,14 @@ class ScaleSettings(Settings):
         subsets: number of arms to draw in a study of ordered subsets; None for all.
         problems: study -> problems to use instead of its own.
         studies: study -> dotted keys of params.yaml -> value, for every arm of this study.
+        arms: study -> names of the arms to run, to save time; all arms of studies that are not named.
     """
 
     settings: dict[str, Any]
     subsets: int | None = Field(ge=2)
     problems: dict[str, list[str]] = Field(default={})
     studies: dict[str, dict[str, Any]] = Field(default={})
+    arms: dict[str, list[str]] = Field(default={})
 
     def changes(self, study: str) -> dict[str, Any]:
         """What this scale changes in every arm of a study."""
@@ -126,12 +128,15 @@ def arms_of(
         seed: seed of the run, for drawing ordered subsets.
 
     Raises:
-        InputError: ``only`` or ``against`` name an arm that does not exist in the study or for this problem.
+        InputError: ``only``, ``against`` or the scale name an arm that does not exist in the study or for this problem.
     """
     arms = study.arms if study.subsets is None else _ordered_subsets(study.subsets, scale.subsets, seed)
-    fitting = {arm: changes for arm, changes in arms.items() if problem in study.only.get(arm, [problem])}
+    wanted = scale.arms.get(name, list(arms))
+    fitting = {
+        arm: changes for arm, changes in arms.items() if arm in wanted and problem in study.only.get(arm, [problem])
+    }
     reference = [] if study.against in {"previous", "best"} else [study.against]
-    for named, known in ((study.only, arms), (reference, fitting)):
+    for named, known in ((study.only, arms), (wanted, arms), (reference, fitting)):
         unknown = [arm for arm in named if arm not in known]
         if unknown:
             raise InputError(f"studies.{name}: {problem} has no arm '{unknown[0]}'; it has: {', '.join(known)}")

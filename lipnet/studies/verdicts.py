@@ -178,7 +178,9 @@ def section(
 ) -> str:
     """The section of one problem: verdicts, table and, for ordered subsets, the effect of each item."""
     judged = judge(folds, study, confidence)
+    run = set(folds["arm"])
     absent = {arm: f"only for {', '.join(fit)}" for arm, fit in study.only.items() if problem not in fit}
+    absent |= {arm: "the scale leaves it out" for arm in study.arms if arm not in run and arm not in absent}
     parts = [f"## {problem}\n", in_words(judged, study, absent), to_markdown(folds, judged, study, classes, known)]
     if study.subsets:
         parts.append(_about_subsets(folds, study.subsets, study.judged, confidence))
