@@ -103,7 +103,9 @@ def judge(
                     _thesis(reported, claim, problem, row["arm"], row["measure"]) for _, row in compared.iterrows()
                 ]
                 rows.append(compared.assign(claim=name, set=of_set, problem=problem, thesis=thesis))
-    return pd.concat(rows, ignore_index=True)
+    table = pd.concat(rows, ignore_index=True)
+    first = ["claim", "set", "problem"]
+    return table[[*first, *(name for name in table.columns if name not in first)]]
 
 
 def _thesis(reported: pd.DataFrame, claim: Claim, problem: str, arm: str, measure: str) -> float:

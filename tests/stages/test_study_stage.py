@@ -56,8 +56,10 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def write(folder: Path, settings: dict[str, Any], **changes: Any) -> None:
     own = {
+        "portable": False,
         "scale": "small",
         "problems": None,
+        "of_problems": {},
         "scales": {"small": {"settings": {"train_cnn.batch_size": 16}, "subsets": 2}},
         "studies": {"s": settings},
     }

@@ -42,24 +42,41 @@ def _subsets(n_items: int) -> StudySettings:
 def test_an_arm_changes_what_scale_study_and_itself_say_the_last_winning() -> None:
     study = _study(settings={"x": 1, "y": 1}, arms={"a": {"y": 2}})
     scale = ScaleSettings(settings={"x": 0, "z": 0}, subsets=None)
-    assert arms_of("s", study, "one", scale, 0) == {"a": {"x": 1, "y": 2, "z": 0}}
+    assert arms_of("s", study, "one", scale, {}, 0) == {"a": {"x": 1, "y": 2, "z": 0}}
+
+
+def test_a_problem_changes_what_scale_and_study_say_and_the_arm_changes_that() -> None:
+    study = _study(settings={"x": 1, "y": 1, "z": 1}, arms={"a": {"z": 3}})
+    assert arms_of("s", study, "one", EVERYTHING, {"y": 2, "z": 2}, 0) == {"a": {"x": 1, "y": 2, "z": 3}}
+
+
+def test_a_scale_may_change_single_studies_and_leave_arms_out() -> None:
+    scale = ScaleSettings(settings={"x": 0, "y": 0}, subsets=None, studies={"s": {"y": 1}}, arms={"s": ["a"]})
+    assert arms_of("s", _study(), "one", scale, {}, 0) == {"a": {"x": 0, "y": 1}}
+    assert arms_of("other", _study(), "one", scale, {}, 0) == {"a": {"x": 0, "y": 0}, "b": {"x": 0, "y": 0, "seed": 2}}
+
+
+def test_an_arm_that_the_scale_names_must_be_there() -> None:
+    scale = ScaleSettings(settings={}, subsets=None, arms={"s": ["a", "c"]})
+    with pytest.raises(InputError, match=r"studies\.s: one has no arm 'c'; it has: a, b"):
+        arms_of("s", _study(), "one", scale, {}, 0)
 
 
 def test_an_arm_for_some_problems_is_left_out_of_others() -> None:
     study = _study(only={"b": ["one"]})
-    assert list(arms_of("s", study, "one", EVERYTHING, 0)) == ["a", "b"]
-    assert list(arms_of("s", study, "two", EVERYTHING, 0)) == ["a"]
+    assert list(arms_of("s", study, "one", EVERYTHING, {}, 0)) == ["a", "b"]
+    assert list(arms_of("s", study, "two", EVERYTHING, {}, 0)) == ["a"]
 
 
 @pytest.mark.parametrize("changes", [{"against": "c"}, {"only": {"c": ["one"]}}])
 def test_an_arm_that_is_named_must_be_there(changes: dict[str, Any]) -> None:
     with pytest.raises(InputError, match=r"studies\.s: one has no arm 'c'; it has: a, b"):
-        arms_of("s", _study(**changes), "one", EVERYTHING, 0)
+        arms_of("s", _study(**changes), "one", EVERYTHING, {}, 0)
 
 
 def test_the_reference_must_fit_the_problem() -> None:
     with pytest.raises(InputError, match=r"studies\.s: two has no arm 'a'; it has: b"):
-        arms_of("s", _study(only={"a": ["one"]}), "two", EVERYTHING, 0)
+        arms_of("s", _study(only={"a": ["one"]}), "two", EVERYTHING, {}, 0)
 
 
 @pytest.mark.parametrize(
@@ -77,7 +94,7 @@ def test_a_study_has_arms_or_subsets(changes: dict[str, Any], message: str) -> N
 
 @pytest.mark.parametrize("n_items", [1, 3, 5])
 def test_all_ordered_subsets_are_there_once(n_items: int) -> None:
-    arms = arms_of("s", _subsets(n_items), "one", EVERYTHING, 0)
+    arms = arms_of("s", _subsets(n_items), "one", EVERYTHING, {}, 0)
     orders = {tuple(arm["augment.transforms"]) for arm in arms.values()}
     assert len(orders) == len(arms) == sum(factorial(n_items) // factorial(n_items - k) for k in range(1, n_items + 1))
     assert all(len(set(order)) == len(order) for order in orders)
@@ -86,14 +103,14 @@ def test_all_ordered_subsets_are_there_once(n_items: int) -> None:
 def test_the_thesis_counted_325_of_five() -> None:
     study = _subsets(5)
     assert study.subsets
-    assert len(arms_of("s", study, "one", EVERYTHING, 0)) == count(study.subsets) == 325
+    assert len(arms_of("s", study, "one", EVERYTHING, {}, 0)) == count(study.subsets) == 325
 
 
 def test_a_sample_of_subsets_is_drawn_from_the_seed() -> None:
     some = ScaleSettings(settings={}, subsets=20)
-    drawn = [list(arms_of("s", _subsets(5), "one", some, seed)) for seed in (1, 1, 2)]
+    drawn = [list(arms_of("s", _subsets(5), "one", some, {}, seed)) for seed in (1, 1, 2)]
     assert len(drawn[0]) == 20
-    assert set(drawn[0]) <= set(arms_of("s", _subsets(5), "one", EVERYTHING, 0))
+    assert set(drawn[0]) <= set(arms_of("s", _subsets(5), "one", EVERYTHING, {}, 0))
     assert drawn[0] == drawn[1] != drawn[2]
 
 
@@ -130,7 +147,7 @@ def test_every_arm_of_the_project_changes_settings_that_exist(name: str, scale: 
     study = parse(StudySettings, OWN["studies"][name], name)
     for problem in study.problems:
         row = parse(ScaleSettings, OWN["scales"][scale], scale)
-        arms = arms_of(name, study, problem, row, 0)
+        arms = arms_of(name, study, problem, row, {}, 0)
         changed = [override(PARAMS, arm) for arm in arms.values()]
         assert len(arms) > 1
         for arm, params in zip(arms.values(), changed, strict=True):
@@ -139,6 +156,18 @@ def test_every_arm_of_the_project_changes_settings_that_exist(name: str, scale: 
             assert trained_as(params, named) if named not in decided else True
         assert all(params["model"] in params["networks"] for params in changed)
         assert set(row.problems.get(name, [])) <= set(study.problems)
+
+
+def test_scales_name_studies_that_exist() -> None:
+    for scale, row in OWN["scales"].items():
+        named = {name for key in ("problems", "studies", "arms") for name in row.get(key, {})}
+        assert named <= set(OWN["studies"]), scale
+
+
+def test_what_a_problem_changes_exists() -> None:
+    assert set(OWN["of_problems"]) <= set(PARAMS["classes"])
+    for changes in OWN["of_problems"].values():
+        override(PARAMS, changes)
 
 
 def test_all_studies_of_the_thesis_are_run() -> None:

@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from lipnet.evaluation.comparison import corrected_t_test
+from lipnet.studies.power import detectable
 from lipnet.studies.study import StudySettings
 from lipnet.studies.verdicts import (
     Known,
@@ -67,6 +68,18 @@ def test_each_arm_is_judged_against_the_named_one_with_holms_correction() -> Non
     assert tuple(table.loc[0, ["difference", "low", "high", "p"]]) == pytest.approx(tuple(by_hand))
     assert table["p_holm"][0] == pytest.approx(2 * by_hand.p)
     assert table["verdict"].tolist() == ["better", "no difference seen"]
+
+
+def test_each_comparison_says_what_it_could_have_shown_after_the_correction() -> None:
+    table = judge(_folds(THREE), _study(), 0.95)
+    by_hand = [detectable(THREE[arm] - THREE["a"], 0.25, 0.05 / 2) for arm in ("b", "c")]
+    assert table["detectable"].tolist() == pytest.approx(by_hand)
+    seen, unseen = in_words(table, _study(), {}).splitlines()
+    assert "four of five" not in seen
+    assert unseen.endswith(f"; {by_hand[1]:.3f} would have been seen in four of five experiments).")
+    lines = to_markdown(_folds(THREE), table, _study(), ["X"], {}).splitlines()
+    assert lines[0].endswith("| detectable | verdict |")
+    assert lines[4].endswith(f"| {by_hand[1]:.3f} | no difference seen |")
 
 
 def test_a_ladder_is_judged_step_by_step() -> None:
@@ -187,7 +200,7 @@ def test_the_table_shows_mean_sd_and_what_the_thesis_reports() -> None:
     table = to_markdown(_folds(THREE), judge(_folds(THREE), study, 0.95), study, ["X"], {("a", "X"): 0.2169})
     lines = table.splitlines()
     assert lines[0].startswith("| arm | macro F1 | X F1 | macro F1 against |")
-    assert lines[2] == "| a | 0.500 ± 0.079 | 0.500 ± 0.079 (0.22) |  |  |  |  |"
+    assert lines[2] == "| a | 0.500 ± 0.079 | 0.500 ± 0.079 (0.22) |  |  |  |  |  |"
     assert lines[3].startswith("| b | 0.700 ± ") and lines[3].endswith("| better |")
     assert len({line.count("|") for line in lines}) == 1
 
@@ -212,14 +225,20 @@ def test_a_section_has_verdicts_a_table_and_the_arms_left_out() -> None:
     text = section("p", _folds(THREE), _study(only={"z": ["q"]}, arms={"a": {}, "z": {}}), ["X"], {}, 0.95)
     assert text.startswith("## p\n")
     assert "- z: not run, only for q." in text
+    less = section("p", _folds({"a": BASE}), _study(arms={"a": {}, "b": {}}), ["X"], {}, 0.95)
+    assert "- b: not run, the scale leaves it out." in less
     assert "| a | 0.500 ± 0.079" in text
 
 
 def test_the_head_says_what_is_repeated_and_how_to_read_it() -> None:
-    text = head(_study(thesis="section 8.3"), "reduced", "artificial", 0.9, ["bfloat16", "float32"])
-    assert text.startswith("# Things\n\nThesis: section 8.3. Scale `reduced`")
+    changes = {"split.folds": 3, "split.repeats": 2}
+    text = head(_study(thesis="section 8.3"), "reduced", changes, "artificial", 0.9, ["bfloat16", "float32"])
+    assert text.startswith(
+        "# Things\n\nThesis: section 8.3. Scale `reduced` of studies/params.yaml (split.folds: 3, split."
+    )
     assert "source `artificial`" in text
     assert "macro F1, fold by fold" in text and "level of 0.1" in text and "intervals are 90 %" in text
     assert "Networks were trained in bfloat16 and float32." in text
-    plain = head(_study(), "full", "table", 0.95, [])
+    plain = head(_study(), "full", {}, "table", 0.95, [])
+    assert "Scale `full` of studies/params.yaml; particles" in plain
     assert "Thesis:" not in plain and "No network was trained." in plain
