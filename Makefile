@@ -24,6 +24,7 @@ repro: $(INSTALLED)  ## run the pipeline: every stage whose inputs changed
 
 studies: $(INSTALLED)  ## run the experiments of the thesis, at the scale that studies/params.yaml names
 	dvc repro studies/dvc.yaml
+	python -m benchmarks.thesis_table
 
 # Once: the setting stands in params.yaml, so that dvc.lock records it, and a setting that you change back stays.
 .venv/engine: | $(INSTALLED)

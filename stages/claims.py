@@ -28,7 +28,8 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
             studies[name] = Judged(pd.concat(tables, ignore_index=True), study.judged)
     table = claims.judge(settings, studies, files.read_table(arguments.thesis), confidence)
     files.write_table(arguments.table, table)
-    files.write_text(arguments.report, "\n".join([claims.summary_table(table, settings), claims.details_table(table)]))
+    parts = [claims.summary_table(table, settings), "### Every comparison\n", claims.details_table(table)]
+    files.write_text(arguments.report, "\n".join(parts))
 
 
 def _tables(arguments: Namespace, study: str) -> list[Path]:
