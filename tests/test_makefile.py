@@ -28,6 +28,8 @@ def project(tmp_path: Path) -> Path:
         shutil.copy(ROOT / name, tmp_path)
     (tmp_path / "params.yaml").write_text(PARAMS)
     _command(tmp_path / ".venv" / "bin" / "dvc", DVC)
+    (tmp_path / "benchmarks").mkdir()
+    (tmp_path / "benchmarks" / "thesis_table.py").touch()  # `make studies` ends with it
     for name in (LOCK, "requirements.lock"):
         (tmp_path / ".venv" / f"{name}.installed").touch()
     return tmp_path
