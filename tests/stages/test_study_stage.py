@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
@@ -65,7 +66,7 @@ def write(folder: Path, settings: dict[str, Any], **changes: Any) -> None:
 
 
 def arguments(folder: Path, memory: str, results: str) -> dict[str, Path]:
-    names = {"settings": "studies.yaml", "thesis": "thesis.csv", "particles": "particles"}
+    names = {"settings": "studies.yaml", "thesis": "thesis.csv", "particles": "particles", "pack": "trials.zip"}
     return {name: folder / path for name, path in {**names, "trials": memory, "results": results}.items()}
 
 
@@ -122,6 +123,11 @@ def test_the_outputs_of_a_study(project: Path, monkeypatch: pytest.MonkeyPatch) 
         "no augmentation": 2,
         "svm": 0,
     }  # it has no filters
+    named = pd.read_csv(results / "trials.csv", dtype=str)
+    assert {f"{key}.npz" for key in named["key"]} == set(kept(project / "memory"))
+    assert named["arm"].tolist() == [arm for arm in STUDY["arms"] for _ in range(2)]
+    assert named["classifier"].tolist() == ["cnn"] * 4 + ["svm"] * 2
+    assert set(named["training"]) == {"0"} and set(named["repeat"]) == {"0"} and set(named["fold"]) == {"0", "1"}
     report = (results / "report.md").read_text()
     assert report.startswith("# Two networks and an SVM\n\nThesis: section 9. Scale `small`")
     assert "(0.22)" in report and "- svm against cnn: " in report
@@ -187,6 +193,12 @@ def test_an_arm_chooses_as_the_pipeline_does(tmp_path: Path, monkeypatch: pytest
     problem = arms.read_problem(params, "lamellarity", tmp_path)
     of_arms = arms.arm_folds(params, "s", "chosen", {"classifier": "chosen"}, problem)
     found = [registry.train(task) for one in of_arms for task in one.tasks]
+    table = arms.trial_table(of_arms, [f"key {number}" for number in range(len(found))])
+    # In each of two folds, itself and two inner folds train two SVMs; of_svm reads that of svm.
+    assert table["training"].tolist() == [0, 0, 1, 1, 2, 2] * 2
+    assert table["classifier"].tolist() == ["size_only", "svm"] * 6
+    assert table["fold"].tolist() == [0] * 6 + [1] * 6
+    assert table["key"].tolist() == [f"key {number}" for number in range(12)]
     [(_, predictions, _)] = arms.results_of(of_arms, found)
     assert predictions["chosen"].ids.tolist() == expected["id"].astype(str).tolist()
     named = np.array(predictions["chosen"].classes)[predictions["chosen"].predicted]
