@@ -15,6 +15,7 @@ import pandas as pd
 import pytest
 import yaml
 
+from benchmarks import pack_trials
 from lipnet.classifiers import registry
 from lipnet.core import files
 from lipnet.core.errors import InputError
@@ -66,7 +67,7 @@ def write(folder: Path, settings: dict[str, Any], **changes: Any) -> None:
 
 
 def arguments(folder: Path, memory: str, results: str) -> dict[str, Path]:
-    names = {"settings": "studies.yaml", "thesis": "thesis.csv", "particles": "particles", "pack": "trials.zip"}
+    names = {"settings": "studies.yaml", "thesis": "thesis.csv", "particles": "particles", "pack": "studies/trials.zip"}
     return {name: folder / path for name, path in {**names, "trials": memory, "results": results}.items()}
 
 
@@ -132,6 +133,28 @@ def test_the_outputs_of_a_study(project: Path, monkeypatch: pytest.MonkeyPatch) 
     assert report.startswith("# Two networks and an SVM\n\nThesis: section 9. Scale `small`")
     assert "(0.22)" in report and "- svm against cnn: " in report
     assert {path.name for path in results.glob("*.png")} == {"lamellarity.png", "lamellarity_confusion.png"}
+
+
+def test_another_machine_that_has_the_pack_trains_nothing_and_writes_the_same(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIPNET_WORKERS", "1")
+    arms_of_svms = {name: {"classifier": name} for name in ("svm", "size_only")}
+    write(project, STUDY | {"arms": arms_of_svms, "against": "svm", "shown": ["macro_f1"]})
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    try:
+        here = arguments(project, "data/trials", "studies/results/s")
+        study.main(params, Namespace(study="s", **here))
+        assert pack_trials.pack(project).startswith("studies/trials.zip: 4 trials of 1 studies")
+        monkeypatch.setattr(registry, "train", lambda _: pytest.fail("trained"))
+        there = arguments(project, "elsewhere", "again")
+        study.main(params, Namespace(study="s", **there))
+    finally:
+        write(project, STUDY)
+    names = {path.name for path in here["results"].iterdir()}
+    assert names == {path.name for path in there["results"].iterdir()} > {"trials.csv", "report.md"}
+    for name in names:
+        assert (here["results"] / name).read_bytes() == (there["results"] / name).read_bytes()
 
 
 @pytest.mark.parametrize(
