@@ -10,7 +10,7 @@ PAGE := lipnet/deployment/templates/page
 GPU := $(if $(filter requirements-gpu.lock,$(LOCK)),$(shell nvidia-smi --list-gpus >/dev/null 2>&1 && echo found || echo missing))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro studies no-gpu test verify verify-reduced clean-lock pr-report experiments page-libraries test-long coverage mutation audit lint typecheck format lock clean
+.PHONY: repro studies no-gpu test verify verify-reduced clean-lock pack-trials pr-report experiments page-libraries test-long coverage mutation audit lint typecheck format lock clean
 
 ifeq ($(GPU)$(filter-out jax,$(KERAS_BACKEND)),found)
 repro studies: export KERAS_BACKEND := jax
@@ -48,6 +48,9 @@ verify-reduced: $(INSTALLED)  ## run the pipeline on few particles and compare e
 
 clean-lock: $(INSTALLED)  ## remove problems from dvc.lock that params.yaml no longer names
 	python -m benchmarks.clean_lock
+
+pack-trials: $(INSTALLED)  ## pack the trained folds behind the reports of studies/, for git: other machines then train none of them
+	python -m benchmarks.pack_trials
 
 pr-report: $(INSTALLED)  ## is it better than a base revision? for reviewers of a pull request; BASE=origin/main
 	@python .ci/pr_report.py $(BASE)

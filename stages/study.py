@@ -21,12 +21,12 @@ from lipnet.evaluation.comparison import CompareSettings
 from lipnet.plots import figure, studies
 from lipnet.plots.scores import confusion_matrices
 from lipnet.studies import trials, verdicts
-from lipnet.studies.arms import arm_folds, check_arms, precisions_of, read_problem, results_of
+from lipnet.studies.arms import arm_folds, check_arms, precisions_of, read_problem, results_of, trial_table
 from lipnet.studies.study import Choice, ScaleSettings, StudySettings, arms_of
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write metrics.json, per_fold.csv and report.md of a study, and its figures."""
+    """Write metrics.json, per_fold.csv, trials.csv and report.md of a study, and its figures."""
     name, own = arguments.study, read_params(arguments.settings)
     chosen = {"portable": pick(own, "portable"), "scale": pick(own, "scale")}
     chosen |= {"problems": pick(own, "problems"), "of_problems": pick(own, "of_problems")}
@@ -48,7 +48,8 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     for slow in filter(None, map(precision.warning, precisions)):
         print(f"warning: {slow}", file=sys.stderr)
     tasks, epochs = [task for one in of_arms for task in one.tasks], live.epoch_bar(f"study {name}")
-    found = trials.run_all(tasks, arguments.trials, threads, partial(_bar, name), epochs)
+    keys, store = trials.keys_of(tasks, threads), trials.Store(arguments.trials, arguments.pack)
+    found = trials.run_all(tasks, keys, store, threads, partial(_bar, name), epochs)
 
     summary, tables, sections = {}, [], []
     for of_problem, predictions, folds in results_of(of_arms, found):
@@ -69,6 +70,7 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     )
     files.write_json(arguments.results / "metrics.json", summary)
     files.write_table(arguments.results / "per_fold.csv", pd.concat(tables))
+    files.write_table(arguments.results / "trials.csv", trial_table(of_arms, keys))
     files.write_text(arguments.results / "report.md", "\n".join([head, *sections]))
 
 
@@ -77,4 +79,4 @@ def _bar(name: str, done: trials.Done, n: int) -> trials.Done:
 
 
 if __name__ == "__main__":
-    run(__doc__, "study", ["settings", "thesis", "particles", "trials", "results"], main, kernels.read)
+    run(__doc__, "study", ["settings", "thesis", "particles", "trials", "pack", "results"], main, kernels.read)

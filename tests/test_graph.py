@@ -22,7 +22,7 @@ GRAPH = MAIN | OF_STUDIES
 PARAMS = yaml.safe_load((ROOT / "params.yaml").read_text())
 OWN = yaml.safe_load((ROOT / "studies" / "params.yaml").read_text())
 # Its keys are listed one by one; memories of trials and of epochs, whose absence changes no result.
-UNDECLARED = {"studies/params.yaml", "data/trials", "data/scratch/${item.problem}"}
+UNDECLARED = {"studies/params.yaml", "data/trials", "studies/trials.zip", "data/scratch/${item.problem}"}
 UNRECORDED = {
     "ingest": {"split"}
 }  # only for a warning; declared, it would make a change of the folds read all images anew

@@ -6,7 +6,7 @@ The stages crop, split, balance and decide run here in memory.
 import json
 from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from itertools import groupby
+from itertools import groupby, product
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -111,7 +111,7 @@ def _arm_folds(params: dict[str, Any], arm: str, classifier: str, problem: Probl
     sections = ("seed", "classes", "crop", "split", "balance", "source", "inner")
     key, data = json.dumps({name: pick(params, name) for name in sections}), problem.particles
     selection = _selection(params, classifier, data)
-    names = selection.of if selection else [classifier]
+    names = _trained(selection, classifier)
     images, training_sets = _training_sets(problem, key)
     for fold, balanced in zip(_folds(params, data), training_sets, strict=True):
         pairs = [(fold, balanced), *(_inner(problem, key, fold.number) if selection and selection.fitted else [])]
@@ -128,6 +128,11 @@ def _selection(params: dict[str, Any], classifier: str, data: Particles) -> choi
     if classifier not in {*settings.rules, *settings.choices}:
         return None
     return choices.selection_of(settings, classifier, data.problem, data.classes)
+
+
+def _trained(selection: choices.Selection | None, classifier: str) -> Sequence[str]:
+    """The classifiers that each training of an arm trains, in the order of ``FoldTraining.tasks``."""
+    return selection.of if selection else [classifier]
 
 
 def check_arms(of_arms: Sequence[ArmFold], threads: int) -> None:
@@ -216,6 +221,23 @@ def results_of(
             dead = pd.DataFrame({**_key(one), "value": trials[0].dead_filters} for one, trials in mine)
             tables.append(pd.concat([metrics.fold_table(predictions[arm]), dead]).assign(arm=arm))
         yield name, predictions, pd.concat(tables)
+
+
+def trial_table(of_arms: Sequence[ArmFold], keys: Sequence[str]) -> pd.DataFrame:
+    """The trials behind each number of a study: problem, arm, repeat, fold, training, classifier, key.
+
+    training is 0 for the fold itself and counts its inner folds from 1. key is the cache key of the trial.
+
+    Args:
+        of_arms: all folds of all arms.
+        keys: of the tasks of all these folds, in their order.
+    """
+    left, rows = iter(keys), []
+    for one in of_arms:
+        names = _trained(_selection(one.params, one.classifier, one.data), one.classifier)
+        for training, name in product(range(len(one.trainings)), names):
+            rows.append((one.data.problem, one.arm, one.fold.repeat, one.fold.fold, training, name, next(left)))
+    return pd.DataFrame(rows, columns=["problem", "arm", "repeat", "fold", "training", "classifier", "key"])
 
 
 def _key(one: ArmFold) -> dict[str, Any]:

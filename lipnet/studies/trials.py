@@ -1,4 +1,4 @@
-"""Trials: trained folds of all studies, cached on disk.
+"""Trials: trained folds of all studies, cached on disk; and a pack of them from elsewhere (``packs``).
 
 The cache key is a hash of everything that a trained fold depends on. Each fold of an arm is therefore trained once,
 even if several studies use it, and an interrupted run resumes.
@@ -7,7 +7,7 @@ even if several studies use it, and an interrupted run resumes.
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -18,39 +18,66 @@ from lipnet.classifiers.networks.task import NetworkTask
 from lipnet.classifiers.registry import Task, Trial
 from lipnet.classifiers.vectorised import engine
 from lipnet.core import files
+from lipnet.core.errors import InputError
 from lipnet.evaluation.predictions import FoldOutput
+from lipnet.studies import packs
 
 Done = Iterable[tuple[int, Trial]]
 Watch = Callable[[Done, int], Done]
 
 
+class Store(NamedTuple):
+    """Where trials are kept.
+
+    Attributes:
+        folder: of cached trials; new ones go there.
+        pack: of further trials; only read, and it need not exist.
+    """
+
+    folder: Path
+    pack: Path
+
+
+def keys_of(tasks: Sequence[Task], threads_per_task: int) -> list[str]:
+    """The cache key of each task."""
+    return [cache_key(task, threads_per_task) for task in tasks]
+
+
 def run_all(
-    tasks: Sequence[Task], folder: Path, threads_per_task: int, watch: Watch, watch_epochs: engine.Watch
+    tasks: Sequence[Task],
+    keys: Sequence[str],
+    store: Store,
+    threads_per_task: int,
+    watch: Watch,
+    watch_epochs: engine.Watch,
 ) -> list[Trial]:
-    """The trials of all tasks, in order; cached trials are not run again.
+    """The trials of all tasks, in order; trials in the folder, else those in the pack, are not run again.
 
     This process writes each trial when it is done, because workers may run on other machines. Networks that are trained
     in one program have checkpoints, as many trials are done at the same time.
 
     Args:
         tasks: folds to train.
-        folder: of the cached trials.
+        keys: of the tasks (``keys_of``).
+        store: of the trials.
         threads_per_task: of the numerical libraries.
         watch: (finished trials, their number) -> the same trials; for a progress bar.
         watch_epochs: for the engine ``vectorised``; as for ``engine.train_all``.
 
     Raises:
-        InputError: a cached trial is damaged, or training fails.
+        InputError: a cached trial or the pack is damaged, or training fails.
     """
-    paths = [folder / f"{cache_key(task, threads_per_task)}.npz" for task in tasks]
-    missing = {path: task for path, task in zip(paths, tasks, strict=True) if not path.exists()}
-    names, unfinished = list(missing), folder / "unfinished"
-    todo = [_resumable(task, unfinished / path.stem) for path, task in missing.items()]
-    found = engines.train_all(todo, threads_per_task, watch_epochs, folder / "programs")
+    paths = {key: store.folder / f"{key}.npz" for key in keys}
+    absent = {key: task for key, task in zip(keys, tasks, strict=True) if not paths[key].exists()}
+    packed = {key: _unpacked(store.pack, key, content) for key, content in packs.read(store.pack, absent).items()}
+    missing = {key: task for key, task in absent.items() if key not in packed}
+    names, unfinished = list(missing), store.folder / "unfinished"
+    todo = [_resumable(task, unfinished / key) for key, task in missing.items()]
+    found = engines.train_all(todo, threads_per_task, watch_epochs, store.folder / "programs")
     for number, trial in watch(found, len(missing)):
-        files.write_arrays(names[number], _to_arrays(trial))
-        checkpoints.delete(unfinished / names[number].stem)
-    return [_read(path) for path in paths]
+        files.write_arrays(paths[names[number]], _to_arrays(trial))
+        checkpoints.delete(unfinished / names[number])
+    return [packed[key] if key in packed else _read(paths[key]) for key in keys]
 
 
 def _resumable(task: Task, checkpoint: Path) -> Task:
@@ -65,10 +92,21 @@ def _to_arrays(trial: Trial) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Trial:
-    arrays = files.read_arrays(path)
+    return _from_arrays(files.read_arrays(path), str(path))
+
+
+def _unpacked(pack: Path, key: str, content: bytes) -> Trial:
+    where = f"{pack}: {key}.npz"
+    return _from_arrays(packs.arrays_of(content, where), where)
+
+
+def _from_arrays(arrays: dict[str, Any], where: str) -> Trial:
     names = [name.removesuffix(".predicted") for name in arrays if name.endswith(".predicted")]
-    outputs = {name: _output(arrays, name) for name in names}
-    return Trial(outputs.pop(""), outputs, float(arrays["dead_filters"]))
+    try:
+        outputs = {name: _output(arrays, name) for name in names}
+        return Trial(outputs.pop(""), outputs, float(arrays["dead_filters"]))
+    except (KeyError, TypeError, ValueError) as error:
+        raise InputError(f"{where}: holds no trial ({error}); delete this file and run `make studies`") from None
 
 
 def _output(arrays: dict[str, Any], name: str) -> FoldOutput:

@@ -11,9 +11,11 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas as pd
 import pytest
 import yaml
 
+from benchmarks import pack_trials
 from lipnet.classifiers import registry
 from lipnet.core import files
 from lipnet.core.errors import InputError
@@ -67,7 +69,7 @@ def write(folder: Path, settings: dict[str, Any], **changes: Any) -> None:
 
 
 def arguments(folder: Path, memory: str, results: str) -> dict[str, Path]:
-    names = {"settings": "studies.yaml", "thesis": "thesis.csv", "particles": "particles"}
+    names = {"settings": "studies.yaml", "thesis": "thesis.csv", "particles": "particles", "pack": "studies/trials.zip"}
     return {name: folder / path for name, path in {**names, "trials": memory, "results": results}.items()}
 
 
@@ -124,10 +126,37 @@ def test_the_outputs_of_a_study(project: Path, monkeypatch: pytest.MonkeyPatch) 
         "no augmentation": 2,
         "svm": 0,
     }  # it has no filters
+    named = pd.read_csv(results / "trials.csv", dtype=str)
+    assert {f"{key}.npz" for key in named["key"]} == set(kept(project / "memory"))
+    assert named["arm"].tolist() == [arm for arm in STUDY["arms"] for _ in range(2)]
+    assert named["classifier"].tolist() == ["cnn"] * 4 + ["svm"] * 2
+    assert set(named["training"]) == {"0"} and set(named["repeat"]) == {"0"} and set(named["fold"]) == {"0", "1"}
     report = (results / "report.md").read_text()
     assert report.startswith("# Two networks and an SVM\n\nThesis: section 9. Scale `small`")
     assert "(0.22)" in report and "- svm against cnn: " in report
     assert {path.name for path in results.glob("*.png")} == {"lamellarity.png", "lamellarity_confusion.png"}
+
+
+def test_another_machine_that_has_the_pack_trains_nothing_and_writes_the_same(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("LIPNET_WORKERS", "1")
+    arms_of_svms = {name: {"classifier": name} for name in ("svm", "size_only")}
+    write(project, STUDY | {"arms": arms_of_svms, "against": "svm", "shown": ["macro_f1"]})
+    params = yaml.safe_load((project / "params.yaml").read_text())
+    try:
+        here = arguments(project, "data/trials", "studies/results/s")
+        study.main(params, Namespace(study="s", **here))
+        assert pack_trials.pack(project).startswith("studies/trials.zip: 4 trials of 1 studies")
+        monkeypatch.setattr(registry, "train", lambda _: pytest.fail("trained"))
+        there = arguments(project, "elsewhere", "again")
+        study.main(params, Namespace(study="s", **there))
+    finally:
+        write(project, STUDY)
+    names = {path.name for path in here["results"].iterdir()}
+    assert names == {path.name for path in there["results"].iterdir()} > {"trials.csv", "report.md"}
+    for name in names:
+        assert (here["results"] / name).read_bytes() == (there["results"] / name).read_bytes()
 
 
 @pytest.mark.parametrize(
@@ -189,6 +218,12 @@ def test_an_arm_chooses_as_the_pipeline_does(tmp_path: Path, monkeypatch: pytest
     problem = arms.read_problem(params, "lamellarity", tmp_path)
     of_arms = arms.arm_folds(params, "s", "chosen", {"classifier": "chosen"}, problem)
     found = [registry.train(task) for one in of_arms for task in one.tasks]
+    table = arms.trial_table(of_arms, [f"key {number}" for number in range(len(found))])
+    # In each of two folds, itself and two inner folds train two SVMs; of_svm reads that of svm.
+    assert table["training"].tolist() == [0, 0, 1, 1, 2, 2] * 2
+    assert table["classifier"].tolist() == ["size_only", "svm"] * 6
+    assert table["fold"].tolist() == [0] * 6 + [1] * 6
+    assert table["key"].tolist() == [f"key {number}" for number in range(12)]
     [(_, predictions, _)] = arms.results_of(of_arms, found)
     assert predictions["chosen"].ids.tolist() == expected["id"].astype(str).tolist()
     named = np.array(predictions["chosen"].classes)[predictions["chosen"].predicted]

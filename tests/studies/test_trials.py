@@ -22,7 +22,7 @@ from lipnet.core.portable import VARIABLES
 from lipnet.evaluation.predictions import FoldOutput
 from lipnet.samples.augment import AugmentSettings
 from lipnet.samples.balance import TrainingSet
-from lipnet.studies import trials
+from lipnet.studies import packs, trials
 from lipnet.studies.trials import Done, Watch
 from tests.classifiers.networks.toy_training import training_settings
 from tests.test_graph import ROOT, reached_files
@@ -85,7 +85,8 @@ def _unwatched(done: Done, _n: int) -> Done:
 
 
 def run_all(tasks: Sequence[Task], folder: Path, threads: int, watch: Watch) -> list[Trial]:
-    return trials.run_all(tasks, folder, threads, watch, lambda _: None)
+    store = trials.Store(folder, folder.parent / "pack.zip")
+    return trials.run_all(tasks, trials.keys_of(tasks, threads), store, threads, watch, lambda _: None)
 
 
 @pytest.fixture(autouse=True)
@@ -114,6 +115,51 @@ def test_what_is_remembered_is_not_trained_again(tmp_path: Path, trained: list[A
     assert_array_equal(again[0].output.probabilities, first[1].output.probabilities)
     assert_array_equal(again[2].output.predicted, first[0].output.predicted)
     assert np.isnan(again[0].dead_filters)
+
+
+def _pack(folder: Path, tasks: Sequence[Task]) -> None:
+    """Move trials from a folder to the pack beside it."""
+    keys = [key_of(task) for task in tasks]
+    packs.write(folder.parent / "pack.zip", {key: (folder / f"{key}.npz").read_bytes() for key in keys})
+    for key in keys:
+        (folder / f"{key}.npz").unlink()
+
+
+def test_what_is_in_a_pack_is_not_trained_again_and_is_not_copied(tmp_path: Path, trained: list[Any]) -> None:
+    folder = tmp_path / "trials"
+    first = run_all([_svm(), _svm(seed=2)], folder, 1, _unwatched)
+    _pack(folder, [_svm(), _svm(seed=2)])
+    again = run_all([_svm(seed=2), _svm(), _svm(seed=2)], folder, 1, _unwatched)
+    assert [task.seed for task in trained] == [1, 2]
+    assert list(folder.glob("*.npz")) == []
+    for place, one in zip((1, 0, 1), again, strict=True):
+        assert_array_equal(one.output.probabilities, first[place].output.probabilities)
+    run_all([_svm(seed=3), _svm()], folder, 1, _unwatched)
+    assert [task.seed for task in trained] == [1, 2, 3]
+    assert [path.stem for path in folder.glob("*.npz")] == [key_of(_svm(seed=3))]
+
+
+def test_a_trial_in_the_folder_comes_before_that_of_the_pack(tmp_path: Path, trained: list[Any]) -> None:
+    folder = tmp_path / "trials"
+    [packed] = run_all([_svm()], folder, 1, _unwatched)
+    _pack(folder, [_svm()])
+    other = packed.output._replace(probabilities=packed.output.probabilities[:, ::-1])
+    files.write_arrays(folder / f"{key_of(_svm())}.npz", trials._to_arrays(Trial(other, {}, np.nan)))
+    [found] = run_all([_svm()], folder, 1, _unwatched)
+    assert len(trained) == 1
+    assert_array_equal(found.output.probabilities, other.probabilities)
+
+
+def test_a_damaged_pack_stops_before_anything_is_trained(tmp_path: Path, trained: list[Any]) -> None:
+    pack = tmp_path / "pack.zip"
+    files.write_arrays(tmp_path / "no_trial.npz", {"x": np.zeros(1)})
+    packs.write(pack, {key_of(_svm()): (tmp_path / "no_trial.npz").read_bytes()})
+    with pytest.raises(InputError, match=rf"pack\.zip: {key_of(_svm())}\.npz: holds no trial"):
+        run_all([_svm(seed=2), _svm()], tmp_path / "trials", 1, _unwatched)
+    packs.digest_path(pack).unlink()
+    with pytest.raises(InputError, match=r"pack\.sha256: no such file"):
+        run_all([_svm(seed=2)], tmp_path / "trials", 1, _unwatched)
+    assert trained == []
 
 
 def test_two_arms_that_ask_for_the_same_share_one_training(tmp_path: Path, trained: list[Any]) -> None:

@@ -56,7 +56,8 @@ def test_arms_of_a_study_share_one_program_and_one_memory_of_trials(
             raise KeyboardInterrupt
 
     def run_all(watch: object) -> list[trials.Trial]:
-        return trials.run_all(tasks, tmp_path, 1, lambda done, _: done, watch)
+        store = trials.Store(tmp_path, tmp_path / "none.zip")
+        return trials.run_all(tasks, trials.keys_of(tasks, 1), store, 1, lambda done, _: done, watch)
 
     with pytest.raises(KeyboardInterrupt):
         run_all(killed)
