@@ -44,11 +44,12 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         for arm, changes in bar(arms.items(), f"study {name}: arms"):
             of_arms += arm_folds(params, f"studies.{name}", arm, changes, problem)
     check_arms(of_arms, threads)
-    precisions = precisions_of(of_arms)
-    for slow in filter(None, map(precision.warning, precisions)):
-        print(f"warning: {slow}", file=sys.stderr)
     tasks, epochs = [task for one in of_arms for task in one.tasks], live.epoch_bar(f"study {name}")
     keys, store = trials.keys_of(tasks, threads), trials.Store(arguments.trials, arguments.pack)
+    untrained = trials.missing(keys, store)
+    to_train = precisions_of(task for task, key in zip(tasks, keys, strict=True) if key in untrained)
+    for slow in filter(None, map(precision.warning, to_train)):
+        print(f"warning: {slow}", file=sys.stderr)
     found = trials.run_all(tasks, keys, store, threads, partial(_bar, name), epochs)
 
     summary, tables, sections = {}, [], []
@@ -66,7 +67,7 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
             picture = confusion_matrices(matrices, classes, of_problem)
             figure.save(picture, arguments.results / f"{of_problem}_confusion.png")
     head = verdicts.head(
-        study, choice.scale, scale.changes(name), pick(params, "source", "kind"), confidence, precisions
+        study, choice.scale, scale.changes(name), pick(params, "source", "kind"), confidence, precisions_of(tasks)
     )
     files.write_json(arguments.results / "metrics.json", summary)
     files.write_table(arguments.results / "per_fold.csv", pd.concat(tables))

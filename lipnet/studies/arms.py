@@ -4,7 +4,7 @@ The stages crop, split, balance and decide run here in memory.
 """
 
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from functools import lru_cache
 from itertools import groupby, product
 from pathlib import Path
@@ -165,9 +165,8 @@ def check_arms(of_arms: Sequence[ArmFold], threads: int) -> None:
             )
 
 
-def precisions_of(of_arms: Sequence[ArmFold]) -> list[str]:
-    """The precisions in which the arms train networks, sorted; ``train_cnn.precision: auto`` is one of them here."""
-    tasks = [task for one in of_arms for task in one.tasks]
+def precisions_of(tasks: Iterable[Task]) -> list[str]:
+    """The precisions in which networks are trained, sorted."""
     return sorted({task.training.precision for task in tasks if isinstance(task, NetworkTask)})
 
 

@@ -43,6 +43,15 @@ def keys_of(tasks: Sequence[Task], threads_per_task: int) -> list[str]:
     return [cache_key(task, threads_per_task) for task in tasks]
 
 
+def missing(keys: Sequence[str], store: Store) -> set[str]:
+    """The keys of trials that are neither in the folder nor in the pack.
+
+    Raises:
+        InputError: the pack is damaged.
+    """
+    return {key for key in keys if not (store.folder / f"{key}.npz").exists()} - packs.keys_in(store.pack)
+
+
 def run_all(
     tasks: Sequence[Task],
     keys: Sequence[str],

@@ -162,6 +162,15 @@ def test_a_damaged_pack_stops_before_anything_is_trained(tmp_path: Path, trained
     assert trained == []
 
 
+def test_what_neither_folder_nor_pack_has_is_missing(tmp_path: Path) -> None:
+    keys = [key_of(_svm(seed=seed)) for seed in range(3)]
+    store = trials.Store(tmp_path / "folder", tmp_path / "trials.zip")
+    run_all([_svm(seed=0), _svm(seed=1)], store.folder, 1, _unwatched)
+    packs.write(store.pack, {keys[0]: (store.folder / f"{keys[0]}.npz").read_bytes()})
+    (store.folder / f"{keys[0]}.npz").unlink()
+    assert trials.missing(keys, store) == {keys[2]}
+
+
 def test_two_arms_that_ask_for_the_same_share_one_training(tmp_path: Path, trained: list[Any]) -> None:
     one, other = run_all([_svm(), _svm()], tmp_path, 1, _unwatched)
     assert len(trained) == 1
