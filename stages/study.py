@@ -3,6 +3,7 @@
 import sys
 from argparse import Namespace
 from functools import partial
+from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -14,15 +15,16 @@ from lipnet.core.problems import classes_of
 from lipnet.core.settings import parse, pick, read_params, seed_of
 from lipnet.evaluation import metrics
 from lipnet.evaluation.comparison import CompareSettings
+from lipnet.evaluation.measures import words
 from lipnet.plots import figure, studies
 from lipnet.plots.scores import confusion_matrices
-from lipnet.studies import trials, verdicts
+from lipnet.studies import subsets, trials, verdicts
 from lipnet.studies.arms import arm_folds, check_arms, precisions_of, read_problem, results_of
-from lipnet.studies.study import Choice, ScaleSettings, StudySettings, arms_of
+from lipnet.studies.study import Choice, ScaleSettings, StudySettings, SubsetSettings, arms_of
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write metrics.json, per_fold.csv and report.md of a study, and its figures."""
+    """Write metrics.json, per_fold.csv and report.md of a study, and its figures; of ordered subsets, effects.csv."""
     name, own = arguments.study, read_params(arguments.settings)
     chosen = {"scale": pick(own, "scale"), "problems": pick(own, "problems")}
     choice = parse(Choice, chosen, str(arguments.settings))
@@ -58,10 +60,27 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
             matrices = {arm: metrics.mean_confusion(item) for arm, item in predictions.items()}
             picture = confusion_matrices(matrices, classes, of_problem)
             figure.save(picture, arguments.results / f"{of_problem}_confusion.png")
+    if study.subsets:
+        _write_effects(pd.concat(tables), study, study.subsets, confidence, arguments.results)
     head = verdicts.head(study, choice.scale, pick(params, "source", "kind"), confidence, precisions)
     files.write_json(arguments.results / "metrics.json", summary)
     files.write_table(arguments.results / "per_fold.csv", pd.concat(tables))
     files.write_text(arguments.results / "report.md", "\n".join([head, *sections]))
+
+
+def _write_effects(
+    folds: pd.DataFrame, study: StudySettings, of: SubsetSettings, confidence: float, results: Path
+) -> None:
+    """Write effects.csv and a picture for each problem; nothing for problems whose arms tell no effects."""
+    found = []
+    for problem, part in folds.groupby("problem", sort=False):
+        table = subsets.analyse(part, of, study.judged, confidence).effects
+        if len(table):
+            found.append(table.assign(problem=problem)[["problem", *table.columns]])
+            picture = studies.effects(table, f"{problem}: {study.title}", words(study.judged), confidence)
+            figure.save(picture, results / f"{problem}_effects.png")
+    if found:
+        files.write_table(results / "effects.csv", pd.concat(found))
 
 
 def _bar(name: str, done: trials.Done, n: int) -> trials.Done:
