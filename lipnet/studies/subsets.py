@@ -169,13 +169,11 @@ def _separable(columns: Columns, n_arms: int) -> Columns:
             design = _design({**kept, kind: {**own, term: column}}, n_arms)
             if np.linalg.matrix_rank(design) == design.shape[1]:
                 own[term] = column
-        if kind == ITEMS and len(own) < len(terms):
-            return {}
         free = n_arms - 1 - len(own) - sum(map(len, kept.values()))
-        if 2 * len(own) > len(terms) and free >= (1 if kind == ITEMS else LEAST_FREE):
-            kept[kind] = own
-        elif kind == ITEMS:
+        if kind == ITEMS and (len(own) < len(terms) or free < 1):
             return {}
+        if kind == ITEMS or (2 * len(own) > len(terms) and free >= LEAST_FREE):
+            kept[kind] = own
     return kept
 
 
@@ -226,9 +224,9 @@ def report(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, confidence
         return f"{text}{cannot} to tell the effects of {len(subsets.items)} items apart.\n"
     if found.left_out:
         text += (
-            "They are too few to tell these apart from the other terms, so the model leaves them out, as if they had "
+            "They are too few to tell these apart from the other terms, and the model leaves them out, as if they had"
         )
-        text += f"no effect: {', '.join(found.left_out)}.\n"
+        text += f" no effect: {', '.join(found.left_out)}.\n"
     terms = "; ".join(MEANING[kind] for kind in found.tests)
     counts = {"arms": found.arms, "folds": found.folds, "percent": f"{100 * confidence:.0f}"}
     parts = [text, MODEL.format(terms=terms, judged=words(judged), **counts), _in_words(found, judged, confidence)]
