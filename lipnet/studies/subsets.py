@@ -224,9 +224,9 @@ def report(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, confidence
         return f"{text}{cannot} to tell the effects of {len(subsets.items)} items apart.\n"
     if found.left_out:
         text += (
-            "They are too few to tell these apart from the other terms, and the model leaves them out, as if they had"
+            "They are too few to tell these apart from the other terms. The model leaves them out, as if they had no "
         )
-        text += f" no effect: {', '.join(found.left_out)}.\n"
+        text += f"effect: {', '.join(found.left_out)}.\n"
     terms = "; ".join(MEANING[kind] for kind in found.tests)
     counts = {"arms": found.arms, "folds": found.folds, "percent": f"{100 * confidence:.0f}"}
     parts = [text, MODEL.format(terms=terms, judged=words(judged), **counts), _in_words(found, judged, confidence)]
