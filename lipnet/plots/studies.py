@@ -100,6 +100,37 @@ def ranking(folds: pd.DataFrame, measure: str, lower_is_better: bool, title: str
     return figure
 
 
+@styled
+def effects(table: pd.DataFrame, title: str, axis: str, confidence: float) -> Figure:
+    """Effects in ordered subsets, each with its interval: one panel for each kind, in the order of the table.
+
+    Args:
+        table: columns kind, term, effect, low, high, p_holm. Effects with p_holm below 1 - confidence are blue, others
+            grey. An undefined interval is not drawn.
+        title: above the picture.
+        axis: name of the measure.
+        confidence: level of the intervals.
+    """
+    kinds = table.groupby("kind", sort=False)
+    heights = [len(part) + 0.5 for _, part in kinds]
+    figure = Figure(figsize=(5.0, 0.17 * sum(heights) + 0.35 * len(heights) + 0.8), layout="constrained")
+    axes = figure.subplots(len(heights), sharex=True, squeeze=False, height_ratios=heights)[:, 0]
+    for ax, (kind, part) in zip(axes, kinds, strict=True):
+        ax.axvline(0, color="black", linewidth=0.8)
+        for place, (_, row) in enumerate(part.iterrows()):
+            colour = COLOURS[0] if row["p_holm"] < 1 - confidence else COLOURS[6]
+            ax.plot([row["low"], row["high"]], [place, place], color=colour, linewidth=1.2)
+            ax.plot(row["effect"], place, "o", color=colour, markersize=4)
+        ax.set_yticks(range(len(part)), part["term"])
+        ax.set(ylim=(len(part) - 0.5, -0.5))
+        ax.set_title(kind, fontsize=8, loc="left")
+    axes[-1].set_xlabel(f"effect on {axis}")
+    figure.suptitle(title)
+    note = f"lines: {100 * confidence:.0f} % intervals, not corrected; blue: shown after Holm's correction"
+    figure.supxlabel(note, fontsize=7)
+    return figure
+
+
 def _by_class(folds: pd.DataFrame, classes: Sequence[str], measure: str) -> tuple[list[float], list[float]]:
     values = [folds.loc[(folds["class"] == label) & (folds["measure"] == measure), "value"] for label in classes]
     return [float(value.mean()) for value in values], [float(value.std()) for value in values]

@@ -29,7 +29,7 @@ def detectable(differences: NDArray[np.float64], test_share: float, level: float
 
 
 @cache
-def in_standard_errors(freedom: int, level: float) -> float:
+def in_standard_errors(freedom: float, level: float) -> float:
     """The smallest detectable true difference, in standard errors: where the two-sided t-test has the power ``POWER``.
 
     statsmodels' ``solve_power`` gives wrong values for few folds and low levels.

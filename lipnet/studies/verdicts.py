@@ -10,8 +10,9 @@ from lipnet.evaluation.comparison import Difference, corrected_t_test, holm
 from lipnet.evaluation.formatting import UNDEFINED, markdown_table, mean_with_sd
 from lipnet.evaluation.measures import DEAD_FILTERS, LOWER_IS_BETTER, words
 from lipnet.evaluation.metrics import class_ratios, mean_sd, spread, summary
+from lipnet.studies import subsets
 from lipnet.studies.power import POWER, detectable
-from lipnet.studies.study import SEPARATOR, StudySettings, SubsetSettings, count
+from lipnet.studies.study import StudySettings
 
 INTRODUCTION = """\
 # {title}
@@ -97,34 +98,6 @@ def _with_verdicts(table: pd.DataFrame, judged: str, confidence: float) -> pd.Da
     return table.assign(p_holm=adjusted, verdict=np.where(np.isfinite(adjusted), seen, UNDEFINED))
 
 
-def effects(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, confidence: float) -> pd.DataFrame:
-    """The effect of each item of ordered subsets, at any position.
-
-    In each fold, least squares fits the measure of the arms to the items that they have. All items are fitted together,
-    because arms with one item often have others too.
-
-    Args:
-        folds: as for ``judge``.
-        subsets: the items.
-        judged: the measure.
-        confidence: as for ``judge``.
-
-    Returns:
-        One row for each item: item, difference (with minus without), low, high, p, p_holm, verdict. No rows if the arms
-        are too few to separate the items.
-    """
-    part = folds[(folds["class"] == "") & (folds["measure"] == judged)]
-    wide = part.pivot_table(index=["repeat", "fold"], columns="arm", values="value", dropna=False).dropna()
-    has = np.array([[item in arm.split(SEPARATOR) for item in subsets.items] for arm in wide.columns], dtype=np.float64)
-    design = np.column_stack([np.ones(len(has)), has])
-    if np.linalg.matrix_rank(design) < design.shape[1] or wide.empty:
-        return pd.DataFrame()
-    of_folds = np.linalg.lstsq(design, wide.to_numpy().T)[0][1:]
-    tests = [corrected_t_test(differences, _test_share(part), confidence) for differences in of_folds]
-    rows = [{"item": item, **_named(test)} for item, test in zip(subsets.items, tests, strict=True)]
-    return _with_verdicts(pd.DataFrame(rows), judged, confidence)
-
-
 def thesis_values(reported: pd.DataFrame, study: str, problem: str, measure: str) -> Known:
     """The values that the thesis reports for a measure of each class: (arm, class) -> value.
 
@@ -176,24 +149,15 @@ def head(
 def section(
     problem: str, folds: pd.DataFrame, study: StudySettings, classes: Sequence[str], known: Known, confidence: float
 ) -> str:
-    """The section of one problem: verdicts, table and, for ordered subsets, the effect of each item."""
+    """The section of one problem: verdicts, table and, for ordered subsets, the effects of their items."""
     judged = judge(folds, study, confidence)
     run = set(folds["arm"])
     absent = {arm: f"only for {', '.join(fit)}" for arm, fit in study.only.items() if problem not in fit}
     absent |= {arm: "the scale leaves it out" for arm in study.arms if arm not in run and arm not in absent}
     parts = [f"## {problem}\n", in_words(judged, study, absent), to_markdown(folds, judged, study, classes, known)]
     if study.subsets:
-        parts.append(_about_subsets(folds, study.subsets, study.judged, confidence))
+        parts.append(subsets.report(folds, study.subsets, study.judged, confidence))
     return "\n".join(parts)
-
-
-def _about_subsets(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, confidence: float) -> str:
-    drawn, possible = folds["arm"].nunique(), count(subsets)
-    text = f"{drawn} of {possible} ordered subsets" + (", drawn from the seed.\n" if drawn < possible else ".\n")
-    table = effects(folds, subsets, judged, confidence)
-    if table.empty:
-        return f"{text}They are too few to tell the effects of {len(subsets.items)} items apart.\n"
-    return f"{text}Effect of each item, all fitted at once:\n\n{effects_to_markdown(table, judged)}"
 
 
 def to_markdown(
@@ -229,9 +193,7 @@ def _judged(row: pd.Series) -> list[str]:
 
 
 def _interval(row: pd.Series) -> str:
-    # Rounding first and adding 0 avoids -0.000.
-    difference, low, high = (f"{round(float(row[name]), 3) + 0:+.3f}" for name in ("difference", "low", "high"))
-    return f"{difference} [{low}, {high}]" if np.isfinite(row["low"]) else difference
+    return subsets.interval(row["difference"], row["low"], row["high"])
 
 
 def _detectable(row: pd.Series) -> str:
@@ -239,14 +201,7 @@ def _detectable(row: pd.Series) -> str:
 
 
 def _probability(row: pd.Series) -> str:
-    return f"{row['p_holm']:.3f}" if np.isfinite(row["p_holm"]) else UNDEFINED
-
-
-def effects_to_markdown(table: pd.DataFrame, judged: str) -> str:
-    """The result of ``effects`` as a Markdown table."""
-    header = ["item", f"{words(judged)}, with minus without [interval]", "p (Holm)", "verdict"]
-    rows = [[row["item"], _interval(row), _probability(row), str(row["verdict"])] for _, row in table.iterrows()]
-    return "\n".join(markdown_table(header, rows)) + "\n"
+    return subsets.decimals(row["p_holm"])
 
 
 def in_words(verdicts: pd.DataFrame, study: StudySettings, absent: Mapping[str, str]) -> str:

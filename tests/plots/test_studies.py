@@ -3,9 +3,11 @@
 import numpy as np
 import pandas as pd
 import pytest
+from matplotlib.colors import to_hex
 from matplotlib.container import BarContainer, ErrorbarContainer
 
-from lipnet.plots.studies import MOST_RANKED, grouped_bars, ladder, ranking
+from lipnet.plots.figure import COLOURS
+from lipnet.plots.studies import MOST_RANKED, effects, grouped_bars, ladder, ranking
 
 CLASSES = ["X", "Y"]
 VALUES = {("a", "X"): [0.2, 0.4], ("a", "Y"): [0.5, 0.7], ("b", "X"): [0.6, 0.6], ("b", "Y"): [0.9, 0.7]}
@@ -72,3 +74,22 @@ def test_a_long_ranking_shows_the_best_and_says_of_how_many() -> None:
     [ax] = ranking(folds, "mcc", False, "title", "MCC").axes
     assert [label.get_text() for label in ax.get_yticklabels()] == arms[5:]
     assert ax.get_xlabel() == f"MCC, the best {MOST_RANKED} of {MOST_RANKED + 5}"
+
+
+def test_effects_have_a_panel_for_each_kind_and_a_colour_where_they_are_shown() -> None:
+    rows = [
+        ("items", "x", 0.2, 0.1, 0.3, 0.01),
+        ("items", "y", 0.0, -0.1, 0.1, 0.9),
+        ("orders", "x before y", *[np.nan] * 4),
+    ]
+    table = pd.DataFrame(rows, columns=["kind", "term", "effect", "low", "high", "p_holm"])
+    picture = effects(table, "title", "macro F1", 0.95)
+    items, orders = picture.axes
+    assert [ax.get_title(loc="left") for ax in (items, orders)] == ["items", "orders"]
+    assert [label.get_text() for label in items.get_yticklabels()] == ["x", "y"]
+    assert items.get_ylim() == (1.5, -0.5)  # the first on top
+    _, of_x, point, of_y, _ = items.lines
+    assert list(of_x.get_xdata()) == [0.1, 0.3] and list(point.get_xdata()) == [0.2]
+    assert [to_hex(line.get_color()).upper() for line in (of_x, of_y)] == [COLOURS[0], COLOURS[6]]
+    assert orders.get_xlabel() == "effect on macro F1"
+    assert "95 % intervals" in picture.get_supxlabel()

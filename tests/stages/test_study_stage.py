@@ -159,6 +159,24 @@ def test_another_machine_that_has_the_pack_trains_nothing_and_writes_the_same(
         assert (here["results"] / name).read_bytes() == (there["results"] / name).read_bytes()
 
 
+def test_a_study_of_ordered_subsets_writes_their_effects(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Of features of support vector machines, so that nothing slow is trained."""
+    monkeypatch.setenv("LIPNET_WORKERS", "1")
+    subsets = {"key": "train_svm.features.svm", "items": ["area_nm2", "circularity"]}
+    settings = {"classifier": "svm"}
+    changes = {"arms": {}, "subsets": subsets, "settings": settings, "against": "best", "figure": "ranking"}
+    write(project, STUDY | changes | {"confusion": False}, scales={"small": {"settings": {}, "subsets": None}})
+    try:
+        results = run_here(project, "of_subsets")
+    finally:
+        write(project, STUDY)
+    table = pd.read_csv(results / "effects.csv")
+    assert list(table.columns[:4]) == ["problem", "kind", "term", "effect"]
+    assert table["term"].tolist() == subsets["items"] and set(table["problem"]) == {"lamellarity"}
+    assert "| area_nm2 | " in (results / "report.md").read_text()
+    assert {path.name for path in results.glob("*.png")} == {"lamellarity.png", "lamellarity_effects.png"}
+
+
 @pytest.mark.parametrize(
     ("changes", "message"),
     [

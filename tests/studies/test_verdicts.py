@@ -9,8 +9,6 @@ from lipnet.studies.power import detectable
 from lipnet.studies.study import StudySettings
 from lipnet.studies.verdicts import (
     Known,
-    effects,
-    effects_to_markdown,
     head,
     in_words,
     judge,
@@ -142,28 +140,12 @@ def test_a_ranking_against_a_named_arm_does_not_call_it_the_best() -> None:
     assert [line.split(":")[0] for line in text.splitlines()] == ["- b against a", "- c against a"]
 
 
-def _of_subsets(values: dict[str, np.ndarray], items: list[str]) -> tuple[pd.DataFrame, StudySettings]:
-    subsets = {"key": "k", "items": items}
-    return _folds(values), _study(against="best", arms={}, subsets=subsets, figure="ranking")
-
-
-def test_the_effects_of_items_are_told_apart_though_they_come_together() -> None:
-    # y adds nothing, but stands beside x, which adds 0.2, in two arms of three.
-    values = {"x": BASE + 0.2, "y": BASE + NOISE, "x, y": BASE + 0.2 + NOISE, "y, x": BASE + 0.2 - NOISE}
-    folds, study = _of_subsets(values, ["x", "y"])
-    assert study.subsets
-    table = effects(folds, study.subsets, "macro_f1", 0.95)
-    assert table["item"].tolist() == ["x", "y"]
-    assert table["difference"].to_numpy() == pytest.approx([0.2, 0.0], abs=0.01)
-    assert table["verdict"].tolist() == ["better", "no difference seen"]
-    assert "| x | +0.200 [" in effects_to_markdown(table, "macro_f1")
-
-
-def test_items_that_no_arm_is_without_have_no_effect_to_tell() -> None:
-    folds, study = _of_subsets({"x": BASE, "x, y": BASE + 0.1 + NOISE}, ["x", "y", "z"])
-    text = section("p", folds, study, ["X"], {}, 0.95)
-    assert "2 of 15 ordered subsets, drawn from the seed." in text
-    assert "too few to tell the effects of 3 items apart" in text
+def test_a_section_of_ordered_subsets_tells_the_effects_of_their_items() -> None:
+    subsets = {"key": "k", "items": ["x", "y"]}
+    study = _study(against="best", arms={}, subsets=subsets, figure="ranking")
+    arms = {"x": BASE + 0.2, "y": BASE + NOISE, "x, y": BASE + 0.2 - NOISE, "y, x": BASE + 0.21 + NOISE}
+    text = section("p", _folds(arms), study, ["X"], {}, 0.95)
+    assert "4 of 4 ordered subsets." in text and "| x | +0.20" in text
 
 
 REPORTED = pd.DataFrame(
