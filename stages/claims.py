@@ -1,7 +1,6 @@
 """Judge the claims of the thesis on every data set whose studies were run."""
 
 from argparse import Namespace
-from pathlib import Path
 from typing import Any
 
 import pandas as pd
@@ -10,31 +9,42 @@ from lipnet.core import files
 from lipnet.core.command import run
 from lipnet.core.settings import parse, pick, read_params
 from lipnet.evaluation.comparison import CompareSettings
-from lipnet.studies import claims
+from lipnet.studies import claims, subsets
 from lipnet.studies.claims import ClaimSettings, Judged
 from lipnet.studies.study import StudySettings
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write a table of every comparison of every claim, and a report: the claims, then the comparisons."""
+    """Write a table of every comparison of every claim, and a report: the claims, ordered subsets, the comparisons."""
     settings = parse(ClaimSettings, read_params(arguments.claims), str(arguments.claims))
     confidence = parse(CompareSettings, pick(params, "compare"), "compare").confidence
-    own = read_params(arguments.settings)
-    studies = {}
-    for name in dict.fromkeys(claim.study for claim in settings.claims.values()):
-        study = parse(StudySettings, pick(own, "studies", name), f"studies.{name}")
-        tables = [files.read_table(path) for path in _tables(arguments, name)]
-        if tables:
-            studies[name] = Judged(pd.concat(tables, ignore_index=True), study.judged)
-    table = claims.judge(settings, studies, files.read_table(arguments.thesis), confidence)
+    rows = pick(read_params(arguments.settings), "studies")
+    studies = {name: parse(StudySettings, row, f"studies.{name}") for name, row in rows.items()}
+    folds = {name: table for name in studies if (table := _folds(arguments, name)) is not None}
+    judged = {name: Judged(table, studies[name].judged) for name, table in folds.items()}
+    table = claims.judge(settings, judged, files.read_table(arguments.thesis), confidence)
     files.write_table(arguments.table, table)
-    parts = [claims.summary_table(table, settings), "### Every comparison\n", claims.details_table(table)]
+    of_subsets = [_of_subsets(folds[name], studies[name], confidence) for name in folds if studies[name].subsets]
+    parts = [claims.summary_table(table, settings), *of_subsets, "### Every comparison\n", claims.details_table(table)]
     files.write_text(arguments.report, "\n".join(parts))
 
 
-def _tables(arguments: Namespace, study: str) -> list[Path]:
+def _folds(arguments: Namespace, study: str) -> pd.DataFrame | None:
+    """The folds of a study on all data sets; None if it was not run."""
     paths = [folder / study / "per_fold.csv" for folder in (arguments.results, arguments.real)]
-    return [path for path in paths if path.exists()]
+    tables = [files.read_table(path) for path in paths if path.exists()]
+    return pd.concat(tables, ignore_index=True) if tables else None
+
+
+def _of_subsets(folds: pd.DataFrame, study: StudySettings, confidence: float) -> str:
+    """What the items of ordered subsets do, in words, for each problem whose arms can tell."""
+    parts = [f"### {study.title}\n"]
+    for problem, part in folds.groupby("problem", sort=False):
+        found = subsets.analyse(part, study.subsets, study.judged, confidence) if study.subsets else None
+        if found and len(found.effects):
+            parts.append(f"{problem}, {found.arms} subsets, {found.folds} folds:\n")
+            parts.append(subsets.in_words(found, study.judged, confidence))
+    return "\n".join(parts)
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
 """Claims of the thesis: whether studies on several data sets confirm or contradict them, or cannot tell."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, NamedTuple
+from typing import Annotated, Literal, NamedTuple
 
 import numpy as np
 import pandas as pd
@@ -12,10 +12,12 @@ from lipnet.evaluation.comparison import corrected_t_test, holm
 from lipnet.evaluation.formatting import UNDEFINED, markdown_table
 from lipnet.evaluation.measures import DEAD_FILTERS, OVERALL, one_of, words
 from lipnet.studies.power import detectable
+from lipnet.studies.subsets import interval
 from lipnet.studies.verdicts import thesis_values
 
 CONFIRMED, CONTRADICTED, OPEN, NOT_RUN = "confirmed", "contradicted", "not confirmed", "not run"
 MIXED = "mixed"
+DIFFERENCE = ["difference", "low", "high"]
 
 
 class Claim(Settings):
@@ -120,7 +122,7 @@ def _thesis(reported: pd.DataFrame, claim: Claim, problem: str, arm: str, measur
 
 def _compared(claim: Claim, study: Judged | None, problem: str, margin: float, confidence: float) -> pd.DataFrame:
     table = pd.DataFrame({"arm": claim.arms, "against": claim.against, "measure": claim.measure or ""})
-    numbers = ["difference", "low", "high", "p", "detectable"]
+    numbers = [*DIFFERENCE, "p", "detectable"]
     table = table.reindex(columns=[*table.columns, *numbers]).assign(folds=0)
     if study is not None:
         measure = claim.measure or study.measure
@@ -202,7 +204,7 @@ def _cell(part: pd.DataFrame, verdict: str, needs: str | None) -> str:
         return f"not run: needs {needs}" if needs else NOT_RUN
     digits = 1 if (part["measure"] == DEAD_FILTERS).all() else 2
     if len(run) == 1:
-        numbers = interval(run.iloc[0], digits)
+        numbers = _interval(run.iloc[0], digits)
     else:
         numbers = " to ".join(
             f"{number + 0:+.{digits}f}" for number in run["difference"].agg(["min", "max"]).round(digits)
@@ -212,13 +214,8 @@ def _cell(part: pd.DataFrame, verdict: str, needs: str | None) -> str:
     return "; ".join(filter(None, [f"**{verdict}**" if verdict else "", numbers, least]))
 
 
-def interval(row: Mapping[Any, Any] | pd.Series, digits: int) -> str:
-    """A difference with its interval."""
-    # Rounding first and adding 0 avoids -0.00.
-    difference, low, high = (
-        f"{round(float(row[key]), digits) + 0:+.{digits}f}" for key in ("difference", "low", "high")
-    )
-    return f"{difference} [{low}, {high}]" if np.isfinite(row["low"]) else difference
+def _interval(row: pd.Series, digits: int) -> str:
+    return interval(row["difference"], row["low"], row["high"], digits)
 
 
 def details_table(table: pd.DataFrame) -> str:
@@ -231,5 +228,5 @@ def details_table(table: pd.DataFrame) -> str:
         thesis = f"{row['thesis']:+.2f}" if np.isfinite(row["thesis"]) else ""
         cells = [row["claim"], row["problem"], f"{row['arm']} against {row['against']}", words(row["measure"])]
         verdict = row["verdict"] or "open question"
-        rows.append([*cells, interval(row, digits), *texts.values(), thesis, f"{row['folds']}", verdict])
+        rows.append([*cells, _interval(row, digits), *texts.values(), thesis, f"{row['folds']}", verdict])
     return "\n".join(markdown_table(["claim", "problem", "arms", "measure", *numbers], rows)) + "\n"

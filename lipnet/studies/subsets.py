@@ -210,7 +210,7 @@ def report(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, confidence
         text += f"effect: {', '.join(found.left_out)}.\n"
     terms = "; ".join(MEANING[kind] for kind in found.tests)
     counts = {"arms": found.arms, "folds": found.folds, "percent": f"{100 * confidence:.0f}"}
-    parts = [text, MODEL.format(terms=terms, judged=words(judged), **counts), _in_words(found, judged, confidence)]
+    parts = [text, MODEL.format(terms=terms, judged=words(judged), **counts), in_words(found, judged, confidence)]
     is_item = found.effects["kind"] == ITEMS
     parts.append(_items_to_markdown(found.effects[is_item], judged))
     if not is_item.all():
@@ -218,7 +218,8 @@ def report(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, confidence
     return "\n".join(parts)
 
 
-def _in_words(found: Analysis, judged: str, confidence: float) -> str:
+def in_words(found: Analysis, judged: str, confidence: float) -> str:
+    """A sentence for each item and for each other kind of terms; ``found`` has effects."""
     of_kind = dict(list(found.effects.groupby("kind")))
     lines = [_of_item(row, judged) for _, row in of_kind[ITEMS].iterrows()]
     if PAIRS in of_kind:
@@ -276,10 +277,10 @@ def _cells(row: pd.Series) -> list[str]:
     return [row["term"], interval(*row[["effect", "low", "high"]]), decimals(row["p_holm"]), row["verdict"]]
 
 
-def interval(difference: float, low: float, high: float) -> str:
+def interval(difference: float, low: float, high: float, digits: int = 3) -> str:
     """``+0.031 [+0.020, +0.042]``; the difference alone if the interval is undefined."""
     # Rounding first and adding 0 avoids -0.000.
-    middle, left, right = (f"{round(float(value), 3) + 0:+.3f}" for value in (difference, low, high))
+    middle, left, right = (f"{round(float(value), digits) + 0:+.{digits}f}" for value in (difference, low, high))
     return f"{middle} [{left}, {right}]" if np.isfinite(low) else middle
 
 
