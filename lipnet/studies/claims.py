@@ -92,8 +92,8 @@ def judge(
 
     Returns:
         One row for each claim, problem and arm: claim, set, problem, arm, against, measure, difference, low, high, p,
-        p_holm, detectable (``power.detectable``), thesis (the difference that follows from its tables and figures, NaN
-        if they do not give one), folds, verdict; the numbers are NaN where it is not run.
+        p_holm, detectable (``power.detectable``), thesis (the difference that follows from its tables and figures, for
+        this problem or else for its own, NaN if they do not give one), folds, verdict. Without a run, numbers are NaN.
     """
     rows = []
     for name, claim in settings.claims.items():
@@ -111,13 +111,18 @@ def judge(
 
 
 def _thesis(reported: pd.DataFrame, claim: Claim, problem: str, arm: str, measure: str) -> float:
+    """The difference in the thesis for this problem; for other data, for the first problem of the claim with values."""
     of_class = {"macro_f1": "f1", "balanced_accuracy": "tpr"}.get(measure)
-    known = thesis_values(reported, claim.study, problem, of_class) if of_class else {}
-    means = [
-        np.mean([value for (name, _), value in known.items() if name == one] or [np.nan])
-        for one in (arm, claim.against)
-    ]
-    return float(means[0] - means[1])
+    of_study = reported["problem"][reported["study"] == claim.study].unique().tolist() if of_class else []
+    for one in [problem] if problem in of_study else claim.problems or of_study:
+        known = thesis_values(reported, claim.study, one, str(of_class))
+        means = [
+            np.mean([v for (name, _), v in known.items() if name == which] or [np.nan])
+            for which in (arm, claim.against)
+        ]
+        if np.isfinite(means).all():
+            return float(means[0] - means[1])
+    return np.nan
 
 
 def _compared(claim: Claim, study: Judged | None, problem: str, margin: float, confidence: float) -> pd.DataFrame:
@@ -211,6 +216,8 @@ def _cell(part: pd.DataFrame, verdict: str, needs: str | None) -> str:
         )
         verdict = verdict and f"{verdict} ({(run['verdict'] == CONFIRMED).sum()} of {len(run)} arms)"
     least = "" if verdict == CONFIRMED else f"detectable: {run['detectable'].max():.{digits}f}"
+    if least and (run["detectable"] < run["thesis"].abs()).all():
+        least += f", in the thesis {run['thesis'].abs().min():.{digits}f} or more"
     return "; ".join(filter(None, [f"**{verdict}**" if verdict else "", numbers, least]))
 
 

@@ -94,6 +94,23 @@ def test_the_difference_in_the_thesis_follows_from_its_values() -> None:
     assert np.isnan(_judge(_claims(measure="mcc"), NOISE)["thesis"]).all()
 
 
+def test_on_other_data_it_is_that_of_the_first_problem_of_the_claim() -> None:
+    studies = {"s": _study({"a": BASE, "b": BASE})}
+    own = REPORTED.assign(problem="its own")
+    of_two = pd.concat([own, REPORTED.assign(problem="another", value=0.5)])
+    assert judge(_claims(), studies, own, 0.95)["thesis"].tolist() == pytest.approx([0.3])
+    assert judge(_claims(), studies, of_two, 0.95)["thesis"].tolist() == pytest.approx([0.3])
+    sets = {"ours": ["x"], "theirs": ["p"]}
+    another = ClaimSettings.model_validate(_claims(problems=["another"]).model_dump() | {"sets": sets})
+    assert judge(another, studies, of_two, 0.95)["thesis"].tolist() == [0.0]
+
+
+def test_the_table_says_if_a_difference_as_in_the_thesis_would_have_been_seen() -> None:
+    row = summary_table(_judge(_claims(), NOISE), _claims()).splitlines()[2]
+    assert "**not confirmed**; +0.00 [-0.02, +0.02]; detectable: 0.03, in the thesis 0.30 or more |" in row
+    assert "in the thesis" not in summary_table(_judge(_claims(), 20 * NOISE), _claims())
+
+
 def test_a_claim_may_judge_another_measure() -> None:
     study = _study({"a": BASE, "b": BASE + 40 + NOISE}, measure="dead_filters")
     table = judge(_claims(measure="dead_filters"), {"s": study}, REPORTED, 0.95)
