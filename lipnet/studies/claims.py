@@ -33,7 +33,7 @@ class Claim(Settings):
             higher by the margin; open: the thesis leaves it open, there is no verdict.
         measure: an overall measure; None: the one that the study judges.
         problems: problems of the first data set, the thesis's own, that the claim is about; None: all.
-        needs: data set -> what a run would need.
+        needs: data set -> what a run would need, if more than a scale with these arms.
     """
 
     section: str
@@ -197,16 +197,17 @@ def summary_table(table: pd.DataFrame, settings: ClaimSettings) -> str:
             for problem, part in mine[mine["set"] == of_set].groupby("problem", sort=False):
                 verdicts.append(together(part["verdict"].tolist()))
                 label = f"{problem}: " if of_set != problem else ""
-                parts.append(label + _cell(part, verdicts[-1], claim.needs.get(of_set)))
+                needs = claim.needs.get(of_set, f"study {claim.study} in a scale with these arms")
+                parts.append(label + _cell(part, verdicts[-1], needs))
             cells.append("<br>".join(parts))
         rows.append([claim.section, claim.text, *cells, overall(verdicts)])
     return "\n".join(markdown_table(header, rows)) + "\n"
 
 
-def _cell(part: pd.DataFrame, verdict: str, needs: str | None) -> str:
+def _cell(part: pd.DataFrame, verdict: str, needs: str) -> str:
     run = part[part["folds"] > 0]
     if run.empty:
-        return f"not run: needs {needs}" if needs else NOT_RUN
+        return f"not run: needs {needs}"
     digits = 1 if (part["measure"] == DEAD_FILTERS).all() else 2
     if len(run) == 1:
         numbers = _interval(run.iloc[0], digits)
@@ -215,7 +216,7 @@ def _cell(part: pd.DataFrame, verdict: str, needs: str | None) -> str:
             f"{number + 0:+.{digits}f}" for number in run["difference"].agg(["min", "max"]).round(digits)
         )
         verdict = verdict and f"{verdict} ({(run['verdict'] == CONFIRMED).sum()} of {len(run)} arms)"
-    least = "" if verdict == CONFIRMED else f"detectable: {run['detectable'].max():.{digits}f}"
+    least = "" if verdict.startswith(CONFIRMED) else f"detectable: {run['detectable'].max():.{digits}f}"
     if least and (run["detectable"] < run["thesis"].abs()).all():
         least += f", in the thesis {run['thesis'].abs().min():.{digits}f} or more"
     return "; ".join(filter(None, [f"**{verdict}**" if verdict else "", numbers, least]))

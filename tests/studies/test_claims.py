@@ -122,7 +122,7 @@ def test_what_was_not_run_is_no_verdict() -> None:
         table = judge(_claims(), studies, REPORTED, 0.95)
         assert table["verdict"].tolist() == [NOT_RUN]
         assert np.isnan(table["difference"]).all()
-    assert "| p: not run | not run |" in summary_table(table, _claims())
+    assert "| p: not run: needs study s in a scale with these arms | not run |" in summary_table(table, _claims())
     needing = _claims(needs={"ours": "masks"})
     assert "| p: not run: needs masks | not run |" in summary_table(table, needing)
     assert details_table(table).count("\n") == 2
@@ -167,6 +167,12 @@ def test_the_table_has_one_row_for_each_claim_and_says_what_could_have_been_seen
     assert row.endswith(" | not confirmed |")
     header, _, row = summary_table(_judge(_claims(), 0.2 + NOISE), _claims()).splitlines()
     assert "**confirmed**; +0.20 [+0.18, +0.22] | confirmed |" in row
+
+
+def test_what_is_confirmed_says_no_power() -> None:
+    settings = _claims(arms=["b", "c"])
+    row = summary_table(_judge(settings, 0.2 + NOISE, c=0.3 + NOISE), settings).splitlines()[2]
+    assert row.endswith("| p: **confirmed (2 of 2 arms)**; +0.20 to +0.30 | confirmed |")
 
 
 def test_only_the_first_data_set_has_the_problems_of_the_thesis() -> None:
