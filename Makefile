@@ -10,7 +10,7 @@ PAGE := lipnet/deployment/templates/page
 GPU := $(if $(filter requirements-gpu.lock,$(LOCK)),$(shell nvidia-smi --list-gpus >/dev/null 2>&1 && echo found || echo missing))
 export PATH := $(CURDIR)/$(BIN):$(PATH)
 
-.PHONY: repro studies no-gpu test verify verify-reduced clean-lock pack-trials pr-report experiments page-libraries test-long coverage mutation audit lint typecheck format lock clean
+.PHONY: repro studies figures no-gpu test verify verify-reduced clean-lock pack-trials pr-report experiments page-libraries test-long coverage mutation audit lint typecheck format lock clean
 
 ifeq ($(GPU)$(filter-out jax,$(KERAS_BACKEND)),found)
 repro studies: export KERAS_BACKEND := jax
@@ -22,9 +22,12 @@ endif
 repro: $(INSTALLED)  ## run the pipeline: every stage whose inputs changed
 	dvc repro
 
-studies: $(INSTALLED)  ## run the experiments of the thesis, at the scale that studies/params.yaml names
-	dvc repro studies/dvc.yaml
+studies: $(INSTALLED)  ## run the experiments of the thesis, at the scale that studies/params.yaml names, and judge its claims
+	dvc repro studies/dvc.yaml:claims
 	python -m benchmarks.thesis_table
+
+figures: $(INSTALLED)  ## draw kernels and activations of the networks of `make repro`
+	dvc repro studies/dvc.yaml
 
 # Once: the setting stands in params.yaml, so that dvc.lock records it, and a setting that you change back stays.
 .venv/engine: | $(INSTALLED)

@@ -4,7 +4,8 @@
     python -m benchmarks.real_studies FOLDER --studies networks svm
 
 FOLDER holds the problems that studies/params.yaml lists as ``real``, each a folder with particles.csv and its images
-(docs/real-data.md). The studies run in a copy of the project. Trials are kept in data/trials of this one.
+(docs/real-data.md). The studies run in a copy of the project. Trials are kept in data/trials of this one. DVC does not
+know studies/real: run this again after changes of settings or training code.
 """
 
 import argparse
@@ -37,7 +38,8 @@ def main(words: Sequence[str] | None = None) -> None:
         project.repro(copy, "ingest")
         for study in arguments.studies:
             project.repro(copy, "--single-item", f"studies/dvc.yaml:study@{study}")
-            shutil.copytree(copy / RESULTS / study, ROOT / REAL / study, dirs_exist_ok=True)
+            shutil.rmtree(ROOT / REAL / study, ignore_errors=True)  # with files that this run does not write
+            shutil.copytree(copy / RESULTS / study, ROOT / REAL / study)
 
 
 def prepare(copy: Path, data: Path, problems: Sequence[str]) -> None:

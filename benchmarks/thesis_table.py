@@ -23,8 +23,8 @@ def inserted(text: str, report: str) -> str:
     Raises:
         ValueError: the text does not have one pair of marks.
     """
-    if (text.count(START), text.count(END)) != (1, 1):
-        raise ValueError(f"{DOCUMENT.name}: needs one line {START.strip()} and one line {END.strip()}")
+    if (text.count(START), text.count(END)) != (1, 1) or text.index(START) > text.index(END):
+        raise ValueError(f"{DOCUMENT.name}: needs one line {START.strip()} and one line {END.strip()} after it")
     before, rest = text.split(START)
     return f"{before}{START}\n{report}\n{END}{rest.split(END)[1]}"
 

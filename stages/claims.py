@@ -24,8 +24,13 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     judged = {name: Judged(table, studies[name].judged) for name, table in folds.items()}
     table = claims.judge(settings, judged, files.read_table(arguments.thesis), confidence)
     files.write_table(arguments.table, table)
-    of_subsets = [_of_subsets(folds[name], studies[name], confidence) for name in folds if studies[name].subsets]
-    parts = [claims.summary_table(table, settings), *of_subsets, "### Every comparison\n", claims.details_table(table)]
+    of_subsets = [_of_subsets(folds[name], studies[name], confidence) for name in folds]
+    parts = [
+        claims.summary_table(table, settings),
+        *filter(None, of_subsets),
+        "### Every comparison\n",
+        claims.details_table(table),
+    ]
     files.write_text(arguments.report, "\n".join(parts))
 
 
@@ -37,14 +42,16 @@ def _folds(arguments: Namespace, study: str) -> pd.DataFrame | None:
 
 
 def _of_subsets(folds: pd.DataFrame, study: StudySettings, confidence: float) -> str:
-    """What the items of ordered subsets do, in words, for each problem whose arms can tell."""
-    parts = [f"### {study.title}\n"]
+    """What the items of ordered subsets do, in words, for each problem whose arms can tell; "" for other studies."""
+    if study.subsets is None:
+        return ""
+    parts = []
     for problem, part in folds.groupby("problem", sort=False):
-        found = subsets.analyse(part, study.subsets, study.judged, confidence) if study.subsets else None
-        if found and len(found.effects):
+        found = subsets.analyse(part, study.subsets, study.judged, confidence)
+        if len(found.effects):
             parts.append(f"{problem}, {found.arms} subsets, {found.folds} folds:\n")
             parts.append(subsets.in_words(found, study.judged, confidence))
-    return "\n".join(parts)
+    return "\n".join([f"### {study.title}\n", subsets.reading(confidence), *parts]) if parts else ""
 
 
 if __name__ == "__main__":

@@ -7,17 +7,17 @@ import numpy as np
 import pandas as pd
 from pydantic import Field, PositiveFloat
 
+from lipnet.core.errors import InputError
 from lipnet.core.settings import Settings
-from lipnet.evaluation.comparison import corrected_t_test, holm
 from lipnet.evaluation.formatting import UNDEFINED, markdown_table
 from lipnet.evaluation.measures import DEAD_FILTERS, OVERALL, one_of, words
-from lipnet.studies.power import detectable
-from lipnet.studies.subsets import interval
+from lipnet.studies.comparisons import compared
+from lipnet.studies.formatting import decimals, interval
 from lipnet.studies.verdicts import thesis_values
 
 CONFIRMED, CONTRADICTED, OPEN, NOT_RUN = "confirmed", "contradicted", "not confirmed", "not run"
 MIXED = "mixed"
-DIFFERENCE = ["difference", "low", "high"]
+NO_FOLDS = pd.DataFrame(columns=["problem", "arm", "repeat", "fold", "n_train", "n_test", "class", "measure", "value"])
 
 
 class Claim(Settings):
@@ -78,11 +78,11 @@ def judge(
 ) -> pd.DataFrame:
     """Every comparison of every claim on every problem of every data set.
 
-    The differences are tested by the corrected resampled t-test, with Holm's correction over the arms of a claim on one
-    problem. A claim of a direction is confirmed if the difference is shown and has this direction, and contradicted if
-    it has the other. Equality is confirmed if the whole interval lies within the margin, and contradicted if a
-    difference is shown and its interval does not. ``not_higher`` is confirmed if the interval ends below the margin,
-    and contradicted if the arm is shown to be higher.
+    ``comparisons.compared`` tests the arms of a claim on one problem. A claim of a direction is confirmed if the
+    difference is shown and has this direction, and contradicted if it is shown and has the other. Equality is confirmed
+    if the whole interval lies within the margin, and contradicted if a difference is shown and the whole interval lies
+    beyond the margin. ``not_higher`` is confirmed if the interval ends below the margin, and contradicted if a
+    difference is shown and the interval begins above it.
 
     Args:
         settings: the claims.
@@ -91,22 +91,24 @@ def judge(
         confidence: level of the intervals; 1 - confidence is the level of the tests.
 
     Returns:
-        One row for each claim, problem and arm: claim, set, problem, arm, against, measure, difference, low, high, p,
-        p_holm, detectable (``power.detectable``), thesis (the difference that follows from its tables and figures, for
-        this problem or else for its own, NaN if they do not give one), folds, verdict. Without a run, numbers are NaN.
+        One row for each claim, problem and arm: claim, set, problem, measure, the columns of ``compared``, thesis (the
+        difference that follows from its tables and figures, for this problem or else for its own, NaN if they do not
+        give one), verdict (confirmed, contradicted, not confirmed, undefined, not run; "" for open questions). Numbers
+        of arms that were not run are NaN.
+
+    Raises:
+        InputError: a fold of an arm occurs twice.
     """
     rows = []
     for name, claim in settings.claims.items():
         for number, (of_set, problems) in enumerate(settings.sets.items()):
             chosen = [one for one in problems if number or claim.problems is None or one in claim.problems]
             for problem in chosen:
-                compared = _compared(claim, studies.get(claim.study), problem, settings.margin, confidence)
-                thesis = [
-                    _thesis(reported, claim, problem, row["arm"], row["measure"]) for _, row in compared.iterrows()
-                ]
-                rows.append(compared.assign(claim=name, set=of_set, problem=problem, thesis=thesis))
+                table = _judged(claim, studies.get(claim.study), problem, settings.margin, confidence)
+                thesis = [_thesis(reported, claim, problem, row["arm"], row["measure"]) for _, row in table.iterrows()]
+                rows.append(table.assign(claim=name, set=of_set, problem=problem, thesis=thesis))
     table = pd.concat(rows, ignore_index=True)
-    first = ["claim", "set", "problem"]
+    first = ["claim", "set", "problem", "measure"]
     return table[[*first, *(name for name in table.columns if name not in first)]]
 
 
@@ -125,55 +127,59 @@ def _thesis(reported: pd.DataFrame, claim: Claim, problem: str, arm: str, measur
     return np.nan
 
 
-def _compared(claim: Claim, study: Judged | None, problem: str, margin: float, confidence: float) -> pd.DataFrame:
-    table = pd.DataFrame({"arm": claim.arms, "against": claim.against, "measure": claim.measure or ""})
-    numbers = [*DIFFERENCE, "p", "detectable"]
-    table = table.reindex(columns=[*table.columns, *numbers]).assign(folds=0)
-    if study is not None:
-        measure = claim.measure or study.measure
-        table["measure"] = measure
-        of_all, level = study.folds, (1 - confidence) / len(claim.arms)
-        part = of_all[(of_all["problem"] == problem) & (of_all["class"] == "") & (of_all["measure"] == measure)]
-        wide = part.pivot_table(index=["repeat", "fold"], columns="arm", values="value")
-        for row, arm in enumerate(claim.arms):
-            if {arm, claim.against} <= set(wide.columns):
-                differences = (wide[arm] - wide[claim.against]).dropna().to_numpy()
-                share = float(part["n_test"].sum() / part["n_train"].sum())
-                test = corrected_t_test(differences, share, confidence)
-                table.loc[row, numbers] = [*test, detectable(differences, share, level)]
-                table.loc[row, "folds"] = len(differences)
-    table["p_holm"] = holm(table["p"].to_numpy(dtype=np.float64))
-    return table.assign(verdict=[_verdict(row, claim.claim, margin, confidence) for _, row in table.iterrows()])
+def _judged(claim: Claim, study: Judged | None, problem: str, margin: float, confidence: float) -> pd.DataFrame:
+    """The rows of a claim on one problem, without those columns that are the same in all of them."""
+    measure, of_all = claim.measure or (study.measure if study else ""), study.folds if study else NO_FOLDS
+    part = of_all[(of_all["problem"] == problem) & (of_all["class"] == "") & (of_all["measure"] == measure)]
+    twice = part[part.duplicated(["arm", "repeat", "fold"])]
+    if len(twice):
+        raise InputError(
+            f"study {claim.study}, {problem}: arm '{twice['arm'].iloc[0]}' has fold {twice['fold'].iloc[0]} twice; "
+            "keep the results of a problem in studies/results or in studies/real, not in both"
+        )
+    present = set(part["arm"])
+    pairs = {arm: claim.against for arm in claim.arms if {arm, claim.against} <= present}
+    table = compared(part, pairs, measure, confidence)
+    verdicts = {row["arm"]: _verdict(row, claim.claim, margin, confidence) for _, row in table.iterrows()}
+    table = table.set_index("arm").reindex(claim.arms).reset_index()
+    named = {"reference": claim.against, "measure": measure}
+    return table.assign(**named, verdict=[verdicts.get(arm, NOT_RUN) for arm in claim.arms])
 
 
 def _verdict(row: pd.Series, claim: str, margin: float, confidence: float) -> str:
-    if not row["folds"]:
-        return NOT_RUN
+    if not np.isfinite(row["p_holm"]):
+        return UNDEFINED
     if claim == "open":
         return ""
-    shown = row["p_holm"] < 1 - confidence
-    within = {"equal": -margin < row["low"] and row["high"] < margin, "not_higher": row["high"] < margin}
-    right = {"higher": row["difference"] > 0, "lower": row["difference"] < 0, "not_higher": row["difference"] < 0}
-    if within.get(claim, shown and right.get(claim, False)):
-        return CONFIRMED
-    return CONTRADICTED if shown and not right.get(claim, False) else OPEN
+    low, high, shown = row["low"], row["high"], row["p_holm"] < 1 - confidence
+    confirmed, contradicted = {
+        "higher": (shown and low > 0, shown and high < 0),
+        "lower": (shown and high < 0, shown and low > 0),
+        "equal": (-margin < low and high < margin, shown and (high < -margin or low > margin)),
+        "not_higher": (high < margin, shown and low > margin),
+    }[claim]
+    return CONFIRMED if confirmed else CONTRADICTED if contradicted else OPEN
 
 
 def together(verdicts: Sequence[str]) -> str:
-    """One verdict of all arms of a claim: confirmed if all are, contradicted if one is, not confirmed otherwise."""
-    known = [verdict for verdict in verdicts if verdict != NOT_RUN]
-    if not known or not any(known):
-        return NOT_RUN if not known else ""
-    if CONTRADICTED in known:
+    """One verdict of all arms of a claim: contradicted if one is, confirmed if all are, not confirmed otherwise.
+
+    Not run if none was run; "" for an open question.
+    """
+    if all(verdict in (NOT_RUN, UNDEFINED) for verdict in verdicts):
+        return NOT_RUN if NOT_RUN in verdicts else UNDEFINED
+    if "" in verdicts:
+        return ""
+    if CONTRADICTED in verdicts:
         return CONTRADICTED
-    return CONFIRMED if all(verdict == CONFIRMED for verdict in known) else OPEN
+    return CONFIRMED if all(verdict == CONFIRMED for verdict in verdicts) else OPEN
 
 
 def overall(verdicts: Sequence[str]) -> str:
     """The verdict over all problems where a claim was judged, in words."""
-    known = [verdict for verdict in verdicts if verdict not in (NOT_RUN, "")]
+    known = [verdict for verdict in verdicts if verdict in (CONFIRMED, CONTRADICTED, OPEN)]
     if not known:
-        return NOT_RUN if NOT_RUN in verdicts and "" not in verdicts else "open question"
+        return "open question" if "" in verdicts else NOT_RUN
     for one, other in ((CONFIRMED, CONTRADICTED), (CONTRADICTED, CONFIRMED)):
         if one in known and other not in known:
             n = known.count(one)
@@ -197,7 +203,7 @@ def summary_table(table: pd.DataFrame, settings: ClaimSettings) -> str:
             for problem, part in mine[mine["set"] == of_set].groupby("problem", sort=False):
                 verdicts.append(together(part["verdict"].tolist()))
                 label = f"{problem}: " if of_set != problem else ""
-                needs = claim.needs.get(of_set, f"study {claim.study} in a scale with these arms")
+                needs = claim.needs.get(of_set, f"study {claim.study} with these arms (studies/params.yaml)")
                 parts.append(label + _cell(part, verdicts[-1], needs))
             cells.append("<br>".join(parts))
         rows.append([claim.section, claim.text, *cells, overall(verdicts)])
@@ -205,21 +211,40 @@ def summary_table(table: pd.DataFrame, settings: ClaimSettings) -> str:
 
 
 def _cell(part: pd.DataFrame, verdict: str, needs: str) -> str:
-    run = part[part["folds"] > 0]
-    if run.empty:
+    if verdict == NOT_RUN:
         return f"not run: needs {needs}"
-    digits = 1 if (part["measure"] == DEAD_FILTERS).all() else 2
+    run, digits = part[part["verdict"] != NOT_RUN], _digits(part["measure"].iloc[0])
+    absent = part.loc[part["verdict"] == NOT_RUN, "arm"].tolist()
+    texts = [_in_bold(verdict, run), _differences(run, digits), "" if verdict == CONFIRMED else _power(run, digits)]
+    texts.append(f"not run: {', '.join(absent)}" if absent else "")
+    return "; ".join(filter(None, texts))
+
+
+def _in_bold(verdict: str, run: pd.DataFrame) -> str:
+    n = int((run["verdict"] == CONFIRMED).sum())
+    mixed = len(run) > 1 and verdict in (OPEN, CONTRADICTED) and n
+    return verdict and f"**{verdict}**" + (f" (confirmed for {n} of {len(run)} arms)" if mixed else "")
+
+
+def _differences(run: pd.DataFrame, digits: int) -> str:
+    """The difference of the only arm with its interval, or the least and the largest of all arms."""
     if len(run) == 1:
-        numbers = _interval(run.iloc[0], digits)
-    else:
-        numbers = " to ".join(
-            f"{number + 0:+.{digits}f}" for number in run["difference"].agg(["min", "max"]).round(digits)
-        )
-        verdict = verdict and f"{verdict} ({(run['verdict'] == CONFIRMED).sum()} of {len(run)} arms)"
-    least = "" if verdict.startswith(CONFIRMED) else f"detectable: {run['detectable'].max():.{digits}f}"
-    if least and (run["detectable"] < run["thesis"].abs()).all():
-        least += f", in the thesis {run['thesis'].abs().min():.{digits}f} or more"
-    return "; ".join(filter(None, [f"**{verdict}**" if verdict else "", numbers, least]))
+        return _interval(run.iloc[0], digits)
+    extremes = run["difference"].agg(["min", "max"]).round(digits)
+    return " to ".join(f"{number + 0:+.{digits}f}" for number in extremes)
+
+
+def _power(run: pd.DataFrame, digits: int) -> str:
+    """The largest detectable difference of the arms; with that of the thesis, if all of the thesis's are larger."""
+    text = f"detectable: {decimals(run['detectable'].max(), digits)}"
+    if not (run["detectable"] < run["thesis"].abs()).all():
+        return text
+    least = f"{run['thesis'].abs().min():.{digits}f}"
+    return f"{text}, in the thesis {least}" + (" or more" if len(run) > 1 else "")
+
+
+def _digits(measure: str) -> int:
+    return 1 if measure == DEAD_FILTERS else 2
 
 
 def _interval(row: pd.Series, digits: int) -> str:
@@ -230,11 +255,10 @@ def details_table(table: pd.DataFrame) -> str:
     """Every comparison that was run, as a Markdown table; ``table`` is the result of ``judge``."""
     numbers = ["difference [interval]", "p (Holm)", "detectable", "in the thesis", "folds", "verdict"]
     rows = []
-    for _, row in table[table["folds"] > 0].iterrows():
-        digits = 1 if row["measure"] == DEAD_FILTERS else 3
-        texts = {key: f"{row[key]:.3f}" if np.isfinite(row[key]) else UNDEFINED for key in ("p_holm", "detectable")}
-        thesis = f"{row['thesis']:+.2f}" if np.isfinite(row["thesis"]) else ""
-        cells = [row["claim"], row["problem"], f"{row['arm']} against {row['against']}", words(row["measure"])]
-        verdict = row["verdict"] or "open question"
-        rows.append([*cells, _interval(row, digits), *texts.values(), thesis, f"{row['folds']}", verdict])
+    for _, row in table[table["verdict"] != NOT_RUN].iterrows():
+        digits = _digits(row["measure"]) + 1
+        cells = [row["claim"], row["problem"], f"{row['arm']} against {row['reference']}", words(row["measure"])]
+        cells += [_interval(row, digits), decimals(row["p_holm"]), decimals(row["detectable"], digits)]
+        cells += [f"{row['thesis']:+.2f}" if np.isfinite(row["thesis"]) else "", f"{row['folds']:.0f}"]
+        rows.append([*cells, row["verdict"] or "open question"])
     return "\n".join(markdown_table(["claim", "problem", "arms", "measure", *numbers], rows)) + "\n"

@@ -8,18 +8,25 @@ from pathlib import Path
 from typing import Any
 
 from lipnet.core.errors import InputError
-from lipnet.core.portable import VARIABLES
+from lipnet.core.portable import EXCLUDED, VARIABLES
 from lipnet.core.settings import portable_of, read_params
 
 SETTINGS = Path("studies/params.yaml")
 
 
 def choose() -> None:
-    """Free the libraries, which ``stages/__init__.py`` held to AVX2, if studies/params.yaml says ``portable: false``.
+    """Hold the libraries to AVX2 or free them, whatever ``stages/__init__.py`` did for params.yaml.
 
-    Without that file, or with a fault in it, nothing changes; the stage names the fault.
+    Without studies/params.yaml, or with a fault in it, nothing changes; the stage names the fault.
     """
-    if not _portable({"portable": True}):
+    try:
+        portable = portable_of(read_params(SETTINGS))
+    except InputError:
+        return
+    if portable:
+        os.environ.pop(EXCLUDED, None)
+        os.environ.update(VARIABLES)
+    else:
         for name in VARIABLES:
             os.environ.pop(name, None)
 
@@ -31,11 +38,7 @@ def read(path: Path) -> dict[str, Any]:
         InputError: the file cannot be read.
     """
     params = read_params(path)
-    return {**params, "portable": _portable(params)}
-
-
-def _portable(otherwise: dict[str, Any]) -> bool:
     try:
-        return portable_of(read_params(SETTINGS))
+        return {**params, "portable": portable_of(read_params(SETTINGS))}
     except InputError:
-        return portable_of(otherwise)
+        return params

@@ -7,11 +7,13 @@ checked, and they hold plain arrays only.
 
 import hashlib
 import re
+import struct
 import zlib
 from collections.abc import Collection, Iterator, Mapping
 from contextlib import contextmanager
 from io import BytesIO
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 from zipfile import ZIP_DEFLATED, ZIP_STORED, BadZipFile, ZipFile, ZipInfo
 
@@ -28,9 +30,13 @@ STEP = 4096  # compressed bytes to read at once; zipfile decompresses all of the
 METHOD = ZIP_DEFLATED  # LZMA is a sixth smaller, but some builds of Python lack it
 CURE = (
     "restore the pack and its .sha256 from where you got them (`git checkout`); or delete both: `make studies` then "
-    "trains what is not in data/trials, and `make pack-trials` writes them"
+    "trains what is not in data/trials, and `make pack-trials` writes them. If `make pack-trials` was "
+    "interrupted, write the digest again: `cd studies && sha256sum trials.zip > trials.sha256`"
 )
-FAULTS = (ValueError, TypeError, EOFError, OSError, RuntimeError, MemoryError, BadZipFile, zlib.error)
+FAULTS = (
+    *(ValueError, TypeError, EOFError, OSError, RuntimeError, MemoryError, OverflowError),
+    *(BadZipFile, zlib.error, struct.error, TokenError),
+)
 
 
 def digest_path(pack: Path) -> Path:
@@ -126,12 +132,13 @@ def _content(archive: ZipFile, entry: ZipInfo) -> bytes:
         return b"".join(iter(lambda: stream.read(STEP), b""))
 
 
-def arrays_of(content: bytes, where: str) -> dict[str, Any]:
+def arrays_of(content: bytes, where: str, cure: str = "delete this file and run `make studies`") -> dict[str, Any]:
     """The arrays of a trial, from the content of its .npz file.
 
     Args:
         content: of the file.
         where: what messages call it.
+        cure: what messages advise.
 
     Raises:
         InputError: too large, damaged, compressed, or with pickled objects.
@@ -145,7 +152,7 @@ def arrays_of(content: bytes, where: str) -> dict[str, Any]:
         with np.load(BytesIO(content), allow_pickle=False) as arrays:
             return {name: arrays[name] for name in arrays.files}
     except FAULTS as error:
-        raise InputError(f"{where}: damaged ({error}); delete this file and run `make studies`") from None
+        raise InputError(f"{where}: damaged ({error}); {cure}") from None
 
 
 def keys_needed(table: Path) -> list[str]:

@@ -7,6 +7,7 @@ from numpy.typing import NDArray
 from scipy import optimize, stats
 
 POWER = 0.8  # the usual share of experiments that show a difference
+NO_SCATTER = 1e-12  # a standard error below it is rounding
 
 
 def detectable(differences: NDArray[np.float64], test_share: float, level: float) -> float:
@@ -20,12 +21,11 @@ def detectable(differences: NDArray[np.float64], test_share: float, level: float
         level: of the test, after its correction for further tests, e.g. 0.05 / 4.
 
     Returns:
-        NaN with fewer than two folds.
+        NaN with fewer than two folds, or if all differences are equal.
     """
     n = len(differences)
-    if n < 2:
-        return np.nan
-    return float(differences.std(ddof=1) * np.sqrt(1 / n + test_share)) * in_standard_errors(n - 1, level)
+    error = float(differences.std(ddof=1) * np.sqrt(1 / n + test_share)) if n > 1 else 0.0
+    return error * in_standard_errors(n - 1, level) if error > NO_SCATTER else np.nan
 
 
 @cache

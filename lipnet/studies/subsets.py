@@ -16,6 +16,7 @@ from statsmodels.regression.linear_model import OLS
 from lipnet.evaluation.comparison import corrected_t_test, holm
 from lipnet.evaluation.formatting import UNDEFINED, markdown_table
 from lipnet.evaluation.measures import LOWER_IS_BETTER, words
+from lipnet.studies.formatting import decimals, interval
 from lipnet.studies.power import POWER, in_standard_errors
 from lipnet.studies.study import SEPARATOR, SubsetSettings, count
 
@@ -27,7 +28,8 @@ NO_SCATTER = 1e-12  # a standard error below it is rounding
 MODEL = """\
 A linear model over the {arms} arms says what their items do to {judged}. An arm counts with its mean over the folds
 ({folds}). The terms, all fitted at once: {terms}. Holm's correction runs over the terms of a kind.
-
+"""
+READING = """\
 The intervals ({percent} %, not corrected) cover the draw of the arms and the noise of training, on these folds. Whether
 an effect holds for other particles is another question. For it, "over folds" fits the model in each fold and tests the
 effect with the corrected resampled t-test; few folds show large effects only.
@@ -209,13 +211,18 @@ def report(folds: pd.DataFrame, subsets: SubsetSettings, judged: str, confidence
         )
         text += f"effect: {', '.join(found.left_out)}.\n"
     terms = "; ".join(MEANING[kind] for kind in found.tests)
-    counts = {"arms": found.arms, "folds": found.folds, "percent": f"{100 * confidence:.0f}"}
-    parts = [text, MODEL.format(terms=terms, judged=words(judged), **counts), in_words(found, judged, confidence)]
+    model = MODEL.format(terms=terms, judged=words(judged), arms=found.arms, folds=found.folds)
+    parts = [text, model, reading(confidence), in_words(found, judged, confidence)]
     is_item = found.effects["kind"] == ITEMS
     parts.append(_items_to_markdown(found.effects[is_item], judged))
     if not is_item.all():
         parts.append(_others_to_markdown(found.effects[~is_item], judged))
     return "\n".join(parts)
+
+
+def reading(confidence: float) -> str:
+    """How to read intervals and verdicts."""
+    return READING.format(percent=f"{100 * confidence:.0f}")
 
 
 def in_words(found: Analysis, judged: str, confidence: float) -> str:
@@ -275,15 +282,3 @@ def _others_to_markdown(effects: pd.DataFrame, judged: str) -> str:
 
 def _cells(row: pd.Series) -> list[str]:
     return [row["term"], interval(*row[["effect", "low", "high"]]), decimals(row["p_holm"]), row["verdict"]]
-
-
-def interval(difference: float, low: float, high: float, digits: int = 3) -> str:
-    """``+0.031 [+0.020, +0.042]``; the difference alone if the interval is undefined."""
-    # Rounding first and adding 0 avoids -0.000.
-    middle, left, right = (f"{round(float(value), digits) + 0:+.{digits}f}" for value in (difference, low, high))
-    return f"{middle} [{left}, {right}]" if np.isfinite(low) else middle
-
-
-def decimals(value: float) -> str:
-    """Three decimals, or "undefined"."""
-    return f"{value:.3f}" if np.isfinite(value) else UNDEFINED

@@ -101,21 +101,21 @@ def _to_arrays(trial: Trial) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Trial:
-    return _from_arrays(files.read_arrays(path), str(path))
+    return _from_arrays(files.read_arrays(path), str(path), "delete this file and run `make studies`")
 
 
 def _unpacked(pack: Path, key: str, content: bytes) -> Trial:
     where = f"{pack}: {key}.npz"
-    return _from_arrays(packs.arrays_of(content, where), where)
+    return _from_arrays(packs.arrays_of(content, where, packs.CURE), where, packs.CURE)
 
 
-def _from_arrays(arrays: dict[str, Any], where: str) -> Trial:
+def _from_arrays(arrays: dict[str, Any], where: str, cure: str) -> Trial:
     names = [name.removesuffix(".predicted") for name in arrays if name.endswith(".predicted")]
     try:
         outputs = {name: _output(arrays, name) for name in names}
         return Trial(outputs.pop(""), outputs, float(arrays["dead_filters"]))
     except (KeyError, TypeError, ValueError) as error:
-        raise InputError(f"{where}: holds no trial ({error}); delete this file and run `make studies`") from None
+        raise InputError(f"{where}: holds no trial ({error}); {cure}") from None
 
 
 def _output(arrays: dict[str, Any], name: str) -> FoldOutput:

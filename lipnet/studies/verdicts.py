@@ -6,12 +6,13 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
-from lipnet.evaluation.comparison import Difference, corrected_t_test, holm
 from lipnet.evaluation.formatting import UNDEFINED, markdown_table, mean_with_sd
 from lipnet.evaluation.measures import DEAD_FILTERS, LOWER_IS_BETTER, words
 from lipnet.evaluation.metrics import class_ratios, mean_sd, spread, summary
 from lipnet.studies import subsets
-from lipnet.studies.power import POWER, detectable
+from lipnet.studies.comparisons import by_fold, compared
+from lipnet.studies.formatting import decimals, interval
+from lipnet.studies.power import POWER
 from lipnet.studies.study import StudySettings
 
 INTRODUCTION = """\
@@ -53,27 +54,14 @@ def judge(folds: pd.DataFrame, study: StudySettings, confidence: float) -> pd.Da
         confidence: level of the intervals; 1 - confidence is the level of the test.
 
     Returns:
-        One row for each arm with a reference: arm, reference, difference (arm minus reference), low, high, p, p_holm
-        (Holm's correction over the rows), detectable (``power.detectable`` at the strictest level of the correction),
-        folds (number where both are defined), verdict (better, worse, no difference seen, undefined).
+        ``comparisons.compared`` of the arms with a reference; verdict: better, worse, no difference seen, undefined.
     """
-    part = folds[(folds["class"] == "") & (folds["measure"] == study.judged)]
-    wide = part.pivot_table(index=["repeat", "fold"], columns="arm", values="value", dropna=False)
-    rows, pairs, share = [], _references(list(dict.fromkeys(part["arm"])), wide, study), _test_share(part)
-    for arm, reference in pairs.items():
-        differences = (wide[arm] - wide[reference]).dropna().to_numpy()
-        test = _named(corrected_t_test(differences, share, confidence))
-        least = detectable(differences, share, (1 - confidence) / len(pairs))
-        rows.append({"arm": arm, "reference": reference, **test, "detectable": least, "folds": len(differences)})
-    return _with_verdicts(pd.DataFrame(rows), study.judged, confidence)
-
-
-def _test_share(folds: pd.DataFrame) -> float:
-    return float(folds["n_test"].sum() / folds["n_train"].sum())
-
-
-def _named(test: Difference) -> dict[str, float]:
-    return {"difference": test.mean, "low": test.low, "high": test.high, "p": test.p}
+    pairs = _references(list(dict.fromkeys(folds["arm"])), by_fold(folds, study.judged), study)
+    table = compared(folds, pairs, study.judged, confidence)
+    sign = -1 if study.judged in LOWER_IS_BETTER else 1
+    direction = np.where(sign * table["difference"] > 0, "better", "worse")
+    seen = np.where(table["p_holm"] < 1 - confidence, direction, UNSEEN)
+    return table.assign(verdict=np.where(np.isfinite(table["p_holm"]), seen, UNDEFINED))
 
 
 def _references(arms: Sequence[str], wide: pd.DataFrame, study: StudySettings) -> dict[str, str]:
@@ -86,16 +74,6 @@ def _references(arms: Sequence[str], wide: pd.DataFrame, study: StudySettings) -
             return {}
         reference = str(means.idxmin() if study.judged in LOWER_IS_BETTER else means.idxmax())
     return {arm: reference for arm in arms if arm != reference}
-
-
-def _with_verdicts(table: pd.DataFrame, judged: str, confidence: float) -> pd.DataFrame:
-    if table.empty:
-        return table
-    adjusted = holm(table["p"].to_numpy())
-    sign = -1 if judged in LOWER_IS_BETTER else 1
-    direction = np.where(sign * table["difference"] > 0, "better", "worse")
-    seen = np.where(adjusted < 1 - confidence, direction, UNSEEN)
-    return table.assign(p_holm=adjusted, verdict=np.where(np.isfinite(adjusted), seen, UNDEFINED))
 
 
 def thesis_values(reported: pd.DataFrame, study: str, problem: str, measure: str) -> Known:
@@ -189,19 +167,17 @@ def _spread(values: Any, reported: float | None = None) -> str:
 
 
 def _judged(row: pd.Series) -> list[str]:
-    return [str(row["reference"]), _interval(row), _probability(row), _detectable(row), str(row["verdict"])]
+    return [
+        str(row["reference"]),
+        _interval(row),
+        decimals(row["p_holm"]),
+        decimals(row["detectable"]),
+        str(row["verdict"]),
+    ]
 
 
 def _interval(row: pd.Series) -> str:
-    return subsets.interval(row["difference"], row["low"], row["high"])
-
-
-def _detectable(row: pd.Series) -> str:
-    return f"{row['detectable']:.3f}" if np.isfinite(row["detectable"]) else UNDEFINED
-
-
-def _probability(row: pd.Series) -> str:
-    return subsets.decimals(row["p_holm"])
+    return interval(row["difference"], row["low"], row["high"])
 
 
 def in_words(verdicts: pd.DataFrame, study: StudySettings, absent: Mapping[str, str]) -> str:
@@ -226,5 +202,6 @@ def _sentence(row: pd.Series, judged: str) -> str:
     start = f"- {row['arm']} against {row['reference']}: {row['verdict']}"
     if not np.isfinite(row["p_holm"]):
         return f"{start} ({judged}: both are defined in {row['folds']} folds, or differ by the same in all)."
-    seen = "" if row["verdict"] != UNSEEN else f"; {_detectable(row)} would have been seen in four of five experiments"
-    return f"{start} ({judged} {_interval(row)}, p = {_probability(row)} after Holm's correction{seen})."
+    least = decimals(row["detectable"])
+    seen = "" if row["verdict"] != UNSEEN else f"; {least} would have been seen in four of five experiments"
+    return f"{start} ({judged} {_interval(row)}, p = {decimals(row['p_holm'])} after Holm's correction{seen})."

@@ -55,6 +55,9 @@ def test_the_results_are_copied(tmp_path: Path, here: Path, monkeypatch: pytest.
             (results / "report.md").write_text("real")
 
     monkeypatch.setattr(real_studies.project, "repro", repro)
+    (here / "studies" / "real" / "svm").mkdir(parents=True)
+    (here / "studies" / "real" / "svm" / "old.png").touch()
     real_studies.main([str(tmp_path / "data"), "--studies", "svm", "networks"])
     assert ran == ["ingest", "studies/dvc.yaml:study@svm", "studies/dvc.yaml:study@networks"]
     assert (here / "studies" / "real" / "svm" / "report.md").read_text() == "real"
+    assert not (here / "studies" / "real" / "svm" / "old.png").exists()

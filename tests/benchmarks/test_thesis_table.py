@@ -11,7 +11,7 @@ def test_the_report_replaces_what_is_between_the_marks() -> None:
     assert inserted(inserted(text, "x\n"), "| new |\n") == inserted(text, "| new |\n")
 
 
-@pytest.mark.parametrize("text", ["", START, END, START + END + START + END])
+@pytest.mark.parametrize("text", ["", START, END, END + START, START + END + START + END])
 def test_a_text_without_marks_is_refused(text: str) -> None:
     with pytest.raises(ValueError, match=r"thesis\.md: needs one line"):
         inserted(text, "x")

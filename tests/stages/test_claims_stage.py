@@ -39,7 +39,8 @@ def test_the_report_says_what_ordered_subsets_show(tmp_path: Path) -> None:
     files.write_table(tmp_path / "results" / "s" / "per_fold.csv", table)
     row = settings_of_study(arms={}, subsets=_settings(FIVE), against="best").model_dump()
     report = _run(tmp_path, {"ours": ["p"]}, row)
-    assert "### Things\n\np, 60 subsets, 3 folds:\n\n- rotation: helps" in report
+    assert "### Things\n\nThe intervals (95 %, not corrected) cover the draw of the arms" in report
+    assert "\n\np, 60 subsets, 3 folds:\n\n- rotation: helps" in report
     assert "- Does the order matter? Yes" in report
 
 

@@ -7,8 +7,10 @@ import pandas as pd
 import pytest
 import yaml
 
+from lipnet.core.errors import InputError
 from lipnet.core.settings import parse
 from lipnet.evaluation.comparison import corrected_t_test
+from lipnet.evaluation.formatting import UNDEFINED
 from lipnet.studies.claims import (
     CONFIRMED,
     CONTRADICTED,
@@ -71,7 +73,12 @@ def _judge(settings: ClaimSettings, difference: np.ndarray, **others: np.ndarray
         ("not_higher", -0.2 + NOISE, CONFIRMED),
         ("not_higher", 10 * NOISE, OPEN),
         ("not_higher", 0.2 + NOISE, CONTRADICTED),
+        ("equal", 0.04 + 2 * NOISE, OPEN),  # shown, and its interval goes beyond the margin: neither
+        ("not_higher", 0.04 + 2 * NOISE, OPEN),
         ("open", 0.2 + NOISE, ""),
+        ("higher", 0.0 * NOISE, OPEN),
+        ("higher", 0.2 + 0.0 * NOISE, UNDEFINED),  # the same in all folds: no test
+        ("higher", np.nan * NOISE, UNDEFINED),
     ],
 )
 def test_the_verdict_is_what_the_interval_says(claim: str, difference: np.ndarray, verdict: str) -> None:
@@ -107,7 +114,7 @@ def test_on_other_data_it_is_that_of_the_first_problem_of_the_claim() -> None:
 
 def test_the_table_says_if_a_difference_as_in_the_thesis_would_have_been_seen() -> None:
     row = summary_table(_judge(_claims(), NOISE), _claims()).splitlines()[2]
-    assert "**not confirmed**; +0.00 [-0.02, +0.02]; detectable: 0.03, in the thesis 0.30 or more |" in row
+    assert "**not confirmed**; +0.00 [-0.02, +0.02]; detectable: 0.03, in the thesis 0.30 |" in row
     assert "in the thesis" not in summary_table(_judge(_claims(), 20 * NOISE), _claims())
 
 
@@ -117,12 +124,42 @@ def test_a_claim_may_judge_another_measure() -> None:
     assert table[["measure", "verdict"]].to_numpy().tolist() == [["dead_filters", CONFIRMED]]
 
 
+def test_the_case_between_the_margins_is_shown_and_straddles_them() -> None:
+    row = _judge(_claims("equal"), 0.04 + 2 * NOISE).iloc[0]
+    assert row["p_holm"] < 0.05 and row["low"] < 0.05 < row["high"]
+
+
+def test_undefined_numbers_are_called_so() -> None:
+    table = summary_table(_judge(_claims(), 0.0 * NOISE), _claims())
+    assert "**not confirmed**; +0.00 [+0.00, +0.00]; detectable: undefined |" in table
+    one = judge(_claims(), {"s": _study({"a": BASE[:1], "b": BASE[:1] + 0.2})}, REPORTED, 0.95)
+    assert "**undefined**; +0.20; detectable: undefined" in summary_table(one, _claims())
+
+
+def test_arms_that_were_not_run_are_named_and_leave_the_claim_open() -> None:
+    settings = _claims(arms=["b", "c"])
+    table = _judge(settings, 0.2 + NOISE)
+    assert table["verdict"].tolist() == [CONFIRMED, NOT_RUN]
+    assert table["detectable"][0] == pytest.approx(detectable(0.2 + NOISE, 0.25, 0.05))  # one test, no correction
+    row = summary_table(table, settings).splitlines()[2]
+    assert "**not confirmed**; +0.20 [" in row and row.endswith("; not run: c | not confirmed |")
+
+
+def test_a_fold_that_two_folders_have_is_refused() -> None:
+    once = _study({"a": BASE, "b": BASE})
+    twice = Judged(pd.concat([once.folds, once.folds]), "macro_f1")
+    with pytest.raises(InputError, match="study s, p: arm 'a' has fold 0 twice; keep the results"):
+        judge(_claims(), {"s": twice}, REPORTED, 0.95)
+
+
 def test_what_was_not_run_is_no_verdict() -> None:
     for studies in ({}, {"s": _study({"a": BASE, "c": BASE})}, {"s": _study({"a": BASE, "b": BASE}, problem="q")}):
         table = judge(_claims(), studies, REPORTED, 0.95)
         assert table["verdict"].tolist() == [NOT_RUN]
         assert np.isnan(table["difference"]).all()
-    assert "| p: not run: needs study s in a scale with these arms | not run |" in summary_table(table, _claims())
+    assert "| p: not run: needs study s with these arms (studies/params.yaml) | not run |" in summary_table(
+        table, _claims()
+    )
     needing = _claims(needs={"ours": "masks"})
     assert "| p: not run: needs masks | not run |" in summary_table(table, needing)
     assert details_table(table).count("\n") == 2
@@ -134,9 +171,11 @@ def test_what_was_not_run_is_no_verdict() -> None:
         ([CONFIRMED, CONFIRMED], CONFIRMED),
         ([CONFIRMED, OPEN], OPEN),
         ([CONFIRMED, CONTRADICTED], CONTRADICTED),
-        ([CONFIRMED, NOT_RUN], CONFIRMED),
-        ([NOT_RUN], NOT_RUN),
-        (["", ""], ""),
+        ([CONFIRMED, NOT_RUN], OPEN),
+        ([CONTRADICTED, NOT_RUN], CONTRADICTED),
+        ([NOT_RUN, UNDEFINED], NOT_RUN),
+        ([UNDEFINED], UNDEFINED),
+        (["", NOT_RUN], ""),
     ],
 )
 def test_the_arms_of_a_claim_are_judged_together(verdicts: list[str], expected: str) -> None:
@@ -163,7 +202,9 @@ def test_the_table_has_one_row_for_each_claim_and_says_what_could_have_been_seen
     settings = _claims(arms=["b", "c"], section="8.2")
     header, _, row = summary_table(_judge(settings, 0.2 + NOISE, c=NOISE), settings).splitlines()
     assert header == "| section | claim of the thesis | ours | verdict |"
-    assert row.startswith("| 8.2 | B wins | p: **not confirmed (1 of 2 arms)**; +0.00 to +0.20; detectable: 0.0")
+    assert row.startswith(
+        "| 8.2 | B wins | p: **not confirmed** (confirmed for 1 of 2 arms); +0.00 to +0.20; detectable: 0.0"
+    )
     assert row.endswith(" | not confirmed |")
     header, _, row = summary_table(_judge(_claims(), 0.2 + NOISE), _claims()).splitlines()
     assert "**confirmed**; +0.20 [+0.18, +0.22] | confirmed |" in row
@@ -172,7 +213,7 @@ def test_the_table_has_one_row_for_each_claim_and_says_what_could_have_been_seen
 def test_what_is_confirmed_says_no_power() -> None:
     settings = _claims(arms=["b", "c"])
     row = summary_table(_judge(settings, 0.2 + NOISE, c=0.3 + NOISE), settings).splitlines()[2]
-    assert row.endswith("| p: **confirmed (2 of 2 arms)**; +0.20 to +0.30 | confirmed |")
+    assert row.endswith("| p: **confirmed**; +0.20 to +0.30 | confirmed |")
 
 
 def test_only_the_first_data_set_has_the_problems_of_the_thesis() -> None:

@@ -193,6 +193,17 @@ def test_an_array_that_claims_to_be_huge_is_refused() -> None:
         packs.arrays_of(content.getvalue(), "one")
 
 
+@pytest.mark.parametrize("shape", [b"(99999999999999999999999,)", b"(3,"])
+def test_a_header_that_cannot_be_read_is_refused(shape: bytes) -> None:
+    text = b"{'descr': '<f8', 'fortran_order': False, 'shape': " + shape + b"}"
+    content = BytesIO()
+    with ZipFile(content, "w") as archive:
+        header = b"\x93NUMPY\x01\x00" + (len(text) + 1).to_bytes(2, "little") + text + b"\n"
+        archive.writestr(".predicted.npy", header + bytes(24))
+    with pytest.raises(InputError, match="one: damaged"):
+        packs.arrays_of(content.getvalue(), "one")
+
+
 @pytest.mark.parametrize("content", [b"", b"no zip", b"PK\x03\x04 half a file"])
 def test_a_file_that_is_no_zip_is_refused(pack: Path, content: bytes) -> None:
     with pytest.raises(InputError, match=r"trials\.zip: damaged"):

@@ -41,3 +41,4 @@ def test_the_spread_is_that_of_the_corrected_test() -> None:
     assert detectable(differences, 0.25, 0.05) == pytest.approx(error * in_standard_errors(4, 0.05))
     assert detectable(differences + 1, 0.25, 0.05) == pytest.approx(detectable(differences, 0.25, 0.05))
     assert np.isnan(detectable(differences[:1], 0.25, 0.05))
+    assert np.isnan(detectable(np.full(5, 0.1), 0.25, 0.05))  # no spread to go by
