@@ -32,7 +32,7 @@ class Claim(Settings):
         claim: what the measure of the arms is, compared with the reference. equal: within the margin; not_higher: not
             higher by the margin; open: the thesis leaves it open, there is no verdict.
         measure: an overall measure; None: the one that the study judges.
-        problems: problems of the first data set, the thesis's own, that the claim is about; None: all.
+        problems: data set -> its problems that the claim is about; of other data sets, those of ``sets``.
         needs: data set -> what a run would need, if more than a scale with these arms.
     """
 
@@ -43,7 +43,7 @@ class Claim(Settings):
     against: str
     claim: Literal["higher", "lower", "equal", "not_higher", "open"]
     measure: Annotated[str, one_of((*OVERALL, DEAD_FILTERS))] | None = None
-    problems: list[str] | None = None
+    problems: dict[str, list[str]] = Field(default={})
     needs: dict[str, str] = Field(default={})
 
 
@@ -101,9 +101,8 @@ def judge(
     """
     rows = []
     for name, claim in settings.claims.items():
-        for number, (of_set, problems) in enumerate(settings.sets.items()):
-            chosen = [one for one in problems if number or claim.problems is None or one in claim.problems]
-            for problem in chosen:
+        for of_set, problems in settings.sets.items():
+            for problem in claim.problems.get(of_set, problems):
                 table = _judged(claim, studies.get(claim.study), problem, settings.margin, confidence)
                 thesis = [_thesis(reported, claim, problem, row["arm"], row["measure"]) for _, row in table.iterrows()]
                 rows.append(table.assign(claim=name, set=of_set, problem=problem, thesis=thesis))
@@ -113,10 +112,10 @@ def judge(
 
 
 def _thesis(reported: pd.DataFrame, claim: Claim, problem: str, arm: str, measure: str) -> float:
-    """The difference in the thesis for this problem; for other data, for the first problem of the claim with values."""
+    """The difference in the thesis for this problem; for other data, for the first problem with values."""
     of_class = {"macro_f1": "f1", "balanced_accuracy": "tpr"}.get(measure)
     of_study = reported["problem"][reported["study"] == claim.study].unique().tolist() if of_class else []
-    for one in [problem] if problem in of_study else claim.problems or of_study:
+    for one in [problem] if problem in of_study else of_study:
         known = thesis_values(reported, claim.study, one, str(of_class))
         means = [
             np.mean([v for (name, _), v in known.items() if name == which] or [np.nan])
@@ -202,7 +201,7 @@ def summary_table(table: pd.DataFrame, settings: ClaimSettings) -> str:
             parts = []
             for problem, part in mine[mine["set"] == of_set].groupby("problem", sort=False):
                 verdicts.append(together(part["verdict"].tolist()))
-                label = f"{problem}: " if of_set != problem else ""
+                label = f"{problem}: " if problem != of_set else ""
                 needs = claim.needs.get(of_set, f"study {claim.study} with these arms (studies/params.yaml)")
                 parts.append(label + _cell(part, verdicts[-1], needs))
             cells.append("<br>".join(parts))

@@ -24,27 +24,43 @@ def here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def test_the_copy_reads_the_real_problems_and_remembers_trials_here(tmp_path: Path, here: Path) -> None:
     copy = tmp_path / "copy"
     copy.mkdir()
-    real_studies.prepare(copy, tmp_path / "data", ["em_vesicles", "liposomes"])
+    real_studies.prepare(copy, tmp_path / "data", {"svm": ["liposomes"], "networks": ["em_vesicles", "liposomes"]})
     params, own = (yaml.safe_load((copy / name).read_text()) for name in ("params.yaml", "studies/params.yaml"))
-    assert params["problems"] == own["problems"] == ["em_vesicles", "liposomes"]
+    assert params["problems"] == ["liposomes", "em_vesicles"]
+    assert own["studies"]["svm"]["problems"] == ["liposomes"]
+    assert own["studies"]["networks"]["problems"] == ["em_vesicles", "liposomes"]
+    assert own["problems"] is None and not own["scales"][own["scale"]]["problems"]
     assert (params["source"]["kind"], params["source"]["folder"]) == ("table", str(tmp_path / "data"))
     assert parse(SourceSettings, params["source"], "source")
     (copy / "data" / "trials" / "x").write_text("kept")
     assert (here / "data" / "trials" / "x").read_text() == "kept"
 
 
-def test_a_folder_without_the_sets_is_named(tmp_path: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_real_problem_gets_its_source_and_classes(tmp_path: Path, here: Path) -> None:
+    copy = tmp_path / "copy"
+    copy.mkdir()
+    problems = [
+        name
+        for names in yaml.safe_load((ROOT / "studies" / "params.yaml").read_text())["real"].values()
+        for name in names
+    ]
+    assert set(problems) == set(real_studies.PROBLEMS)
+    real_studies.prepare(copy, tmp_path, {"input_modes": sorted(set(problems))})
+    params = yaml.safe_load((copy / "params.yaml").read_text())
+    assert set(params["problems"]) <= set(params["classes"])
+    assert params["source"]["of"] == {"liposome_fields": {"kind": "micrographs"}}
+
+
+def test_a_folder_without_a_set_is_named(tmp_path: Path, here: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (tmp_path / "em_vesicles").mkdir()
-    (tmp_path / "em_vesicles" / "particles.csv").touch()
     with pytest.raises(SystemExit):
-        real_studies.main([str(tmp_path)])
-    assert f"{tmp_path / 'liposomes'}: no particles.csv" in capsys.readouterr().err
+        real_studies.main([str(tmp_path), "--studies", "svm"])
+    assert f"{tmp_path / 'liposomes'}: no such folder" in capsys.readouterr().err
 
 
 def test_the_results_are_copied(tmp_path: Path, here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("em_vesicles", "liposomes"):
         (tmp_path / "data" / name).mkdir(parents=True)
-        (tmp_path / "data" / name / "particles.csv").touch()
     ran = []
 
     def repro(copy: Path, *options: str) -> None:
