@@ -165,7 +165,7 @@ def test_scales_name_studies_that_exist() -> None:
 
 
 def test_what_a_problem_changes_exists() -> None:
-    assert set(OWN["of_problems"]) <= set(PARAMS["classes"])
+    assert set(OWN["of_problems"]) <= {*PARAMS["classes"], *(name for names in OWN["real"].values() for name in names)}
     for changes in OWN["of_problems"].values():
         override(PARAMS, changes)
 
