@@ -186,11 +186,14 @@ def in_words(verdicts: pd.DataFrame, study: StudySettings, absent: Mapping[str, 
     if study.against == "best" and len(verdicts):
         counts = verdicts["verdict"].value_counts()
         worse, equal, unknown = (counts.get(word, 0) for word in ("worse", UNSEEN, UNDEFINED))
+        least = float(verdicts["detectable"].median())
+        seen = f"for half of them, a difference of {least:.3f} would have been seen in four of five experiments"
+        if least > 1 and study.judged not in LOWER_IS_BETTER:
+            seen = "with so many arms and so few folds, hardly any difference could have been seen"
         lines = [
             f"- Best {judged}: {verdicts['reference'].iloc[0]}. Of the other {len(verdicts)} arms, {worse} are worse, "
-            f"{equal} are not shown to differ and {unknown} cannot be judged; for half of them, a difference of "
-            f"{verdicts['detectable'].median():.3f} would have been seen in four of five experiments. The best was "
-            "picked on the folds that it is judged on, so its lead is flattered."
+            f"{equal} are not shown to differ and {unknown} cannot be judged; {seen}. The best was picked on the folds "
+            "that it is judged on, so its lead is flattered."
         ]
     else:
         lines = [_sentence(row, judged) for _, row in verdicts.iterrows()]

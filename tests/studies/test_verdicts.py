@@ -133,6 +133,15 @@ def test_a_ranking_in_words_warns_of_the_winner() -> None:
     )
 
 
+def test_a_ranking_says_what_could_have_been_seen() -> None:
+    study = _study(against="best", figure="ranking")
+    few = judge(_folds(THREE), study, 0.95)
+    assert f"a difference of {few['detectable'].median():.3f} would have been seen" in in_words(few, study, {})
+    none = {**THREE, **{f"d{number}": BASE + number * 5 * NOISE for number in range(9)}}
+    text = in_words(judge(_folds(none).query("fold < 2"), study, 0.95), study, {})
+    assert "with so many arms and so few folds, hardly any difference could have been seen. The best" in text
+
+
 def test_a_ranking_against_a_named_arm_does_not_call_it_the_best() -> None:
     study = _study(against="a", figure="ranking")
     text = in_words(judge(_folds(THREE), study, 0.95), study, {})
