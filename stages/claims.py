@@ -9,13 +9,18 @@ from lipnet.core import files
 from lipnet.core.command import run
 from lipnet.core.settings import parse, pick, read_params
 from lipnet.evaluation.comparison import CompareSettings
-from lipnet.studies import claims, subsets
+from lipnet.plots.claims import claims_picture
+from lipnet.plots.figure import save
+from lipnet.studies import claim_tables, claims, subsets
 from lipnet.studies.claims import ClaimSettings, Judged
 from lipnet.studies.study import StudySettings
 
 
 def main(params: dict[str, Any], arguments: Namespace) -> None:
-    """Write a table of every comparison of every claim, and a report: the claims, ordered subsets, the comparisons."""
+    """Write every comparison of every claim as a table and a picture, and a report.
+
+    The report has the claims, ordered subsets, and the comparisons.
+    """
     settings = parse(ClaimSettings, read_params(arguments.claims), str(arguments.claims))
     confidence = parse(CompareSettings, pick(params, "compare"), "compare").confidence
     rows = pick(read_params(arguments.settings), "studies")
@@ -24,12 +29,14 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     judged = {name: Judged(table, studies[name].judged) for name, table in folds.items()}
     table = claims.judge(settings, judged, files.read_table(arguments.thesis), confidence)
     files.write_table(arguments.table, table)
+    rows = claim_tables.picture_rows(table, settings)
+    save(claims_picture(rows, claim_tables.OF_PICTURE, settings.margin, confidence), arguments.picture)
     of_subsets = [_of_subsets(folds[name], studies[name], confidence) for name in folds]
     parts = [
-        claims.summary_table(table, settings),
+        claim_tables.summary_table(table, settings),
         *filter(None, of_subsets),
         "### Every comparison\n",
-        claims.details_table(table),
+        claim_tables.details_table(table),
     ]
     files.write_text(arguments.report, "\n".join(parts))
 
@@ -55,4 +62,4 @@ def _of_subsets(folds: pd.DataFrame, study: StudySettings, confidence: float) ->
 
 
 if __name__ == "__main__":
-    run(__doc__, None, ["claims", "settings", "thesis", "results", "real", "table", "report"], main)
+    run(__doc__, None, ["claims", "settings", "thesis", "results", "real", "table", "report", "picture"], main)

@@ -1,22 +1,20 @@
 """Claims of the thesis: whether studies on several data sets confirm or contradict them, or cannot tell."""
 
-from collections.abc import Mapping, Sequence
-from typing import Annotated, Literal, NamedTuple
+from collections.abc import Mapping
+from typing import Annotated, Literal, NamedTuple, Self
 
 import numpy as np
 import pandas as pd
-from pydantic import Field, PositiveFloat
+from pydantic import Field, PositiveFloat, model_validator
 
 from lipnet.core.errors import InputError
 from lipnet.core.settings import Settings
-from lipnet.evaluation.formatting import UNDEFINED, markdown_table
-from lipnet.evaluation.measures import DEAD_FILTERS, OVERALL, one_of, words
-from lipnet.studies.comparisons import compared
-from lipnet.studies.formatting import decimals, interval
+from lipnet.evaluation.formatting import UNDEFINED
+from lipnet.evaluation.measures import DEAD_FILTERS, OVERALL, one_of
+from lipnet.studies.comparisons import averaged, compared
 from lipnet.studies.verdicts import thesis_values
 
 CONFIRMED, CONTRADICTED, OPEN, NOT_RUN = "confirmed", "contradicted", "not confirmed", "not run"
-MIXED = "mixed"
 NO_FOLDS = pd.DataFrame(columns=["problem", "arm", "repeat", "fold", "n_train", "n_test", "class", "measure", "value"])
 
 
@@ -53,12 +51,21 @@ class ClaimSettings(Settings):
     Attributes:
         margin: differences smaller than this count as equal, in units of the measure.
         sets: data set -> its problems.
+        means: name -> data sets over which each difference is averaged.
         claims: name -> claim.
     """
 
     margin: PositiveFloat
     sets: dict[str, list[str]] = Field(min_length=1)
+    means: dict[str, list[str]] = Field(default={})
     claims: dict[str, Claim] = Field(min_length=1)
+
+    @model_validator(mode="after")
+    def _means_are_of_sets(self) -> Self:
+        for name, members in self.means.items():
+            if name in self.sets or not members or not set(members) <= set(self.sets):
+                raise ValueError(f"means: '{name}' needs a name of its own and data sets of {', '.join(self.sets)}")
+        return self
 
 
 class Judged(NamedTuple):
@@ -76,13 +83,13 @@ class Judged(NamedTuple):
 def judge(
     settings: ClaimSettings, studies: Mapping[str, Judged], reported: pd.DataFrame, confidence: float
 ) -> pd.DataFrame:
-    """Every comparison of every claim on every problem of every data set.
+    """Every comparison of every claim on every problem of every data set, and on the mean of data sets.
 
-    ``comparisons.compared`` tests the arms of a claim on one problem. A claim of a direction is confirmed if the
-    difference is shown and has this direction, and contradicted if it is shown and has the other. Equality is confirmed
-    if the whole interval lies within the margin, and contradicted if a difference is shown and the whole interval lies
-    beyond the margin. ``not_higher`` is confirmed if the interval ends below the margin, and contradicted if a
-    difference is shown and the interval begins above it.
+    ``comparisons.compared`` tests the arms of a claim on one problem, ``comparisons.averaged`` on the mean of several.
+    A claim of a direction is confirmed if the difference is shown and has this direction, and contradicted if it is
+    shown and has the other. Equality is confirmed if the whole interval lies within the margin, and contradicted if a
+    difference is shown and the whole interval lies beyond the margin. ``not_higher`` is confirmed if the interval ends
+    below the margin, and contradicted if a difference is shown and the interval begins above it.
 
     Args:
         settings: the claims.
@@ -91,24 +98,41 @@ def judge(
         confidence: level of the intervals; 1 - confidence is the level of the tests.
 
     Returns:
-        One row for each claim, problem and arm: claim, set, problem, measure, the columns of ``compared``, thesis (the
-        difference that follows from its tables and figures, for this problem or else for its own, NaN if they do not
-        give one), verdict (confirmed, contradicted, not confirmed, undefined, not run; "" for open questions). Numbers
-        of arms that were not run are NaN.
+        One row for each claim, problem and arm: claim, set, problem (for a mean, both are its name), measure, the
+        columns of ``compared``, thesis (the difference that follows from its tables and figures, for this problem or
+        else for its own, NaN if they do not give one), verdict (confirmed, contradicted, not confirmed, undefined, not
+        run; "" for open questions). Numbers of arms that were not run are NaN.
 
     Raises:
         InputError: a fold of an arm occurs twice.
     """
     rows = []
     for name, claim in settings.claims.items():
-        for of_set, problems in settings.sets.items():
-            for problem in claim.problems.get(of_set, problems):
-                table = _judged(claim, studies.get(claim.study), problem, settings.margin, confidence)
-                thesis = [_thesis(reported, claim, problem, row["arm"], row["measure"]) for _, row in table.iterrows()]
-                rows.append(table.assign(claim=name, set=of_set, problem=problem, thesis=thesis))
+        study = studies.get(claim.study)
+        measure = claim.measure or (study.measure if study else "")
+        for (of_set, problem), table in _of_sets(settings, claim, study, measure, confidence).items():
+            thesis = [_thesis(reported, claim, problem, arm, measure) for arm in claim.arms]
+            judged = _with_verdicts(table, claim, settings.margin, confidence)
+            rows.append(judged.assign(claim=name, set=of_set, problem=problem, measure=measure, thesis=thesis))
     table = pd.concat(rows, ignore_index=True)
     first = ["claim", "set", "problem", "measure"]
     return table[[*first, *(name for name in table.columns if name not in first)]]
+
+
+def _of_sets(
+    settings: ClaimSettings, claim: Claim, study: Judged | None, measure: str, confidence: float
+) -> dict[tuple[str, str], pd.DataFrame]:
+    """The comparisons of a claim: (data set, problem) -> result of ``compared``; for means too, under their names."""
+    found = {
+        (of_set, problem): _compared(claim, study.folds if study else NO_FOLDS, problem, measure, confidence)
+        for of_set, problems in settings.sets.items()
+        for problem in claim.problems.get(of_set, problems)
+    }
+    means = {
+        (name, name): averaged([table for (of_set, _), table in found.items() if of_set in members], confidence)
+        for name, members in settings.means.items()
+    }
+    return found | means
 
 
 def _thesis(reported: pd.DataFrame, claim: Claim, problem: str, arm: str, measure: str) -> float:
@@ -126,10 +150,8 @@ def _thesis(reported: pd.DataFrame, claim: Claim, problem: str, arm: str, measur
     return np.nan
 
 
-def _judged(claim: Claim, study: Judged | None, problem: str, margin: float, confidence: float) -> pd.DataFrame:
-    """The rows of a claim on one problem, without those columns that are the same in all of them."""
-    measure, of_all = claim.measure or (study.measure if study else ""), study.folds if study else NO_FOLDS
-    part = of_all[(of_all["problem"] == problem) & (of_all["class"] == "") & (of_all["measure"] == measure)]
+def _compared(claim: Claim, folds: pd.DataFrame, problem: str, measure: str, confidence: float) -> pd.DataFrame:
+    part = folds[(folds["problem"] == problem) & (folds["class"] == "") & (folds["measure"] == measure)]
     twice = part[part.duplicated(["arm", "repeat", "fold"])]
     if len(twice):
         raise InputError(
@@ -138,11 +160,14 @@ def _judged(claim: Claim, study: Judged | None, problem: str, margin: float, con
         )
     present = set(part["arm"])
     pairs = {arm: claim.against for arm in claim.arms if {arm, claim.against} <= present}
-    table = compared(part, pairs, measure, confidence)
+    return compared(part, pairs, measure, confidence)
+
+
+def _with_verdicts(table: pd.DataFrame, claim: Claim, margin: float, confidence: float) -> pd.DataFrame:
+    """One row for each arm of the claim, those that were not run too."""
     verdicts = {row["arm"]: _verdict(row, claim.claim, margin, confidence) for _, row in table.iterrows()}
     table = table.set_index("arm").reindex(claim.arms).reset_index()
-    named = {"reference": claim.against, "measure": measure}
-    return table.assign(**named, verdict=[verdicts.get(arm, NOT_RUN) for arm in claim.arms])
+    return table.assign(reference=claim.against, verdict=[verdicts.get(arm, NOT_RUN) for arm in claim.arms])
 
 
 def _verdict(row: pd.Series, claim: str, margin: float, confidence: float) -> str:
@@ -158,106 +183,3 @@ def _verdict(row: pd.Series, claim: str, margin: float, confidence: float) -> st
         "not_higher": (high < margin, shown and low > margin),
     }[claim]
     return CONFIRMED if confirmed else CONTRADICTED if contradicted else OPEN
-
-
-def together(verdicts: Sequence[str]) -> str:
-    """One verdict of all arms of a claim: contradicted if one is, confirmed if all are, not confirmed otherwise.
-
-    Not run if none was run; "" for an open question.
-    """
-    if all(verdict in (NOT_RUN, UNDEFINED) for verdict in verdicts):
-        return NOT_RUN if NOT_RUN in verdicts else UNDEFINED
-    if "" in verdicts:
-        return ""
-    if CONTRADICTED in verdicts:
-        return CONTRADICTED
-    return CONFIRMED if all(verdict == CONFIRMED for verdict in verdicts) else OPEN
-
-
-def overall(verdicts: Sequence[str]) -> str:
-    """The verdict over all problems where a claim was judged, in words."""
-    known = [verdict for verdict in verdicts if verdict in (CONFIRMED, CONTRADICTED, OPEN)]
-    if not known:
-        return "open question" if "" in verdicts else NOT_RUN
-    for one, other in ((CONFIRMED, CONTRADICTED), (CONTRADICTED, CONFIRMED)):
-        if one in known and other not in known:
-            n = known.count(one)
-            return one if n == len(known) else f"{one} on {n} of {len(known)}, not confirmed on the others"
-    return MIXED if CONFIRMED in known else OPEN
-
-
-def summary_table(table: pd.DataFrame, settings: ClaimSettings) -> str:
-    """The claims as a Markdown table, one row each: what the data sets show, and the verdict.
-
-    Args:
-        table: result of ``judge``.
-        settings: the claims.
-    """
-    header, rows = ["section", "claim of the thesis", *settings.sets, "verdict"], []
-    for name, claim in settings.claims.items():
-        mine = table[table["claim"] == name]
-        cells, verdicts = [], []
-        for of_set in settings.sets:
-            parts = []
-            for problem, part in mine[mine["set"] == of_set].groupby("problem", sort=False):
-                verdicts.append(together(part["verdict"].tolist()))
-                label = f"{problem}: " if problem != of_set else ""
-                needs = claim.needs.get(of_set, f"study {claim.study} with these arms (studies/params.yaml)")
-                parts.append(label + _cell(part, verdicts[-1], needs))
-            cells.append("<br>".join(parts))
-        rows.append([claim.section, claim.text, *cells, overall(verdicts)])
-    return "\n".join(markdown_table(header, rows)) + "\n"
-
-
-def _cell(part: pd.DataFrame, verdict: str, needs: str) -> str:
-    if verdict == NOT_RUN:
-        return f"not run: needs {needs}"
-    run, digits = part[part["verdict"] != NOT_RUN], _digits(part["measure"].iloc[0])
-    absent = part.loc[part["verdict"] == NOT_RUN, "arm"].tolist()
-    texts = [_in_bold(verdict, run), _differences(run, digits), "" if verdict == CONFIRMED else _power(run, digits)]
-    texts.append(f"not run: {', '.join(absent)}" if absent else "")
-    return "; ".join(filter(None, texts))
-
-
-def _in_bold(verdict: str, run: pd.DataFrame) -> str:
-    n = int((run["verdict"] == CONFIRMED).sum())
-    mixed = len(run) > 1 and verdict in (OPEN, CONTRADICTED) and n
-    return verdict and f"**{verdict}**" + (f" (confirmed for {n} of {len(run)} arms)" if mixed else "")
-
-
-def _differences(run: pd.DataFrame, digits: int) -> str:
-    """The difference of the only arm with its interval, or the least and the largest of all arms."""
-    if len(run) == 1:
-        return _interval(run.iloc[0], digits)
-    extremes = run["difference"].agg(["min", "max"]).round(digits)
-    return " to ".join(f"{number + 0:+.{digits}f}" for number in extremes)
-
-
-def _power(run: pd.DataFrame, digits: int) -> str:
-    """The largest detectable difference of the arms; with that of the thesis, if all of the thesis's are larger."""
-    text = f"detectable: {decimals(run['detectable'].max(), digits)}"
-    if not (run["detectable"] < run["thesis"].abs()).all():
-        return text
-    least = f"{run['thesis'].abs().min():.{digits}f}"
-    return f"{text}, in the thesis {least}" + (" or more" if len(run) > 1 else "")
-
-
-def _digits(measure: str) -> int:
-    return 1 if measure == DEAD_FILTERS else 2
-
-
-def _interval(row: pd.Series, digits: int) -> str:
-    return interval(row["difference"], row["low"], row["high"], digits)
-
-
-def details_table(table: pd.DataFrame) -> str:
-    """Every comparison that was run, as a Markdown table; ``table`` is the result of ``judge``."""
-    numbers = ["difference [interval]", "p (Holm)", "detectable", "in the thesis", "folds", "verdict"]
-    rows = []
-    for _, row in table[table["verdict"] != NOT_RUN].iterrows():
-        digits = _digits(row["measure"]) + 1
-        cells = [row["claim"], row["problem"], f"{row['arm']} against {row['reference']}", words(row["measure"])]
-        cells += [_interval(row, digits), decimals(row["p_holm"]), decimals(row["detectable"], digits)]
-        cells += [f"{row['thesis']:+.2f}" if np.isfinite(row["thesis"]) else "", f"{row['folds']:.0f}"]
-        rows.append([*cells, row["verdict"] or "open question"])
-    return "\n".join(markdown_table(["claim", "problem", "arms", "measure", *numbers], rows)) + "\n"

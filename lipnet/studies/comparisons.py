@@ -1,12 +1,16 @@
-"""Arms compared on the same folds, each with its test and its power."""
+"""Arms compared on the same folds, each with its test and its power; and the mean of such comparisons."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 import pandas as pd
+from numpy.typing import NDArray
+from scipy import stats
 
 from lipnet.evaluation.comparison import corrected_t_test, holm
-from lipnet.studies.power import detectable
+from lipnet.studies.power import NO_SCATTER, detectable, standard_error
+
+COLUMNS = ["arm", "reference", "difference", "low", "high", "p", "error", "detectable", "folds"]
 
 
 def by_fold(folds: pd.DataFrame, measure: str) -> pd.DataFrame:
@@ -31,8 +35,8 @@ def compared(folds: pd.DataFrame, pairs: Mapping[str, str], measure: str, confid
 
     Returns:
         One row for each pair: arm, reference, difference (arm minus reference), low, high, p (corrected resampled
-        t-test), detectable (``power.detectable`` at the strictest level of Holm's correction), folds (number where both
-        are defined), p_holm (Holm's correction over the rows).
+        t-test), error (standard error), detectable (``power.detectable`` at the strictest level of Holm's correction),
+        folds (number where both are defined), p_holm (Holm's correction over the rows).
     """
     part, wide = _of_measure(folds, measure), by_fold(folds, measure)
     rows = []
@@ -40,10 +44,57 @@ def compared(folds: pd.DataFrame, pairs: Mapping[str, str], measure: str, confid
         differences = (wide[arm] - wide[reference]).dropna().to_numpy()
         share = float(part["n_test"].sum() / part["n_train"].sum())
         test = corrected_t_test(differences, share, confidence)
-        least = detectable(differences, share, (1 - confidence) / len(pairs))
-        rows.append((arm, reference, *test, least, len(differences)))
-    columns = ["arm", "reference", "difference", "low", "high", "p", "detectable", "folds"]
-    table = pd.DataFrame(rows, columns=columns).astype(dict.fromkeys(columns[2:7], np.float64))  # without rows too
+        error = standard_error(differences, share)
+        least = detectable(error, len(differences) - 1, (1 - confidence) / len(pairs))
+        rows.append((arm, reference, *test, error, least, len(differences)))
+    return _corrected(rows)
+
+
+def averaged(tables: Sequence[pd.DataFrame], confidence: float) -> pd.DataFrame:
+    """The mean of the same comparisons on several problems, each with the same weight.
+
+    The problems are fixed: nothing is said of further ones. Each has other particles, so that their errors are
+    independent. The degrees of freedom are those of Welch (1947) and Satterthwaite (1946).
+
+    Args:
+        tables: results of ``compared``, one for each problem.
+        confidence: level of the intervals; 1 - confidence is the level of the tests.
+
+    Returns:
+        As ``compared``, for the arms that all tables have; folds are those of all problems. Intervals and p are NaN
+        where one problem has no standard error, or none of them any scatter.
+    """
+    arms = [arm for arm in tables[0]["arm"] if all(arm in set(table["arm"]) for table in tables)]
+    rows = []
+    for arm in arms:
+        parts = pd.concat([table[table["arm"] == arm] for table in tables])
+        difference, n = parts["difference"].mean(), parts["folds"].sum()
+        error, freedom = joint_error(parts["error"].to_numpy(), parts["folds"].to_numpy() - 1)
+        half, p = error * stats.t.ppf((1 + confidence) / 2, freedom), 2 * stats.t.sf(abs(difference) / error, freedom)
+        least = detectable(error, freedom, (1 - confidence) / len(arms))
+        reference = parts["reference"].iloc[0]
+        rows.append((arm, reference, difference, difference - half, difference + half, p, error, least, n))
+    return _corrected(rows)
+
+
+def joint_error(errors: NDArray[np.float64], freedoms: NDArray[np.float64]) -> tuple[float, float]:
+    """Standard error of the mean of independent numbers, and its degrees of freedom.
+
+    Args:
+        errors: standard error of each number, shape (K,).
+        freedoms: its degrees of freedom, shape (K,).
+
+    Returns:
+        NaN if an error is, or if all are 0.
+    """
+    squares = errors**2
+    if not squares.sum() > NO_SCATTER**2:
+        return np.nan, np.nan
+    return float(np.sqrt(squares.sum())) / len(errors), float(squares.sum() ** 2 / (squares**2 / freedoms).sum())
+
+
+def _corrected(rows: Sequence[tuple[object, ...]]) -> pd.DataFrame:
+    table = pd.DataFrame(rows, columns=COLUMNS).astype(dict.fromkeys(COLUMNS[2:8], np.float64))  # without rows too
     return table.assign(p_holm=holm(table["p"].to_numpy(dtype=np.float64)))
 
 

@@ -10,22 +10,32 @@ POWER = 0.8  # the usual share of experiments that show a difference
 NO_SCATTER = 1e-12  # a standard error below it is rounding
 
 
-def detectable(differences: NDArray[np.float64], test_share: float, level: float) -> float:
-    """The smallest true difference that four of five such experiments would show.
-
-    The corrected resampled t-test (``comparison.corrected_t_test``) with the spread of these differences.
+def standard_error(differences: NDArray[np.float64], test_share: float) -> float:
+    """The standard error of a mean difference over folds, as in ``comparison.corrected_t_test``.
 
     Args:
         differences: first minus second arm in each fold, shape (J,), all finite.
         test_share: n_test / n_train.
+
+    Returns:
+        NaN with fewer than two folds.
+    """
+    n = len(differences)
+    return float(differences.std(ddof=1) * np.sqrt(1 / n + test_share)) if n > 1 else np.nan
+
+
+def detectable(error: float, freedom: float, level: float) -> float:
+    """The smallest true difference that four of five such experiments would show.
+
+    Args:
+        error: the standard error of the difference.
+        freedom: degrees of freedom of its t-test; of the corrected resampled t-test, the number of folds less one.
         level: of the test, after its correction for further tests, e.g. 0.05 / 4.
 
     Returns:
-        NaN with fewer than two folds, or if all differences are equal.
+        NaN if the error is undefined or 0.
     """
-    n = len(differences)
-    error = float(differences.std(ddof=1) * np.sqrt(1 / n + test_share)) if n > 1 else 0.0
-    return error * in_standard_errors(n - 1, level) if error > NO_SCATTER else np.nan
+    return error * in_standard_errors(freedom, level) if error > NO_SCATTER else np.nan
 
 
 @cache

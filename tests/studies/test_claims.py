@@ -6,27 +6,24 @@ import numpy as np
 import pandas as pd
 import pytest
 import yaml
+from scipy import stats
 
 from lipnet.core.errors import InputError
 from lipnet.core.settings import parse
 from lipnet.evaluation.comparison import corrected_t_test
 from lipnet.evaluation.formatting import UNDEFINED
-from lipnet.studies.claims import (
-    CONFIRMED,
-    CONTRADICTED,
+from lipnet.studies.claim_tables import (
     MIXED,
-    NOT_RUN,
-    OPEN,
-    Claim,
-    ClaimSettings,
-    Judged,
+    QUESTION,
     details_table,
-    judge,
     overall,
+    picture_rows,
     summary_table,
     together,
 )
-from lipnet.studies.power import detectable
+from lipnet.studies.claims import CONFIRMED, CONTRADICTED, NOT_RUN, OPEN, Claim, ClaimSettings, Judged, judge
+from lipnet.studies.comparisons import averaged, compared, joint_error
+from lipnet.studies.power import detectable, standard_error
 from lipnet.studies.study import StudySettings
 from tests.test_graph import ROOT
 
@@ -90,7 +87,7 @@ def test_each_comparison_has_its_test_and_its_power_after_holms_correction() -> 
     for row, differences in enumerate((0.2 + NOISE, 0.03 + 2 * NOISE)):
         by_hand = corrected_t_test(differences, 0.25, 0.95)
         assert table.loc[row, ["difference", "low", "high", "p"]].tolist() == pytest.approx(list(by_hand))
-        assert table["detectable"][row] == pytest.approx(detectable(differences, 0.25, 0.025))
+        assert table["detectable"][row] == pytest.approx(detectable(standard_error(differences, 0.25), 4, 0.025))
     assert table["p_holm"][0] == pytest.approx(2 * table["p"][0])
     assert table["p_holm"][1] == pytest.approx(table["p"][1])
     assert table["folds"].tolist() == [5, 5]
@@ -137,9 +134,11 @@ def test_arms_that_were_not_run_are_named_and_leave_the_claim_open() -> None:
     settings = _claims(arms=["b", "c"])
     table = _judge(settings, 0.2 + NOISE)
     assert table["verdict"].tolist() == [CONFIRMED, NOT_RUN]
-    assert table["detectable"][0] == pytest.approx(detectable(0.2 + NOISE, 0.25, 0.05))  # one test, no correction
+    assert table["detectable"][0] == pytest.approx(detectable(standard_error(NOISE, 0.25), 4, 0.05))  # one test
     row = summary_table(table, settings).splitlines()[2]
-    assert "**not confirmed**; +0.20 [" in row and row.endswith("; not run: c | not confirmed |")
+    assert "**not confirmed**; +0.20 [" in row and row.endswith(
+        "; not run: c: needs study s with these arms (studies/params.yaml) | not confirmed |"
+    )
 
 
 def test_a_fold_that_two_folders_have_is_refused() -> None:
@@ -192,7 +191,22 @@ def test_the_arms_of_a_claim_are_judged_together(verdicts: list[str], expected: 
     ],
 )
 def test_the_verdict_over_all_data(verdicts: list[str], expected: str) -> None:
-    assert overall(verdicts) == expected
+    assert overall(verdicts, {}) == expected
+
+
+@pytest.mark.parametrize(
+    ("verdicts", "of_mean", "expected"),
+    [
+        ([OPEN, OPEN], CONFIRMED, "not confirmed; confirmed on the mean"),
+        ([CONFIRMED, OPEN], CONTRADICTED, "confirmed on 1 of 2, not confirmed on the others; contradicted on the mean"),
+        ([CONFIRMED, CONFIRMED], CONFIRMED, CONFIRMED),
+        ([OPEN, OPEN], OPEN, OPEN),
+        ([OPEN], NOT_RUN, OPEN),
+        ([""], "", QUESTION),
+    ],
+)
+def test_a_mean_that_shows_something_is_told(verdicts: list[str], of_mean: str, expected: str) -> None:
+    assert overall(verdicts, {"mean": of_mean}) == expected
 
 
 def test_the_table_has_one_row_for_each_claim_and_says_what_could_have_been_seen() -> None:
@@ -238,3 +252,85 @@ def test_the_claims_of_the_project_name_studies_arms_and_problems_that_exist() -
 def test_a_claim_needs_an_arm() -> None:
     with pytest.raises(ValueError, match="at least 1 item"):
         Claim(section="", text="t", study="s", arms=[], against="a", claim="higher")
+
+
+OF_BOTH = {"sets": {"ours": ["p"], "others": ["r"]}, "means": {"mean": ["ours", "others"]}}
+
+
+def _of_both(claim: str = "higher", **changes: Any) -> ClaimSettings:
+    return ClaimSettings.model_validate({"margin": 0.05, **OF_BOTH, "claims": _claims(claim, **changes).claims})
+
+
+def _two_problems(first: dict[str, np.ndarray], second: dict[str, np.ndarray]) -> dict[str, Judged]:
+    both = [_study({"a": BASE, **of}, problem).folds for problem, of in (("p", first), ("r", second))]
+    return {"s": Judged(pd.concat(both), "macro_f1")}
+
+
+def test_the_mean_over_data_sets_shows_what_none_of_them_shows_alone() -> None:
+    scatter = np.array([0.05, -0.05, 0.02, 0.03, -0.05])
+    table = judge(_of_both(), _two_problems({"b": BASE + 0.06 + scatter}, {"b": BASE + 0.07 - scatter}), REPORTED, 0.95)
+    assert table["problem"].tolist() == ["p", "r", "mean"]
+    assert table["verdict"].tolist() == [OPEN, OPEN, CONFIRMED]
+    assert table["difference"][2] == pytest.approx(table["difference"][:2].mean())
+    assert table["detectable"][2] < table["detectable"][:2].min()
+    assert table["folds"][2] == 10
+    header, _, row = summary_table(table, _of_both()).splitlines()
+    assert header == "| section | claim of the thesis | ours | others | mean | verdict |"
+    assert row.endswith("| not confirmed; confirmed on the mean |") and "| **confirmed**; +0.07 [+0.01, +0.12] |" in row
+
+
+def test_a_mean_needs_the_arm_on_all_its_sets() -> None:
+    settings = _of_both(arms=["b", "c"])
+    table = judge(settings, _two_problems({"b": BASE + NOISE}, {"b": BASE, "c": BASE + NOISE}), REPORTED, 0.95)
+    of_mean = table[table["set"] == "mean"].set_index("arm")
+    assert of_mean["verdict"]["c"] == NOT_RUN and np.isfinite(of_mean["p"]["b"])
+    table = judge(settings, _two_problems({}, {"b": BASE + NOISE}), REPORTED, 0.95)
+    assert "| p: not run: needs study s with these arms (studies/params.yaml) |" in summary_table(table, settings)
+    assert summary_table(table, settings).splitlines()[2].endswith("|  | not confirmed |")  # no cell for the mean
+
+
+def test_one_problem_alone_is_its_own_mean() -> None:
+    folds = _study({"a": BASE, "b": BASE + 0.1 + NOISE, "c": BASE + 2 * NOISE}).folds
+    table = compared(folds, {"b": "a", "c": "a"}, "macro_f1", 0.95)
+    pd.testing.assert_frame_equal(averaged([table], 0.95), table, check_dtype=False)
+
+
+def test_intervals_of_means_miss_the_truth_in_one_of_twenty_experiments() -> None:
+    rng, freedoms, n = np.random.default_rng(0), np.array([4.0, 9.0]), 4000
+    true = np.array([0.1, 0.03])  # standard errors; their estimates scatter as variances do
+    errors = true * np.sqrt(rng.chisquare(freedoms, (n, 2)) / freedoms)
+    means = rng.normal(0.3, true, (n, 2)).mean(axis=1)
+    halves = [error * stats.t.isf(0.025, freedom) for error, freedom in (joint_error(one, freedoms) for one in errors)]
+    assert np.mean(np.abs(means - 0.3) < halves) == pytest.approx(0.95, abs=0.01)
+
+
+def test_a_mean_without_scatter_is_undefined() -> None:
+    table = judge(_of_both(), _two_problems({"b": BASE + 0.1}, {"b": BASE + 0.1}), REPORTED, 0.95)
+    assert table["verdict"].tolist() == [UNDEFINED] * 3
+
+
+def test_the_picture_has_the_comparisons_in_units_of_the_measures() -> None:
+    settings = _of_both(arms=["b", "c"])
+    table = judge(settings, _two_problems({"b": BASE + NOISE}, {"b": BASE - 0.2 + NOISE}), REPORTED, 0.95)
+    rows = picture_rows(table, settings)
+    assert rows[["claim", "arms", "panel", "verdict"]].to_numpy().tolist() == [
+        ["B wins", "b", "ours", OPEN],
+        ["B wins", "b", "others", CONTRADICTED],
+        ["B wins", "b", "mean", CONTRADICTED],
+    ]
+    assert list(rows["panel"].cat.categories) == ["ours", "others", "mean"]
+    assert picture_rows(table.assign(measure="dead_filters"), settings).empty
+    one = _claims("open")
+    assert picture_rows(_judge(one, NOISE), one)[["arms", "verdict"]].to_numpy().tolist() == [["", QUESTION]]
+
+
+def test_each_problem_of_a_set_has_a_panel() -> None:
+    settings = ClaimSettings.model_validate({"margin": 0.05, "sets": {"ours": ["p", "r"]}, "claims": _claims().claims})
+    table = judge(settings, _two_problems({"b": BASE + NOISE}, {"b": BASE + NOISE}), REPORTED, 0.95)
+    assert picture_rows(table, settings)["panel"].tolist() == ["p", "r"]
+
+
+@pytest.mark.parametrize("means", [{"ours": ["ours"]}, {"m": ["unknown"]}, {"m": []}])
+def test_means_are_of_data_sets(means: dict[str, list[str]]) -> None:
+    with pytest.raises(ValueError, match="needs a name of its own and data sets of ours, others"):
+        ClaimSettings.model_validate({"margin": 0.05, **OF_BOTH, "means": means, "claims": _claims().claims})

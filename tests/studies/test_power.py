@@ -6,7 +6,7 @@ from scipy import stats
 from statsmodels.stats.power import TTestPower
 
 from lipnet.evaluation.comparison import corrected_t_test
-from lipnet.studies.power import POWER, detectable, in_standard_errors
+from lipnet.studies.power import POWER, detectable, in_standard_errors, standard_error
 
 
 @pytest.mark.parametrize(("folds", "level"), [(5, 0.05), (5, 0.0125), (25, 0.05)])
@@ -37,8 +37,9 @@ def test_a_stricter_level_and_fewer_folds_need_a_larger_difference(freedom: int,
 def test_the_spread_is_that_of_the_corrected_test() -> None:
     differences = np.array([0.1, 0.05, 0.12, 0.0, 0.08])
     test = corrected_t_test(differences, 0.25, 0.95)
-    error = (test.high - test.low) / 2 / stats.t.isf(0.025, 4)
-    assert detectable(differences, 0.25, 0.05) == pytest.approx(error * in_standard_errors(4, 0.05))
-    assert detectable(differences + 1, 0.25, 0.05) == pytest.approx(detectable(differences, 0.25, 0.05))
-    assert np.isnan(detectable(differences[:1], 0.25, 0.05))
-    assert np.isnan(detectable(np.full(5, 0.1), 0.25, 0.05))  # no spread to go by
+    error = standard_error(differences, 0.25)
+    assert error == pytest.approx((test.high - test.low) / 2 / stats.t.isf(0.025, 4))
+    assert error == pytest.approx(standard_error(differences + 1, 0.25))
+    assert detectable(error, 4, 0.05) == pytest.approx(error * in_standard_errors(4, 0.05))
+    assert np.isnan(detectable(standard_error(differences[:1], 0.25), 0, 0.05))
+    assert np.isnan(detectable(standard_error(np.full(5, 0.1), 0.25), 4, 0.05))  # no spread to go by

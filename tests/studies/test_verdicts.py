@@ -5,7 +5,7 @@ import pandas as pd
 import pytest
 
 from lipnet.evaluation.comparison import corrected_t_test
-from lipnet.studies.power import detectable
+from lipnet.studies.power import detectable, standard_error
 from lipnet.studies.study import StudySettings
 from lipnet.studies.verdicts import (
     Known,
@@ -70,7 +70,7 @@ def test_each_arm_is_judged_against_the_named_one_with_holms_correction() -> Non
 
 def test_each_comparison_says_what_it_could_have_shown_after_the_correction() -> None:
     table = judge(_folds(THREE), _study(), 0.95)
-    by_hand = [detectable(THREE[arm] - THREE["a"], 0.25, 0.05 / 2) for arm in ("b", "c")]
+    by_hand = [detectable(standard_error(THREE[arm] - THREE["a"], 0.25), 4, 0.05 / 2) for arm in ("b", "c")]
     assert table["detectable"].tolist() == pytest.approx(by_hand)
     seen, unseen = in_words(table, _study(), {}).splitlines()
     assert "four of five" not in seen
