@@ -22,6 +22,7 @@ from lipnet.core.errors import InputError
 from lipnet.evaluation.predictions import FoldOutput
 from lipnet.studies import packs
 
+MILLION = 1_000_000  # probabilities are kept as whole millionths: tables of predictions have no more digits
 Done = Iterable[tuple[int, Trial]]
 Watch = Callable[[Done, int], Done]
 
@@ -96,7 +97,13 @@ def _resumable(task: Task, checkpoint: Path) -> Task:
 def _to_arrays(trial: Trial) -> dict[str, Any]:
     arrays: dict[str, Any] = {"dead_filters": np.array(trial.dead_filters)}
     for name, output in {"": trial.output, **trial.others}.items():
-        arrays |= {f"{name}.{key}": np.asarray(values) for key, values in output._asdict().items()}
+        of_output = {
+            "predicted": output.predicted.astype(np.int16),
+            "millionths": np.rint(output.probabilities * MILLION).astype(np.int32),
+            "prior": output.prior,
+            "label_smoothing": np.array(output.label_smoothing),
+        }
+        arrays |= {f"{name}.{key}": values for key, values in of_output.items()}
     return arrays
 
 
@@ -119,5 +126,6 @@ def _from_arrays(arrays: dict[str, Any], where: str, cure: str) -> Trial:
 
 
 def _output(arrays: dict[str, Any], name: str) -> FoldOutput:
-    predicted, probabilities, prior = (arrays[f"{name}.{key}"] for key in ("predicted", "probabilities", "prior"))
-    return FoldOutput(predicted, probabilities, prior, float(arrays[f"{name}.label_smoothing"]))
+    predicted, millionths, prior = (arrays[f"{name}.{key}"] for key in ("predicted", "millionths", "prior"))
+    smoothing = float(arrays[f"{name}.label_smoothing"])
+    return FoldOutput(predicted.astype(np.int64), millionths / MILLION, prior, smoothing)

@@ -311,5 +311,18 @@ def test_the_code_that_counts_is_what_training_imports() -> None:
 def test_remembered_files_are_plain_arrays(tmp_path: Path) -> None:
     run_all([_svm()], tmp_path, 1, _unwatched)
     [path] = tmp_path.iterdir()
-    output = {".predicted", ".probabilities", ".prior", ".label_smoothing"}
+    output = {".predicted", ".millionths", ".prior", ".label_smoothing"}
     assert set(files.read_arrays(path)) == {*output, "dead_filters"}  # pickles are refused there
+
+
+def test_a_trial_keeps_the_digits_of_a_table_of_predictions() -> None:
+    values = np.random.default_rng(0).dirichlet(np.ones(3), 500)
+    output = FoldOutput(values.argmax(axis=1), values, np.array([0.2, 0.3, 0.5]), 0.1)
+    kept = trials._from_arrays(trials._to_arrays(Trial(output, {"other": output}, 2.0)), "", "")
+    assert kept.dead_filters == 2.0
+    for one in (kept.output, kept.others["other"]):
+        assert_array_equal(one.probabilities, np.round(values, 6))  # as predictions.to_table rounds
+        assert_array_equal(one.predicted, output.predicted)
+        assert one.predicted.dtype == output.predicted.dtype
+        assert_array_equal(one.prior, output.prior)
+        assert one.label_smoothing == output.label_smoothing
