@@ -29,8 +29,8 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
     judged = {name: Judged(table, studies[name].judged) for name, table in folds.items()}
     table = claims.judge(settings, judged, files.read_table(arguments.thesis), confidence)
     files.write_table(arguments.table, table)
-    rows = claim_tables.picture_rows(table, settings)
-    save(claims_picture(rows, claim_tables.OF_PICTURE, settings.margin, confidence), arguments.picture)
+    drawn = claim_tables.picture_rows(table, settings)
+    save(claims_picture(drawn, claim_tables.OF_PICTURE, settings.margin, confidence), arguments.picture)
     of_subsets = [_of_subsets(folds[name], studies[name], confidence) for name in folds]
     parts = [
         claim_tables.summary_table(table, settings),

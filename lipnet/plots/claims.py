@@ -7,6 +7,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.lines import Line2D
 
+from lipnet.evaluation.measures import words
 from lipnet.plots.figure import COLOURS, styled
 
 COLOURS_OF_VERDICTS = (COLOURS[2], COLOURS[1], COLOURS[6], COLOURS[0])
@@ -16,11 +17,10 @@ COLOURS_OF_VERDICTS = (COLOURS[2], COLOURS[1], COLOURS[6], COLOURS[0])
 def claims_picture(rows: pd.DataFrame, verdicts: Sequence[str], margin: float, confidence: float) -> Figure:
     """Differences between arms with their intervals, coloured by verdict.
 
-    Rows without a difference are empty. The grey band is the margin within which arms count as equal. A cross is the
-    difference in the thesis.
+    The grey band is the margin within which arms count as equal. A cross is the difference in the thesis.
 
     Args:
-        rows: columns claim, arms, panel (categorical), difference, low, high, thesis, verdict; claims in order.
+        rows: columns claim, arms, panel (categorical), measure, difference, low, high, thesis, verdict; in order.
         verdicts: in the order of ``COLOURS_OF_VERDICTS``.
         margin: in units of the measure.
         confidence: level of the intervals.
@@ -40,14 +40,13 @@ def claims_picture(rows: pd.DataFrame, verdicts: Sequence[str], margin: float, c
         ax.set_title(panel, fontsize=8)
     labels = [f"{claim} ({arms})" if arms else claim for claim, arms in lines]
     axes[0].set_yticks(range(len(lines)), labels)
-    axes[0].set_ylim(len(lines) - 0.5, -0.5)
+    axes[0].set_ylim(max(len(lines), 1) - 0.5, -0.5)  # without lines too
     colours = dict(zip(verdicts, COLOURS_OF_VERDICTS, strict=True))
     handles = [Line2D([], [], marker="o", color=colour, label=verdict) for verdict, colour in colours.items()]
     handles.append(Line2D([], [], marker="x", color="black", linestyle="", label="the thesis, on its own data"))
-    words = (
-        f"difference of macro F1 or balanced accuracy, {round(confidence * 100)} % interval; grey: within {margin:g}"
-    )
-    figure.legend(handles=handles, title=words, frameon=False, loc="outside lower center", ncols=len(handles))
+    measures = " or ".join(words(measure) for measure in dict.fromkeys(rows["measure"]))
+    title = f"difference of {measures}, {round(confidence * 100)} % interval; grey: within {margin:g}"
+    figure.legend(handles=handles, title=title, frameon=False, loc="outside lower center", ncols=len(handles))
     return figure
 
 

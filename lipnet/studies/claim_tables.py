@@ -29,7 +29,7 @@ def together(verdicts: Sequence[str]) -> str:
 
 
 def overall(verdicts: Sequence[str], of_means: Mapping[str, str]) -> str:
-    """The verdict over all problems where a claim was judged, in words, and those on means that show something.
+    """The verdict over all problems where a claim was judged, in words; if they differ, also what means show.
 
     Args:
         verdicts: one for each problem.
@@ -62,14 +62,14 @@ def summary_table(table: pd.DataFrame, settings: ClaimSettings) -> str:
     for name, claim in settings.claims.items():
         of_claim, verdicts = table[table["claim"] == name], {}
         cells: dict[str, list[str]] = {}
-        for problem, part in of_claim.groupby("problem", sort=False):
-            of_set = str(part["set"].iloc[0])
-            verdict = verdicts[problem] = together(part["verdict"].tolist())
-            needs = claim.needs.get(of_set, f"study {claim.study} with these arms (studies/params.yaml)")
+        for _, part in of_claim.groupby(["set", "problem"], sort=False):
+            of_set, problem = part[["set", "problem"]].iloc[0]
+            verdict = verdicts[of_set, problem] = together(part["verdict"].tolist())
+            needs = claim.needs.get(of_set, f"study {claim.study} with these arms, in studies/params.yaml")
             label = f"{problem}: " if problem != of_set else ""
             cells.setdefault(of_set, []).append(label + _cell(part, verdict, "" if of_set in settings.means else needs))
-        of_means = {mean: verdicts.pop(mean) for mean in settings.means}
-        texts = ["<br>".join(cells[column]) for column in (*settings.sets, *settings.means)]
+        of_means = {mean: verdicts.pop((mean, mean)) for mean in settings.means}
+        texts = ["<br>".join(cells.get(column, [])) for column in (*settings.sets, *settings.means)]
         rows.append([claim.section, claim.text, *texts, overall(list(verdicts.values()), of_means)])
     return "\n".join(markdown_table(header, rows)) + "\n"
 
@@ -81,7 +81,7 @@ def _cell(part: pd.DataFrame, verdict: str, needs: str) -> str:
     run, digits = part[part["verdict"] != NOT_RUN], _digits(part["measure"].iloc[0])
     absent = part.loc[part["verdict"] == NOT_RUN, "arm"].tolist()
     texts = [_in_bold(verdict, run), _differences(run, digits), "" if verdict == CONFIRMED else _power(run, digits)]
-    texts.append(f"not run: {', '.join(absent)}: needs {needs}" if absent and needs else "")
+    texts.append(f"not run: {', '.join(absent)}" + (f" (needs {needs})" if needs else "") if absent else "")
     return "; ".join(filter(None, texts))
 
 
@@ -138,19 +138,24 @@ def picture_rows(table: pd.DataFrame, settings: ClaimSettings) -> pd.DataFrame:
         table: result of ``claims.judge``.
         settings: the claims.
     """
-    rows = table[table["verdict"].isin((*OF_PICTURE, "")) & (table["measure"] != DEAD_FILTERS)]
-    several = [name for name, problems in settings.sets.items() if len(problems) > 1]
+    panels = [row["problem"] if _has_several(row, settings) else row["set"] for _, row in table.iterrows()]
+    columns = [*settings.sets, *settings.means]
+    order = sorted(dict.fromkeys(zip(table["set"], panels, strict=True)), key=lambda pair: columns.index(pair[0]))
+    rows = table.assign(panel=pd.Categorical(panels, [panel for _, panel in order]))
+    rows = rows[rows["verdict"].isin((*OF_PICTURE, "")) & (rows["measure"] != DEAD_FILTERS)]
     of_claims = {name: claim.text for name, claim in settings.claims.items()}
-    panels = [one for name, problems in settings.sets.items() for one in (problems if name in several else [name])]
     alone = {name for name, claim in settings.claims.items() if len(claim.arms) == 1}
     return pd.DataFrame(
         {
             "claim": rows["claim"].map(of_claims),
             "arms": rows["arm"].where(~rows["claim"].isin(alone), ""),
-            "panel": pd.Categorical(
-                rows["problem"].where(rows["set"].isin(several), rows["set"]), [*panels, *settings.means]
-            ),
             "verdict": rows["verdict"].replace("", QUESTION),
-            **{name: rows[name] for name in ("difference", "low", "high", "thesis")},
+            **{name: rows[name] for name in ("panel", "measure", "difference", "low", "high", "thesis")},
         }
     )
+
+
+def _has_several(row: pd.Series, settings: ClaimSettings) -> bool:
+    """Whether the problem of a comparison needs a panel of its own, beside others of its data set."""
+    own = settings.sets.get(row["set"], [])
+    return len(own) > 1 or len(settings.claims[row["claim"]].problems.get(row["set"], own)) > 1

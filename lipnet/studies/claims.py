@@ -1,6 +1,7 @@
 """Claims of the thesis: whether studies on several data sets confirm or contradict them, or cannot tell."""
 
 from collections.abc import Mapping
+from itertools import product
 from typing import Annotated, Literal, NamedTuple, Self
 
 import numpy as np
@@ -51,7 +52,7 @@ class ClaimSettings(Settings):
     Attributes:
         margin: differences smaller than this count as equal, in units of the measure.
         sets: data set -> its problems.
-        means: name -> data sets over which each difference is averaged.
+        means: name -> data sets over which each difference is averaged; every claim has one problem in each of them.
         claims: name -> claim.
     """
 
@@ -65,6 +66,11 @@ class ClaimSettings(Settings):
         for name, members in self.means.items():
             if name in self.sets or not members or not set(members) <= set(self.sets):
                 raise ValueError(f"means: '{name}' needs a name of its own and data sets of {', '.join(self.sets)}")
+            for (claim, row), member in product(self.claims.items(), members):
+                if len(row.problems.get(member, self.sets[member])) != 1:  # each set has the same weight
+                    raise ValueError(
+                        f"means: '{name}' needs one problem of {member}; claim '{claim}' has another number"
+                    )
         return self
 
 
@@ -89,7 +95,8 @@ def judge(
     A claim of a direction is confirmed if the difference is shown and has this direction, and contradicted if it is
     shown and has the other. Equality is confirmed if the whole interval lies within the margin, and contradicted if a
     difference is shown and the whole interval lies beyond the margin. ``not_higher`` is confirmed if the interval ends
-    below the margin, and contradicted if a difference is shown and the interval begins above it.
+    below the margin, and contradicted if a difference is shown and the interval begins above it. A mean confirms
+    neither of these two, as opposite differences cancel in it.
 
     Args:
         settings: the claims.
@@ -113,6 +120,8 @@ def judge(
         for (of_set, problem), table in _of_sets(settings, claim, study, measure, confidence).items():
             thesis = [_thesis(reported, claim, problem, arm, measure) for arm in claim.arms]
             judged = _with_verdicts(table, claim, settings.margin, confidence)
+            if of_set in settings.means and claim.claim in ("equal", "not_higher"):
+                judged["verdict"] = judged["verdict"].replace(CONFIRMED, OPEN)
             rows.append(judged.assign(claim=name, set=of_set, problem=problem, measure=measure, thesis=thesis))
     table = pd.concat(rows, ignore_index=True)
     first = ["claim", "set", "problem", "measure"]

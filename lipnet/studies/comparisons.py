@@ -53,27 +53,30 @@ def compared(folds: pd.DataFrame, pairs: Mapping[str, str], measure: str, confid
 def averaged(tables: Sequence[pd.DataFrame], confidence: float) -> pd.DataFrame:
     """The mean of the same comparisons on several problems, each with the same weight.
 
-    The problems are fixed: nothing is said of further ones. Each has other particles, so that their errors are
-    independent. The degrees of freedom are those of Welch (1947) and Satterthwaite (1946).
+    The problems are fixed: nothing is said of further ones. Each has other particles; that their errors are independent
+    is assumed. The degrees of freedom are those of Welch (1947) and Satterthwaite (1946).
 
     Args:
         tables: results of ``compared``, one for each problem.
         confidence: level of the intervals; 1 - confidence is the level of the tests.
 
     Returns:
-        As ``compared``, for the arms that all tables have; folds are those of all problems. Intervals and p are NaN
-        where one problem has no standard error, or none of them any scatter.
+        As ``compared``, for the arms that all tables have; folds are those of all problems. Interval, p and what is
+        detectable are NaN if the test of one problem is undefined.
     """
     arms = [arm for arm in tables[0]["arm"] if all(arm in set(table["arm"]) for table in tables)]
     rows = []
     for arm in arms:
         parts = pd.concat([table[table["arm"] == arm] for table in tables])
-        difference, n = parts["difference"].mean(), parts["folds"].sum()
-        error, freedom = joint_error(parts["error"].to_numpy(), parts["folds"].to_numpy() - 1)
-        half, p = error * stats.t.ppf((1 + confidence) / 2, freedom), 2 * stats.t.sf(abs(difference) / error, freedom)
+        difference, defined = parts["difference"].mean(skipna=False), parts["p"].notna()
+        errors, freedoms = parts["error"].where(defined).to_numpy(), parts["folds"].to_numpy() - 1
+        error, freedom = joint_error(errors, freedoms)
+        half = error * stats.t.ppf((1 + confidence) / 2, freedom)
+        # Without scatter, all differences are 0 (comparison.corrected_t_test).
+        p = 1.0 if error <= NO_SCATTER else 2 * stats.t.sf(abs(difference) / error, freedom)
         least = detectable(error, freedom, (1 - confidence) / len(arms))
-        reference = parts["reference"].iloc[0]
-        rows.append((arm, reference, difference, difference - half, difference + half, p, error, least, n))
+        test = (difference, difference - half, difference + half, p)
+        rows.append((arm, parts["reference"].iloc[0], *test, error, least, parts["folds"].sum()))
     return _corrected(rows)
 
 
@@ -85,11 +88,12 @@ def joint_error(errors: NDArray[np.float64], freedoms: NDArray[np.float64]) -> t
         freedoms: its degrees of freedom, shape (K,).
 
     Returns:
-        NaN if an error is, or if all are 0.
+        Standard error and degrees of freedom; both are NaN if an error is. If all errors are 0, the degrees of freedom
+        are all together.
     """
     squares = errors**2
-    if not squares.sum() > NO_SCATTER**2:
-        return np.nan, np.nan
+    if squares.sum() <= NO_SCATTER**2:
+        return 0.0, float(freedoms.sum())
     return float(np.sqrt(squares.sum())) / len(errors), float(squares.sum() ** 2 / (squares**2 / freedoms).sum())
 
 

@@ -25,7 +25,7 @@ from lipnet.core.errors import InputError
 
 KEY = re.compile(r"[0-9a-f]{32}")  # of cache_keys.cache_key
 NAME = re.compile(rf"({KEY.pattern})\.npz")
-LARGEST = 2**24  # bytes of a trial; one of 100,000 particles in two folds and four classes has an eighth of that
+LARGEST = 2**24  # bytes of a trial; one of 100,000 particles in two folds and four classes has an eighteenth of that
 STEP = 4096  # compressed bytes to read at once; zipfile decompresses all of them, however large the result is
 METHOD = ZIP_DEFLATED  # LZMA is a sixth smaller, but some builds of Python lack it
 CURE = (

@@ -29,7 +29,8 @@ def detectable(error: float, freedom: float, level: float) -> float:
 
     Args:
         error: the standard error of the difference.
-        freedom: degrees of freedom of its t-test; of the corrected resampled t-test, the number of folds less one.
+        freedom: degrees of freedom of its t-test. Of the corrected resampled t-test they are the number of folds less
+            one, those of all repeats (Bouckaert and Frank 2004).
         level: of the test, after its correction for further tests, e.g. 0.05 / 4.
 
     Returns:

@@ -23,6 +23,7 @@ from lipnet.evaluation.predictions import FoldOutput
 from lipnet.studies import packs
 
 MILLION = 1_000_000  # probabilities are kept as whole millionths: tables of predictions have no more digits
+CURE = "delete this file, or the whole folder if an older release wrote it, and run `make studies`"
 Done = Iterable[tuple[int, Trial]]
 Watch = Callable[[Done, int], Done]
 
@@ -108,7 +109,7 @@ def _to_arrays(trial: Trial) -> dict[str, Any]:
 
 
 def _read(path: Path) -> Trial:
-    return _from_arrays(files.read_arrays(path), str(path), "delete this file and run `make studies`")
+    return _from_arrays(files.read_arrays(path), str(path), CURE)
 
 
 def _unpacked(pack: Path, key: str, content: bytes) -> Trial:

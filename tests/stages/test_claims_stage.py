@@ -27,6 +27,7 @@ def _run(folder: Path, sets: dict[str, list[str]], study: dict[str, Any]) -> str
         "thesis": "thesis.csv",
         "table": "t.csv",
         "report": "r.md",
+        "picture": "p.png",
     }
     paths = {"results": "results", "real": "real"} | names
     claims.main(make_params(), Namespace(**{key: folder / name for key, name in paths.items()}))
@@ -56,3 +57,4 @@ def test_the_claims_are_judged_on_the_results_of_both_folders(tmp_path: Path) ->
         ["later", "not run"],
     ]
     assert "B wins" in report
+    assert (tmp_path / "p.png").read_bytes().startswith(b"\x89PNG")

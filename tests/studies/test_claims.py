@@ -137,7 +137,7 @@ def test_arms_that_were_not_run_are_named_and_leave_the_claim_open() -> None:
     assert table["detectable"][0] == pytest.approx(detectable(standard_error(NOISE, 0.25), 4, 0.05))  # one test
     row = summary_table(table, settings).splitlines()[2]
     assert "**not confirmed**; +0.20 [" in row and row.endswith(
-        "; not run: c: needs study s with these arms (studies/params.yaml) | not confirmed |"
+        "; not run: c (needs study s with these arms, in studies/params.yaml) | not confirmed |"
     )
 
 
@@ -153,7 +153,7 @@ def test_what_was_not_run_is_no_verdict() -> None:
         table = judge(_claims(), studies, REPORTED, 0.95)
         assert table["verdict"].tolist() == [NOT_RUN]
         assert np.isnan(table["difference"]).all()
-    assert "| p: not run: needs study s with these arms (studies/params.yaml) | not run |" in summary_table(
+    assert "| p: not run: needs study s with these arms, in studies/params.yaml | not run |" in summary_table(
         table, _claims()
     )
     needing = _claims(needs={"ours": "masks"})
@@ -284,8 +284,9 @@ def test_a_mean_needs_the_arm_on_all_its_sets() -> None:
     table = judge(settings, _two_problems({"b": BASE + NOISE}, {"b": BASE, "c": BASE + NOISE}), REPORTED, 0.95)
     of_mean = table[table["set"] == "mean"].set_index("arm")
     assert of_mean["verdict"]["c"] == NOT_RUN and np.isfinite(of_mean["p"]["b"])
+    assert "; not run: c |" in summary_table(table, settings)
     table = judge(settings, _two_problems({}, {"b": BASE + NOISE}), REPORTED, 0.95)
-    assert "| p: not run: needs study s with these arms (studies/params.yaml) |" in summary_table(table, settings)
+    assert "| p: not run: needs study s with these arms, in studies/params.yaml |" in summary_table(table, settings)
     assert summary_table(table, settings).splitlines()[2].endswith("|  | not confirmed |")  # no cell for the mean
 
 
@@ -304,9 +305,30 @@ def test_intervals_of_means_miss_the_truth_in_one_of_twenty_experiments() -> Non
     assert np.mean(np.abs(means - 0.3) < halves) == pytest.approx(0.95, abs=0.01)
 
 
-def test_a_mean_without_scatter_is_undefined() -> None:
-    table = judge(_of_both(), _two_problems({"b": BASE + 0.1}, {"b": BASE + 0.1}), REPORTED, 0.95)
-    assert table["verdict"].tolist() == [UNDEFINED] * 3
+@pytest.mark.parametrize(
+    "second", [BASE + 0.1, BASE + 0.1 + NOISE, BASE * np.nan], ids=["no scatter", "scatter", "no values"]
+)
+def test_a_mean_is_undefined_where_the_test_of_one_problem_is(second: np.ndarray) -> None:
+    table = judge(_of_both(), _two_problems({"b": BASE + 0.1}, {"b": second}), REPORTED, 0.95)
+    assert table["verdict"][2] == UNDEFINED
+    assert table.loc[2, ["low", "high", "p", "detectable"]].isna().all()
+    assert np.isnan(table["difference"][2]) == np.isnan(second).all()
+
+
+def test_arms_that_never_differ_do_not_differ_on_the_mean() -> None:
+    table = judge(_of_both(), _two_problems({"b": BASE}, {"b": BASE}), REPORTED, 0.95)
+    assert table.loc[2, ["difference", "low", "high", "p"]].tolist() == [0, 0, 0, 1]
+    table = judge(_of_both(), _two_problems({"b": BASE}, {"b": BASE + 0.2 + NOISE}), REPORTED, 0.95)
+    assert table["error"][2] == pytest.approx(table["error"][1] / 2)
+
+
+@pytest.mark.parametrize("claim", ["equal", "not_higher"])
+def test_a_mean_confirms_no_equality_as_opposite_differences_cancel(claim: str) -> None:
+    opposite = _two_problems({"b": BASE + 0.2 + NOISE}, {"b": BASE - 0.2 + NOISE})
+    table = judge(_of_both(claim), opposite, REPORTED, 0.95)
+    assert table["high"][2] < 0.05 and table["verdict"][2] == OPEN
+    table = judge(_of_both(claim), _two_problems({"b": BASE + 0.2 + NOISE}, {"b": BASE + NOISE}), REPORTED, 0.95)
+    assert table["verdict"][2] == CONTRADICTED
 
 
 def test_the_picture_has_the_comparisons_in_units_of_the_measures() -> None:
@@ -328,9 +350,28 @@ def test_each_problem_of_a_set_has_a_panel() -> None:
     settings = ClaimSettings.model_validate({"margin": 0.05, "sets": {"ours": ["p", "r"]}, "claims": _claims().claims})
     table = judge(settings, _two_problems({"b": BASE + NOISE}, {"b": BASE + NOISE}), REPORTED, 0.95)
     assert picture_rows(table, settings)["panel"].tolist() == ["p", "r"]
+    two = _claims(problems={"ours": ["p", "r"]})
+    assert picture_rows(judge(two, _two_problems({"b": BASE}, {"b": BASE}), REPORTED, 0.95), two)["panel"].tolist() == [
+        "p",
+        "r",
+    ]
+
+
+def test_a_claim_may_leave_a_data_set_out() -> None:
+    settings = ClaimSettings.model_validate(
+        {"margin": 0.05, "sets": OF_BOTH["sets"], "claims": _claims(problems={"others": []}).claims}
+    )
+    table = judge(settings, _two_problems({"b": BASE + NOISE}, {}), REPORTED, 0.95)
+    assert summary_table(table, settings).splitlines()[2].endswith("|  | not confirmed |")
 
 
 @pytest.mark.parametrize("means", [{"ours": ["ours"]}, {"m": ["unknown"]}, {"m": []}])
 def test_means_are_of_data_sets(means: dict[str, list[str]]) -> None:
     with pytest.raises(ValueError, match="needs a name of its own and data sets of ours, others"):
         ClaimSettings.model_validate({"margin": 0.05, **OF_BOTH, "means": means, "claims": _claims().claims})
+
+
+@pytest.mark.parametrize("problems", [[], ["r", "q"]])
+def test_a_mean_needs_one_problem_of_each_set(problems: list[str]) -> None:
+    with pytest.raises(ValueError, match="needs one problem of others; claim 'one' has another number"):
+        _of_both(problems={"others": problems})

@@ -31,7 +31,7 @@ class Evil:
 def trial(folder: Path, seed: int) -> bytes:
     values = np.random.default_rng(seed).random((50, 3))
     path = folder / "trial.npz"
-    files.write_arrays(path, {".predicted": values.argmax(axis=1), ".probabilities": values})
+    files.write_arrays(path, {".predicted": values.argmax(axis=1), ".millionths": values})
     return path.read_bytes()
 
 
@@ -67,7 +67,7 @@ def test_what_is_packed_comes_back(pack: Path, trials: dict[str, bytes]) -> None
     assert packs.read(pack, KEYS) == trials
     assert packs.read(pack, [KEYS[1], "f" * 32]) == {KEYS[1]: trials[KEYS[1]]}
     expected = np.random.default_rng(0).random((50, 3))
-    assert_array_equal(packs.arrays_of(trials[KEYS[0]], "")[".probabilities"], expected)
+    assert_array_equal(packs.arrays_of(trials[KEYS[0]], "")[".millionths"], expected)
 
 
 def test_no_pack_holds_no_trials(tmp_path: Path) -> None:
