@@ -29,7 +29,9 @@ def together(verdicts: Sequence[str]) -> str:
 
 
 def overall(verdicts: Sequence[str], of_means: Mapping[str, str]) -> str:
-    """The verdict over all problems where a claim was judged, in words; if they differ, also what means show.
+    """The verdict over all problems where a claim was judged, in words.
+
+    What means show is added, unless all problems confirm the claim, or all contradict it.
 
     Args:
         verdicts: one for each problem.

@@ -89,7 +89,7 @@ def joint_error(errors: NDArray[np.float64], freedoms: NDArray[np.float64]) -> t
 
     Returns:
         Standard error and degrees of freedom; both are NaN if an error is. If all errors are 0, the degrees of freedom
-        are all together.
+        are added.
     """
     squares = errors**2
     if squares.sum() <= NO_SCATTER**2:
