@@ -24,6 +24,7 @@ def _drawn_in_style(seen: list[Any]) -> Figure:
 
 
 def test_the_style_is_in_effect_only_while_a_picture_is_drawn_and_saved(tmp_path: Path) -> None:
+    matplotlib.get_backend()  # chooses it, if no other test has; that changes rcParams
     before, seen = matplotlib.rcParams.copy(), list[Any]()
     assert before["font.size"] != STYLE["font.size"]
     save(_drawn_in_style(seen), tmp_path / "own.png")
