@@ -18,6 +18,8 @@ from lipnet.core.settings import Settings
 from lipnet.evaluation.measures import LOWER_IS_BETTER, OVERALL, PER_CLASS
 from lipnet.evaluation.metrics import mean_sd
 
+NO_SCATTER = 1e-12  # a standard error below it is rounding
+
 
 class CompareSettings(Settings):
     """Section ``compare`` of params.yaml.
@@ -66,13 +68,36 @@ def corrected_t_test(differences: NDArray[np.float64], test_share: float, confid
     """
     n = len(differences)
     mean = float(differences.mean()) if n else np.nan
-    if n < 2:
+    return t_test(mean, standard_error(differences, test_share), n - 1, confidence)
+
+
+def standard_error(differences: NDArray[np.float64], test_share: float) -> float:
+    """The standard error of the corrected resampled t-test; NaN with fewer than two folds.
+
+    The arguments are those of ``corrected_t_test``.
+    """
+    n = len(differences)
+    return float(differences.std(ddof=1) * np.sqrt(1 / n + test_share)) if n > 1 else np.nan
+
+
+def t_test(mean: float, error: float, freedom: float, confidence: float) -> Difference:
+    """Student's t-test of a mean difference.
+
+    Args:
+        mean: the difference.
+        error: its standard error.
+        freedom: degrees of freedom of the error.
+        confidence: level of the interval, e.g. 0.95.
+
+    Returns:
+        Interval and p are NaN if the error is. Without any scatter, p is 1 if the mean is 0, and NaN otherwise.
+    """
+    if not np.isfinite(error):
         return Difference(mean, np.nan, np.nan, np.nan)
-    error = float(differences.std(ddof=1) * np.sqrt(1 / n + test_share))
-    if error < 1e-12:
-        return Difference(mean, mean, mean, 1.0 if abs(mean) < 1e-12 else np.nan)
-    half = float(stats.t.ppf((1 + confidence) / 2, n - 1)) * error
-    p = 2 * float(stats.t.sf(abs(mean) / error, n - 1))
+    if error < NO_SCATTER:
+        return Difference(mean, mean, mean, 1.0 if abs(mean) < NO_SCATTER else np.nan)
+    half = float(stats.t.ppf((1 + confidence) / 2, freedom)) * error
+    p = 2 * float(stats.t.sf(abs(mean) / error, freedom))
     return Difference(mean, mean - half, mean + half, p)
 
 

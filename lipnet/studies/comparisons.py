@@ -5,10 +5,9 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 import pandas as pd
 from numpy.typing import NDArray
-from scipy import stats
 
-from lipnet.evaluation.comparison import corrected_t_test, holm
-from lipnet.studies.power import NO_SCATTER, detectable, standard_error
+from lipnet.evaluation.comparison import NO_SCATTER, corrected_t_test, holm, standard_error, t_test
+from lipnet.studies.power import detectable
 
 COLUMNS = ["arm", "reference", "difference", "low", "high", "p", "error", "detectable", "folds"]
 
@@ -71,11 +70,8 @@ def averaged(tables: Sequence[pd.DataFrame], confidence: float) -> pd.DataFrame:
         difference, defined = parts["difference"].mean(skipna=False), parts["p"].notna()
         errors, freedoms = parts["error"].where(defined).to_numpy(), parts["folds"].to_numpy() - 1
         error, freedom = joint_error(errors, freedoms)
-        half = error * stats.t.ppf((1 + confidence) / 2, freedom)
-        # Without scatter, all differences are 0 (comparison.corrected_t_test).
-        p = 1.0 if error <= NO_SCATTER else 2 * stats.t.sf(abs(difference) / error, freedom)
         least = detectable(error, freedom, (1 - confidence) / len(arms))
-        test = (difference, difference - half, difference + half, p)
+        test = t_test(difference, error, freedom, confidence)
         rows.append((arm, parts["reference"].iloc[0], *test, error, least, parts["folds"].sum()))
     return _corrected(rows)
 

@@ -3,25 +3,11 @@
 from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
 from scipy import optimize, stats
 
+from lipnet.evaluation.comparison import NO_SCATTER
+
 POWER = 0.8  # the usual share of experiments that show a difference
-NO_SCATTER = 1e-12  # a standard error below it is rounding
-
-
-def standard_error(differences: NDArray[np.float64], test_share: float) -> float:
-    """The standard error of a mean difference over folds, as in ``comparison.corrected_t_test``.
-
-    Args:
-        differences: first minus second arm in each fold, shape (J,), all finite.
-        test_share: n_test / n_train.
-
-    Returns:
-        NaN with fewer than two folds.
-    """
-    n = len(differences)
-    return float(differences.std(ddof=1) * np.sqrt(1 / n + test_share)) if n > 1 else np.nan
 
 
 def detectable(error: float, freedom: float, level: float) -> float:

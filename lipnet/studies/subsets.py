@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from scipy import stats
 from statsmodels.regression.linear_model import OLS
 
-from lipnet.evaluation.comparison import corrected_t_test, holm
+from lipnet.evaluation.comparison import NO_SCATTER, corrected_t_test, holm
 from lipnet.evaluation.formatting import UNDEFINED, markdown_table
 from lipnet.evaluation.measures import LOWER_IS_BETTER, words
 from lipnet.studies.formatting import decimals, interval
@@ -24,7 +24,6 @@ ITEMS, PAIRS, ORDERS = "items", "pairs", "orders"  # the kinds of terms, in the 
 HELPS, HARMS, NOT_SEEN = "helps", "harms", "no effect seen"
 LEAST_FREE = 5  # arms beyond the number of coefficients that pairs and orders must leave: with fewer, intervals explode
 Columns = dict[str, dict[str, NDArray[np.float64]]]  # kind -> term -> its column of the design, a value for each arm
-NO_SCATTER = 1e-12  # a standard error below it is rounding
 MODEL = """\
 A linear model over the {arms} arms says what their items do to {judged}. An arm counts with its mean over the folds
 ({folds}). The terms, all fitted at once: {terms}. Holm's correction runs over the terms of a kind.

@@ -10,7 +10,7 @@ from scipy import stats
 
 from lipnet.core.errors import InputError
 from lipnet.core.settings import parse
-from lipnet.evaluation.comparison import corrected_t_test
+from lipnet.evaluation.comparison import corrected_t_test, standard_error
 from lipnet.evaluation.formatting import UNDEFINED
 from lipnet.studies.claim_tables import (
     MIXED,
@@ -23,7 +23,7 @@ from lipnet.studies.claim_tables import (
 )
 from lipnet.studies.claims import CONFIRMED, CONTRADICTED, NOT_RUN, OPEN, Claim, ClaimSettings, Judged, judge
 from lipnet.studies.comparisons import averaged, compared, joint_error
-from lipnet.studies.power import detectable, standard_error
+from lipnet.studies.power import detectable
 from lipnet.studies.study import StudySettings
 from tests.test_graph import ROOT
 

@@ -5,8 +5,8 @@ import pytest
 from scipy import stats
 from statsmodels.stats.power import TTestPower
 
-from lipnet.evaluation.comparison import corrected_t_test
-from lipnet.studies.power import POWER, detectable, in_standard_errors, standard_error
+from lipnet.evaluation.comparison import corrected_t_test, standard_error
+from lipnet.studies.power import POWER, detectable, in_standard_errors
 
 
 @pytest.mark.parametrize(("folds", "level"), [(5, 0.05), (5, 0.0125), (25, 0.05)])

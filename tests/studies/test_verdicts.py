@@ -4,8 +4,8 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from lipnet.evaluation.comparison import corrected_t_test
-from lipnet.studies.power import detectable, standard_error
+from lipnet.evaluation.comparison import corrected_t_test, standard_error
+from lipnet.studies.power import detectable
 from lipnet.studies.study import StudySettings
 from lipnet.studies.verdicts import (
     Known,
