@@ -68,7 +68,9 @@ def prepare(copy: Path, data: Path, problems_of: Mapping[str, Sequence[str]]) ->
     project.edit(copy, {"problems": problems, "source.kind": "table", "source.folder": str(data), **changes})
     scale = yaml.safe_load((copy / "studies" / "params.yaml").read_text(encoding="utf-8"))["scale"]
     of_studies = {f"studies.{study}.problems": list(names) for study, names in problems_of.items()}
-    project.edit(copy / "studies", {"problems": None, f"scales.{scale}.problems": {}, **of_studies})
+    project.edit(
+        copy / "studies", {"run": list(problems_of), "problems": None, f"scales.{scale}.problems": {}, **of_studies}
+    )
     (ROOT / TRIALS).mkdir(parents=True, exist_ok=True)
     (copy / TRIALS).symlink_to(ROOT / TRIALS)
 

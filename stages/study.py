@@ -46,9 +46,9 @@ def main(params: dict[str, Any], arguments: Namespace) -> None:
         arms = arms_of(name, study, called, scale, choice.of_problems.get(called, {}), seed_of(params))
         for arm, changes in bar(arms.items(), f"study {name}: arms"):
             of_arms += arm_folds(params, f"studies.{name}", arm, changes, problem)
-    check_arms(of_arms, threads)
     tasks, epochs = [task for one in of_arms for task in one.tasks], live.epoch_bar(f"study {name}")
     keys, store = trials.keys_of(tasks, threads), trials.Store(arguments.trials, arguments.pack)
+    check_arms(of_arms, keys)
     untrained = trials.missing(keys, store)
     to_train = precisions_of(task for task, key in zip(tasks, keys, strict=True) if key in untrained)
     for slow in filter(None, map(precision.warning, to_train)):

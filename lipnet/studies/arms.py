@@ -13,7 +13,6 @@ from typing import Any, NamedTuple
 import numpy as np
 import pandas as pd
 
-from lipnet.classifiers import cache_keys
 from lipnet.classifiers.networks.settings import NETWORK
 from lipnet.classifiers.networks.task import NetworkTask, network_of
 from lipnet.classifiers.registry import Task, Trial, output_of, task_of
@@ -135,23 +134,24 @@ def _trained(selection: choices.Selection | None, classifier: str) -> Sequence[s
     return selection.of if selection else [classifier]
 
 
-def check_arms(of_arms: Sequence[ArmFold], threads: int) -> None:
+def check_arms(of_arms: Sequence[ArmFold], keys: Sequence[str]) -> None:
     """Check before any training that the arms of each problem can be compared.
 
     Args:
         of_arms: all folds of all arms.
-        threads: of the numerical libraries, in each training.
+        keys: of the tasks of all these folds, in their order.
 
     Raises:
         InputError: two arms test on different rows, so that their folds are not paired; or two arms are identical.
     """
+    left = iter(keys)
     for problem, of_problem in groupby(of_arms, key=lambda one: one.data.problem):
         arms = {arm: list(members) for arm, members in groupby(of_problem, key=lambda one: one.arm)}
         tested, trained = dict[str, str](), dict[tuple[str, ...], str]()
         for arm, members in arms.items():
             tested[str([one.fold.test.tolist() for one in members])] = arm
-            names = tuple(cache_keys.cache_key(task, threads) for one in members for task in one.tasks)
-            same = (*names, members[0].classifier, json.dumps(pick(members[0].params, "decide")))
+            trainings = tuple(next(left) for one in members for _ in one.tasks)
+            same = (*trainings, members[0].classifier, json.dumps(pick(members[0].params, "decide")))
             if trained.setdefault(same, arm) != arm:
                 raise InputError(
                     f"{problem}: arms '{trained[same]}' and '{arm}' train the very same; the settings that they "

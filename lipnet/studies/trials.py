@@ -100,7 +100,7 @@ def _to_arrays(trial: Trial) -> dict[str, Any]:
     for name, output in {"": trial.output, **trial.others}.items():
         of_output = {
             "predicted": output.predicted.astype(np.int16),
-            "millionths": np.rint(output.probabilities * MILLION).astype(np.int32),
+            "millionths_by_class": _compressible(np.rint(output.probabilities * MILLION).astype(np.int32)),
             "prior": output.prior,
             "label_smoothing": np.array(output.label_smoothing),
         }
@@ -122,11 +122,20 @@ def _from_arrays(arrays: dict[str, Any], where: str, cure: str) -> Trial:
     try:
         outputs = {name: _output(arrays, name) for name in names}
         return Trial(outputs.pop(""), outputs, float(arrays["dead_filters"]))
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, IndexError, TypeError, ValueError) as error:
         raise InputError(f"{where}: holds no trial ({error}); {cure}") from None
 
 
 def _output(arrays: dict[str, Any], name: str) -> FoldOutput:
-    predicted, millionths, prior = (arrays[f"{name}.{key}"] for key in ("predicted", "millionths", "prior"))
+    predicted, millionths, prior = (arrays[f"{name}.{key}"] for key in ("predicted", "millionths_by_class", "prior"))
     smoothing = float(arrays[f"{name}.label_smoothing"])
-    return FoldOutput(predicted.astype(np.int64), millionths / MILLION, prior, smoothing)
+    return FoldOutput(predicted.astype(np.int64), _restored(millionths) / MILLION, prior, smoothing)
+
+
+def _compressible(millionths: np.ndarray) -> np.ndarray:
+    """A row for each class; the last one, which the others nearly give, holds the rounding error of their sum only."""
+    return np.vstack([millionths[:, :-1].T, millionths.sum(axis=1) - MILLION]).astype(np.int32)
+
+
+def _restored(rows: np.ndarray) -> np.ndarray:
+    return np.column_stack([*rows[:-1], MILLION + rows[-1] - rows[:-1].sum(axis=0)])

@@ -29,6 +29,7 @@ def test_the_copy_reads_the_real_problems_and_remembers_trials_here(tmp_path: Pa
     assert params["problems"] == ["liposomes", "em_vesicles"]
     assert own["studies"]["svm"]["problems"] == ["liposomes"]
     assert own["studies"]["networks"]["problems"] == ["em_vesicles", "liposomes"]
+    assert own["run"] == ["svm", "networks"]  # also a study that this project itself does not run
     assert own["problems"] is None and not own["scales"][own["scale"]]["problems"]
     assert (params["source"]["kind"], params["source"]["folder"]) == ("table", str(tmp_path / "data"))
     assert parse(SourceSettings, params["source"], "source")

@@ -311,7 +311,7 @@ def test_the_code_that_counts_is_what_training_imports() -> None:
 def test_remembered_files_are_plain_arrays(tmp_path: Path) -> None:
     run_all([_svm()], tmp_path, 1, _unwatched)
     [path] = tmp_path.iterdir()
-    output = {".predicted", ".millionths", ".prior", ".label_smoothing"}
+    output = {".predicted", ".millionths_by_class", ".prior", ".label_smoothing"}
     assert set(files.read_arrays(path)) == {*output, "dead_filters"}  # pickles are refused there
 
 
