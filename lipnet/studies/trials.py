@@ -128,6 +128,8 @@ def _from_arrays(arrays: dict[str, Any], where: str, cure: str) -> Trial:
 
 def _output(arrays: dict[str, Any], name: str) -> FoldOutput:
     predicted, millionths, prior = (arrays[f"{name}.{key}"] for key in ("predicted", "millionths_by_class", "prior"))
+    if millionths.shape != (len(prior), len(predicted)) or millionths.dtype.kind != "i":
+        raise ValueError("probabilities of another shape or type")
     smoothing = float(arrays[f"{name}.label_smoothing"])
     return FoldOutput(predicted.astype(np.int64), _restored(millionths) / MILLION, prior, smoothing)
 

@@ -315,6 +315,26 @@ def test_remembered_files_are_plain_arrays(tmp_path: Path) -> None:
     assert set(files.read_arrays(path)) == {*output, "dead_filters"}  # pickles are refused there
 
 
+@pytest.mark.parametrize(
+    "damaged",
+    [
+        np.zeros((7, 3), np.int32),  # rows and columns exchanged
+        np.zeros((3, 4), np.int32),
+        np.zeros((2, 7), np.int32),
+        np.zeros((3, 7, 2), np.int32),
+        np.zeros(7, np.int32),
+        np.array(0, np.int32),
+        np.full((3, 7), np.nan),
+        np.full((3, 7), "x"),
+    ],
+)
+def test_probabilities_of_another_shape_or_type_are_refused(damaged: np.ndarray) -> None:
+    values = np.full((7, 3), 1 / 3)
+    arrays = trials._to_arrays(Trial(FoldOutput(values.argmax(axis=1), values, np.full(3, 1 / 3), 0.1), {}, 2.0))
+    with pytest.raises(InputError, match=r"x\.npz: holds no trial .*probabilities of another shape or type.*cure"):
+        trials._from_arrays({**arrays, ".millionths_by_class": damaged}, "x.npz", "cure")
+
+
 def test_a_trial_keeps_the_digits_of_a_table_of_predictions() -> None:
     values = np.random.default_rng(0).dirichlet(np.ones(3), 500)
     output = FoldOutput(values.argmax(axis=1), values, np.array([0.2, 0.3, 0.5]), 0.1)
